@@ -1,0 +1,276 @@
+"""Recipes: YAML files that say what a run does, read strictly into dataclasses.
+
+Every field of a recipe stands here with its unit and default. An unknown key or a wrong type is an error
+that names the key, its place and the remedy; nothing is converted silently, except an integer where a
+float is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from .errors import UserError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+ClassifierName = Literal["probe", "lstm", "bert", "gpt2_lora"]
+ARMS = ("real", "duplicate", "vae", "oracle")
+
+
+@dataclass(frozen=True)
+class VaeRecipe:
+    """The text VAE: its texts, its shape, and how it is trained."""
+
+    # What it reads
+    encoder: str = "distilbert/distilbert-base-uncased"
+    encoder_layers: tuple[int, ...] = (0,)  # 0 is the embedding layer; 0 alone skips the body
+    trainable_encoder_layers: int = 0  # last layers of the body that are trained; -1 trains all of it
+    texts: str = "cornell-movie-review-data/rotten_tomatoes"
+    unlabelled: str | None = None  # a dataset whose *unlabelled* role adds sentences
+    unlabelled_sentences: int = 0  # how many of them
+    text_weight: int = 1  # how often each sentence of `texts` stands in an epoch
+    final_text_share: float = 0.0  # this last share of the steps reads `texts` alone
+    max_length: int = 40  # encoder tokens a sentence, special tokens included
+
+    # What it is
+    vocabulary_size: int = 12000  # most frequent tokens kept by the decoder, spelling pieces not counted
+    latent_size: int = 192
+    latent_chunks: int = 16  # the latent is read in this many chunks; 1 is a flat latent
+    embedding_size: int = 256
+    pooler_size: int = 256  # units a direction of the pooler's biGRU
+    hidden_size: int = 512  # units of the decoder's GRU
+
+    # How it is trained
+    steps: int = 3000  # optimiser steps
+    tokens_per_step: int = 2400  # tokens of one optimiser step, all processes and micro-batches together
+    gradient_accumulation: int = 1  # micro-batches a step and process
+    learning_rate: float = 4e-3
+    final_learning_rate_share: float = 0.03  # cosine down to this share
+    warmup_steps: int = 100
+    gradient_clip: float = 5.0
+    beta: float = 0.003  # weight of the KL at the start, and throughout when target_kl is null
+    target_kl: float | None = 110.0  # nats a sentence that beta is steered to (notes in training/vae/objective.py)
+    target_kl_start: float = 220.0  # the target falls from here geometrically ...
+    autoencoder_share: float = 0.1  # ... after this share of the steps at constant beta ...
+    anneal_share: float = 0.5  # ... over this share
+    control_rate: float = 0.02  # gain of the controller a step, in log beta
+    free_bits: float = 0.0  # nats a latent dimension that cost nothing (Kingma et al. 2016)
+    word_dropout: float = 0.0  # share of decoder inputs replaced (Bowman et al. 2016)
+    candidate_words: int = 1500  # most frequent tokens always among the softmax candidates; 0: full softmax
+    sampled_words: int = 600  # random others a step, importance weighted
+    cache_encoder_states: bool = False  # keep the frozen encoder's states (at most three layers, bf16)
+    cache_gigabytes: float = 2.0  # upper bound of that cache
+    checkpoint_every: int = 500  # steps
+    log_every: int = 50  # steps
+
+
+@dataclass(frozen=True)
+class AugmentRecipe:
+    """How a label budget grows."""
+
+    sizes: tuple[int, ...] = (200, 500)  # rows of the published datasets, the budget included
+    temperature: float = 0.5  # posterior standard deviations of noise
+    interpolation_share: float = 0.25  # candidates made between two sentences of one class; the rest are neighbours
+    oversample: float = 4.0  # candidates a wanted row
+    teacher_tokens: int = 128  # encoder tokens of a row that the teacher reads
+    near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one test row that makes it a copy
+    adapt_steps: int = 0  # fine-tuning steps on the budget's own sentences before generating
+    perplexity_model: str | None = "openai-community/gpt2"  # scored for kept rows only; null: not scored
+    perplexity_tokens: int = 128  # tokens of a row that are scored
+    perplexity_subsets: int = 1  # subsets whose kept rows are scored, from the first
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """One classifier: its body, how it is trained, and on which cells."""
+
+    model: str = ""  # Hub id or folder; the body of `bert`, `gpt2_lora`, `probe`, and the embeddings of `lstm`
+    max_length: int = 256
+    batch_size: int = 16
+    learning_rate: float = 5e-5
+    weight_decay: float = 0.01
+    steps: dict[int, int] = field(default_factory=dict)  # size -> optimiser steps, equal for all arms of it
+    arms: dict[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> sizes
+    subsets: int = 5
+    test_rows: int = 1000
+
+
+@dataclass(frozen=True)
+class StudyRecipe:
+    """Budgets, test rows and workers."""
+
+    dataset: str = "stanfordnlp/imdb"
+    budget: int = 100  # labelled rows of a subset, equal numbers a class
+    seeds: int = 1  # trainings a cell
+    workers: int = 2  # cells run at a time, one thread each
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run."""
+
+    name: str
+    seed: int = 0
+    num_processes: int = 1  # processes of the VAE's training; compared with what was launched
+    precision: Precision = "auto"
+    vae: VaeRecipe = field(default_factory=VaeRecipe)
+    augment: AugmentRecipe = field(default_factory=AugmentRecipe)
+    study: StudyRecipe = field(default_factory=StudyRecipe)
+    classifiers: dict[ClassifierName, ClassifierRecipe] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as it is written to `recipe.yaml` and hashed."""
+        return _plain(self)
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by the name of a shipped one (`quickstart`) or by the path of a YAML file.
+
+    Raises:
+        UserError: no such recipe, not YAML, an unknown key, a wrong type or an impossible value.
+    """
+    place = str(name_or_path)
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        if not path.is_file():
+            raise UserError(f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{place}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
+    else:
+        shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
+        if not shipped.is_file():
+            raise UserError(f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}")
+        text = shipped.read_text(encoding="utf-8")
+        path = Path(f"{place}.yaml")
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise UserError(f"{place}: not valid YAML{where}; check indentation and colons") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{place}: a recipe is a mapping of fields; see training/recipes/quickstart.yaml")
+    data.setdefault("name", path.stem)
+    recipe = _build(Recipe, data, place, "")
+    _check(recipe, place)
+    return recipe
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes inside the package."""
+    folder = resources.files("textvae.training.recipes")
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:
+    hints = typing.get_type_hints(kind)
+    for key in data:
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(hints)}"
+            raise UserError(f"{place}: unknown key '{prefix}{key}'{hint}")
+    return kind(**{key: _convert(hints[key], value, place, f"{prefix}{key}") for key, value in data.items()})
+
+
+def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, place, f"{where}.")
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, place, where)
+    if origin is Literal and value in arguments:
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, place, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        key_hint, value_hint = arguments
+        return {
+            _convert(key_hint, key, place, f"{where} key {key!r}"): _convert(value_hint, item, place, f"{where}.{key}")
+            for key, item in value.items()
+        }
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    expected = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(hint)
+    if origin is Literal:
+        expected = "one of " + ", ".join(map(repr, arguments))
+    elif origin is tuple:
+        expected = "a list"
+    elif origin is dict or dataclasses.is_dataclass(hint):
+        expected = "a mapping"
+    raise UserError(f"{place}: '{where}' must be {expected}, not {value!r}")
+
+
+def _check(recipe: Recipe, place: str) -> None:
+    vae, augment = recipe.vae, recipe.augment
+
+    def need(condition: bool, message: str) -> None:
+        if not condition:
+            raise UserError(f"{place}: {message}")
+
+    for name, value in (
+        ("vae.steps", vae.steps),
+        ("vae.latent_size", vae.latent_size),
+        ("vae.latent_chunks", vae.latent_chunks),
+        ("vae.tokens_per_step", vae.tokens_per_step),
+        ("vae.gradient_accumulation", vae.gradient_accumulation),
+        ("vae.checkpoint_every", vae.checkpoint_every),
+        ("vae.log_every", vae.log_every),
+        ("study.budget", recipe.study.budget),
+        ("study.seeds", recipe.study.seeds),
+        ("study.workers", recipe.study.workers),
+        ("num_processes", recipe.num_processes),
+    ):
+        need(value >= 1, f"'{name}' must be at least 1, not {value}")
+    need(vae.latent_size % vae.latent_chunks == 0, "'vae.latent_size' must be a multiple of 'vae.latent_chunks'")
+    need(len(vae.encoder_layers) > 0, "'vae.encoder_layers' must name at least one layer; 0 is the embedding layer")
+    need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
+    need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
+    need(vae.target_kl is None or vae.target_kl > 0, "'vae.target_kl' must be positive, or null for a constant beta")
+    need(
+        not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),
+        "'vae.cache_encoder_states' needs a frozen encoder and at most three 'vae.encoder_layers'",
+    )
+    need(augment.oversample >= 4 or not augment.sizes, "'augment.oversample' must be at least 4")
+    need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
+    for size in augment.sizes:
+        need(size > recipe.study.budget, f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}")
+    for name, classifier in recipe.classifiers.items():
+        where = f"classifiers.{name}"
+        need(bool(classifier.model), f"'{where}.model' is missing; give a Hub id or a folder")
+        for arm, sizes in classifier.arms.items():
+            need(arm in ARMS, f"'{where}.arms' has '{arm}'; known: {', '.join(ARMS)}")
+            for size in sizes:
+                need(name == "probe" or size in classifier.steps, f"'{where}.steps' has no entry for size {size}")
+                need(
+                    size == recipe.study.budget if arm == "real" else size > recipe.study.budget,
+                    f"'{where}.arms.{arm}' has size {size}; 'real' is the budget ({recipe.study.budget}), "
+                    "every other arm is larger",
+                )
+                need(arm != "vae" or size in augment.sizes, f"'{where}.arms.vae' has {size}, not in 'augment.sizes'")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
