@@ -53,6 +53,7 @@ class VaeRecipe:
     tokens_per_step: int = 2400  # tokens of one optimiser step, all processes and micro-batches together
     gradient_accumulation: int = 1  # micro-batches a step and process
     learning_rate: float = 4e-3
+    encoder_learning_rate: float = 3e-5  # of the encoder's own layers, where some are trained
     final_learning_rate_share: float = 0.03  # cosine down to this share
     warmup_steps: int = 100
     gradient_clip: float = 5.0
@@ -110,6 +111,7 @@ class StudyRecipe:
     dataset: str = "stanfordnlp/imdb"
     budget: int = 100  # labelled rows of a subset, equal numbers a class
     seeds: int = 1  # trainings a cell
+    role: Literal["study", "development"] = "study"  # development: choose recipes without looking at test rows
     workers: int = 2  # cells run at a time, one thread each
 
 

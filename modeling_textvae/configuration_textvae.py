@@ -1,0 +1,84 @@
+"""Configuration of the text VAE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
+
+
+class TextVAEConfig(PretrainedConfig):
+    """What defines the function that a `TextVAEModel`'s weights compute.
+
+    Args:
+        encoder: name of the encoder's body, for the record; its architecture is `encoder_config`.
+        encoder_config: configuration of any `AutoModel` body; BERT's by default.
+        encoder_layers: hidden states that the pooler mixes; 0 is the embedding layer, and 0 alone skips the body.
+        latent_size: dimensions of the diagonal Gaussian.
+        latent_chunks: chunks in which the latent is written and read; 1 is a flat latent.
+        embedding_size: size of the decoder's tied token embeddings.
+        pooler_size: units a direction of the pooler's biGRU.
+        query_size: size of the pooler's queries and of the decoder's attention over chunks.
+        hidden_size: units of the decoder's GRU.
+        decoder_vocab_size: rows of the decoder's vocabulary, the three special ones included.
+        max_pieces: most decoder tokens that spell one encoder token.
+        num_classes: classes the model is conditioned on; 0 for an unconditional VAE.
+        class_size: size of the class embedding beside the latent.
+        max_text_length: encoder tokens a text, special tokens included; longer texts are cut.
+        initial_log_variance: where the posterior's log-variance starts, in log units.
+        pad_token_id: the encoder tokenizer's padding id, with which `generate` pads.
+    """
+
+    model_type = "textvae"
+    sub_configs = {"encoder_config": AutoConfig}
+
+    def __init__(
+        self,
+        encoder: str = "distilbert/distilbert-base-uncased",
+        encoder_config: PretrainedConfig | dict[str, Any] | None = None,
+        encoder_layers: tuple[int, ...] = (0,),
+        latent_size: int = 128,
+        latent_chunks: int = 16,
+        embedding_size: int = 256,
+        pooler_size: int = 256,
+        query_size: int = 128,
+        hidden_size: int = 512,
+        decoder_vocab_size: int = 12000,
+        max_pieces: int = 8,
+        num_classes: int = 0,
+        class_size: int = 16,
+        max_text_length: int = 64,
+        initial_log_variance: float = -3.0,
+        initializer_range: float = 0.02,
+        tie_word_embeddings: bool = False,
+        pad_token_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        if encoder_config is None:
+            encoder_config = {"model_type": "bert"}
+        if isinstance(encoder_config, dict):
+            encoder_config = CONFIG_MAPPING[encoder_config["model_type"]](**encoder_config)
+        if latent_size % latent_chunks:
+            raise ValueError(f"latent_size ({latent_size}) must be a multiple of latent_chunks ({latent_chunks})")
+        depth = encoder_config.num_hidden_layers
+        for layer in encoder_layers:
+            if not 0 <= layer <= depth:
+                raise ValueError(f"encoder_layers has {layer}; this encoder has layers 0 to {depth}")
+        self.encoder = encoder
+        self.encoder_config = encoder_config
+        self.encoder_layers = list(encoder_layers)
+        self.latent_size = latent_size
+        self.latent_chunks = latent_chunks
+        self.embedding_size = embedding_size
+        self.pooler_size = pooler_size
+        self.query_size = query_size
+        self.hidden_size = hidden_size
+        self.decoder_vocab_size = decoder_vocab_size
+        self.max_pieces = max_pieces
+        self.num_classes = num_classes
+        self.class_size = class_size
+        self.max_text_length = max_text_length
+        self.initial_log_variance = initial_log_variance
+        self.initializer_range = initializer_range
+        # The decoder reads its embedding table again as its output layer, so there is no second module to tie.
+        super().__init__(tie_word_embeddings=tie_word_embeddings, pad_token_id=pad_token_id, **kwargs)

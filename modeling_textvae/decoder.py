@@ -1,0 +1,118 @@
+"""GRU decoder that reads the latent at every step, over its own small vocabulary."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import initialization as init
+
+from .configuration_textvae import TextVAEConfig
+
+PAD, BEGIN, END = 0, 1, 2
+NUM_SPECIAL = 3
+EMBEDDING_STD = 0.05
+
+
+class Memory(NamedTuple):
+    """What a decoder reads of a batch of latents, computed once."""
+
+    context: torch.Tensor  # (B, Z [+ class_size]), beside every input
+    keys: torch.Tensor  # (B, K, query_size)
+    values: torch.Tensor  # (B, K, hidden_size)
+
+    def select(self, rows: torch.Tensor) -> Memory:
+        return Memory(*(tensor[rows] for tensor in self))
+
+
+class LatentDecoder(nn.Module):
+    """GRU with the latent beside every input and in the initial state; its outputs attend to the latent's chunks.
+
+    The attention stands outside the recurrence, so that teacher forcing stays one fused GRU call. The token
+    embeddings (decoder tokens, `embedding_size`) are read again as the output layer.
+
+    The vocabulary: ids 0, 1, 2 are padding (also the input of a dropped word), begin and end; from 3 on stand
+    the kept encoder tokens. `respelling` spells every other encoder token by kept ones, so that no ordinary
+    text is unknown. Both buffers are persistent: weights are built on the meta device when they are loaded.
+    """
+
+    def __init__(self, config: TextVAEConfig) -> None:
+        super().__init__()
+        context = config.latent_size + (config.class_size if config.num_classes else 0)
+        self.chunks = config.latent_chunks
+        self.pad_token_id = config.pad_token_id
+        chunk_size = config.latent_size // config.latent_chunks
+        self.embedding = nn.Embedding(config.decoder_vocab_size, config.embedding_size)
+        self.bias = nn.Parameter(torch.empty(config.decoder_vocab_size))
+        self.initial = nn.Linear(context, config.hidden_size)
+        self.gru = nn.GRU(config.embedding_size + context, config.hidden_size, batch_first=True)
+        self.query = nn.Linear(config.hidden_size, config.query_size)
+        self.chunk_key = nn.Linear(chunk_size, config.query_size)
+        self.chunk_value = nn.Linear(chunk_size, config.hidden_size)
+        self.key_offsets = nn.Parameter(torch.empty(config.latent_chunks, config.query_size))
+        self.value_offsets = nn.Parameter(torch.empty(config.latent_chunks, config.hidden_size))
+        self.output = nn.Linear(config.hidden_size, config.embedding_size)
+        self.register_buffer("kept_ids", torch.zeros(config.decoder_vocab_size, dtype=torch.long))
+        self.register_buffer(
+            "respelling",
+            torch.full((config.encoder_config.vocab_size, config.max_pieces), -1, dtype=torch.int32),
+        )
+
+    def reset_parameters(self) -> None:
+        init.normal_(self.embedding.weight, std=EMBEDDING_STD)
+        init.zeros_(self.bias)
+        init.normal_(self.key_offsets, std=0.5)
+        init.zeros_(self.value_offsets)
+
+    def respell(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """Decoder ids (B, T') of encoder ids (B, T): kept tokens, spelled tokens, then `END`, then `PAD`.
+
+        Special tokens of the encoder and ids below zero (ignored labels) vanish.
+        """
+        pieces = self.respelling[token_ids.clamp(min=0)].masked_fill((token_ids < 0)[..., None], -1).flatten(1)
+        real = pieces >= 0
+        lengths = real.sum(1)
+        width = int(lengths.max()) + 1
+        spelled = torch.full((len(pieces), width + 1), PAD, dtype=torch.long, device=pieces.device)
+        # Everything that is no piece is written to a last column, which is cut off again.
+        place = torch.where(real, real.cumsum(1) - 1, width)
+        spelled.scatter_(1, place, pieces.long())
+        spelled = spelled[:, :width]
+        spelled.scatter_(1, lengths[:, None], END)
+        return spelled
+
+    def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
+        """Memory of latents (B, Z)."""
+        chunks = latents.unflatten(1, (self.chunks, -1))
+        context = latents if class_vectors is None else torch.cat([latents, class_vectors], dim=-1)
+        keys = self.chunk_key(chunks) + self.key_offsets
+        return Memory(context, keys, self.chunk_value(chunks) + self.value_offsets)
+
+    def initial_state(self, memory: Memory) -> torch.Tensor:
+        """(1, B, hidden_size)"""
+        return torch.tanh(self.initial(memory.context))[None]
+
+    def forward(
+        self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output vectors (B, T, embedding_size) that `logits` compares with the embeddings, and the last state."""
+        embedded = self.embedding(tokens) * (0.5 / EMBEDDING_STD)
+        context = memory.context[:, None, :].expand(-1, tokens.shape[1], -1)
+        hidden, state = self.gru(torch.cat([embedded, context.to(embedded.dtype)], dim=-1), state)
+        scores = self.query(hidden) @ memory.keys.transpose(1, 2).to(hidden.dtype)
+        attention = (scores.float() / math.sqrt(memory.keys.shape[-1])).softmax(-1)
+        hidden = hidden + attention.to(memory.values.dtype) @ memory.values
+        return self.output(hidden), state
+
+    def logits(self, outputs: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Scores of every decoder token, or of the tokens in `rows` only."""
+        if rows is None:
+            return F.linear(outputs, self.embedding.weight, self.bias)
+        return F.linear(outputs, self.embedding.weight[rows], self.bias[rows])
+
+    def to_encoder_ids(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Encoder ids of decoder ids; special ones become the encoder's padding."""
+        return torch.where(tokens < NUM_SPECIAL, self.pad_token_id, self.kept_ids[tokens])

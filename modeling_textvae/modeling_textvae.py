@@ -1,0 +1,360 @@
+"""A variational autoencoder for text: any encoder body, a Gaussian latent, a GRU decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .augmentation import augment
+from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
+from .configuration_textvae import TextVAEConfig
+from .decoder import BEGIN, NUM_SPECIAL, PAD, LatentDecoder, Memory
+from .pooler import LatentPooler
+
+
+class Posterior(NamedTuple):
+    """Diagonal Gaussian over the latent, one a row."""
+
+    mean: torch.Tensor  # (B, Z) float32
+    log_variance: torch.Tensor  # (B, Z) float32
+
+    def sample(self, temperature: float = 1.0, generator: torch.Generator | None = None) -> torch.Tensor:
+        """(B, Z) draws of mean + temperature · σ · ε; temperature 0 gives the mean."""
+        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype).to(self.mean.device)
+        return self.mean + temperature * (0.5 * self.log_variance).exp() * noise
+
+    def kl(self) -> torch.Tensor:
+        """KL(q ‖ N(0, I)) in nats a dimension, (B, Z) (Kingma and Welling 2014, appendix B)."""
+        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance)
+
+
+@dataclass
+class TextVAEOutput(ModelOutput):
+    """
+    Args:
+        loss: () mean over the batch of nll + kl, in nats a text.
+        nll: (B,) −log p(text | z) of one sampled z, summed over tokens and the end token.
+        kl: (B,) KL divergence of the posterior from N(0, I).
+        logits: (B, T', decoder_vocab_size) over the respelled labels; none with candidates.
+        mean: (B, Z)
+        log_variance: (B, Z)
+    """
+
+    loss: torch.Tensor | None = None
+    nll: torch.Tensor | None = None
+    kl: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    mean: torch.Tensor | None = None
+    log_variance: torch.Tensor | None = None
+
+
+class TextVAEModel(PreTrainedModel):
+    """Text VAE. One tokenizer, the encoder's, serves both sides; `generate` returns its ids.
+
+    Example:
+        ```python
+        model = AutoModel.from_pretrained("org/textvae-rt", trust_remote_code=True)
+        tokenizer = AutoTokenizer.from_pretrained("org/textvae-rt", trust_remote_code=True)
+        model.neighbours(["a moving film."], tokenizer, num=4, generator=torch.Generator().manual_seed(0))
+        ```
+    """
+
+    config_class = TextVAEConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+    # The loss is a mean over texts: a Trainer must not take it for one summed over `num_items_in_batch`.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: TextVAEConfig) -> None:
+        super().__init__(config)
+        self.encoder = AutoModel.from_config(config.encoder_config)
+        if getattr(self.encoder, "pooler", None) is not None:
+            # BERT's pooled output is not read, and parameters without gradient would stop distributed training.
+            self.encoder.pooler = None
+        self.classes = nn.Embedding(config.num_classes, config.class_size) if config.num_classes else None
+        self.pooler = LatentPooler(config)
+        self.decoder = LatentDecoder(config)
+        self.post_init()
+        self.freeze_encoder()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.GRU):  # the base class leaves a GRU as memory happened to be
+            for name, weight in module.named_parameters():
+                if name.startswith("weight_hh"):
+                    for gate in weight.chunk(3):
+                        init.orthogonal_(gate)
+                elif name.startswith("weight_ih"):
+                    init.xavier_uniform_(weight)
+                else:
+                    init.zeros_(weight)
+        elif isinstance(module, (LatentPooler, LatentDecoder)):
+            module.reset_parameters()
+
+    @classmethod
+    def from_encoder_pretrained(cls, encoder: str, **config_fields: Any) -> TextVAEModel:
+        """A fresh VAE around the pretrained body `encoder` (a Hub id or a folder)."""
+        encoder_config = AutoConfig.from_pretrained(encoder)
+        config_fields.setdefault("encoder", str(encoder))
+        config = cls.config_class(
+            encoder_config=encoder_config, pad_token_id=encoder_config.pad_token_id or 0, **config_fields
+        )
+        model = cls(config)
+        body = AutoModel.from_pretrained(encoder, dtype=torch.float32)
+        model.encoder.load_state_dict(body.state_dict(), strict=False)
+        return model
+
+    def set_decoder_vocabulary(
+        self, kept_ids: torch.Tensor, respelling: torch.Tensor, log_frequencies: torch.Tensor
+    ) -> None:
+        """Fill the decoder's vocabulary and start its embeddings from the encoder's.
+
+        Args:
+            kept_ids: (decoder_vocab_size,) encoder id of each decoder id; the first three are not read.
+            respelling: (encoder vocabulary, max_pieces) decoder ids that spell each encoder id, −1 beyond.
+            log_frequencies: (decoder_vocab_size,) where the output bias starts.
+        """
+        decoder = self.decoder
+        decoder.kept_ids.copy_(kept_ids)
+        decoder.respelling.copy_(respelling)
+        with torch.no_grad():
+            decoder.bias.copy_(log_frequencies)
+            words = self.get_input_embeddings().weight[kept_ids[NUM_SPECIAL:]].float()
+            words = words - words.mean(0)
+            # Principal components keep what distinguishes words when the decoder's embeddings are smaller.
+            size = min(decoder.embedding.embedding_dim, words.shape[1], len(words))
+            _, _, directions = torch.linalg.svd(words, full_matrices=False)
+            reduced = words @ directions[:size].T
+            decoder.embedding.weight[NUM_SPECIAL:, :size] = reduced * (0.05 / reduced.std())
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.encoder.get_input_embeddings()
+
+    def freeze_encoder(self, trainable_layers: int = 0) -> None:
+        """Freeze the encoder but for its last `trainable_layers` layers; −1 trains all of it."""
+        stacks = [module for module in self.encoder.modules() if isinstance(module, nn.ModuleList)]
+        layers = max(stacks, key=len)
+        deepest = max(self.config.encoder_layers)
+        self.encoder.requires_grad_(trainable_layers == -1)
+        if trainable_layers > 0:
+            for layer in layers[:deepest][-trainable_layers:]:
+                layer.requires_grad_(True)
+        for layer in layers[deepest:]:  # has no part in the loss
+            layer.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> TextVAEModel:
+        """As for any module, but the encoder never drops units: its states are then the same whenever read."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+    def encoder_states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(B, len(encoder_layers), T, encoder hidden size) states of the named layers, 0 the embedding layer."""
+        frozen = not any(parameter.requires_grad for parameter in self.encoder.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+            if self.config.encoder_layers == [0] and hasattr(self.encoder, "embeddings"):
+                return self.encoder.embeddings(input_ids)[:, None]
+            states = self.encoder(input_ids, attention_mask=attention_mask, output_hidden_states=True)
+            return torch.stack([states.hidden_states[layer] for layer in self.config.encoder_layers], dim=1)
+
+    @torch.no_grad()
+    def features(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(B, encoder hidden size) float32: the encoder's last states, averaged over tokens, of length 1."""
+        states = self.encoder(input_ids, attention_mask=attention_mask).last_hidden_state.float()
+        mask = attention_mask[..., None].float()
+        return F.normalize((states * mask).sum(1) / mask.sum(1).clamp(min=1.0), dim=-1)
+
+    def encode(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        class_ids: torch.Tensor | None = None,
+        encoder_states: torch.Tensor | None = None,
+    ) -> Posterior:
+        """Posterior of right-padded texts (B, T), or of encoder states kept from `encoder_states`."""
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).long()
+        if encoder_states is None:
+            encoder_states = self.encoder_states(input_ids, attention_mask)
+        return Posterior(*self.pooler(encoder_states, attention_mask, self.class_vectors(class_ids)))
+
+    def class_vectors(self, class_ids: torch.Tensor | None) -> torch.Tensor | None:
+        if (class_ids is None) != (self.classes is None):
+            wanted = "needs class_ids" if class_ids is None else "takes no class_ids"
+            raise ValueError(f"this model has num_classes={self.config.num_classes} and {wanted}")
+        return None if class_ids is None else self.classes(class_ids)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        class_ids: torch.Tensor | None = None,
+        *,
+        encoder_states: torch.Tensor | None = None,
+        noise: torch.Tensor | None = None,
+        generator: torch.Generator | None = None,
+        input_keep: torch.Tensor | None = None,
+        candidates: torch.Tensor | None = None,
+        candidate_log_weights: torch.Tensor | None = None,
+    ) -> TextVAEOutput:
+        """Posterior, and with `labels` the negative ELBO of one sampled latent a text.
+
+        Args:
+            input_ids, attention_mask: (B, T) encoder tokens, right-padded.
+            labels: (B, T) encoder tokens to reconstruct (usually `input_ids`); respelled inside.
+            class_ids: (B,) for a model with classes.
+            encoder_states: (B, L, T, H) in place of `input_ids`, from `encoder_states`.
+            noise: (B, Z) ε of the reparameterisation; drawn from `generator` when not given.
+            input_keep: (B, ≥ T') bool; False hides a decoder input (word dropout, Bowman et al. 2016).
+            candidates: (M,) sorted decoder ids that hold every label; the softmax is over these alone
+                (importance-sampled softmax, Jean et al. 2015) and no logits are returned.
+            candidate_log_weights: (M,) log importance weights of the candidates.
+        """
+        posterior = self.encode(input_ids, attention_mask, class_ids, encoder_states)
+        kl = posterior.kl().sum(-1)
+        if labels is None:
+            return TextVAEOutput(kl=kl, mean=posterior.mean, log_variance=posterior.log_variance)
+        if noise is None:
+            latents = posterior.sample(generator=generator)
+        else:
+            latents = posterior.mean + (0.5 * posterior.log_variance).exp() * noise
+        targets = self.decoder.respell(labels)
+        inputs = F.pad(targets[:, :-1], (1, 0), value=BEGIN)
+        if input_keep is not None:
+            keep = input_keep[:, : inputs.shape[1]] | (inputs == BEGIN)
+            inputs = torch.where(keep, inputs, PAD)
+        memory = self.decoder.read(latents, self.class_vectors(class_ids))
+        outputs, _ = self.decoder(inputs, memory, self.decoder.initial_state(memory))
+        logits = None
+        real = targets != PAD
+        if candidates is None:
+            logits = self.decoder.logits(outputs)
+            losses = F.cross_entropy(logits[real].float(), targets[real], reduction="none")
+        else:
+            scores = self.decoder.logits(outputs[real], candidates).float()
+            if candidate_log_weights is not None:
+                scores = scores + candidate_log_weights
+            losses = F.cross_entropy(scores, torch.searchsorted(candidates, targets[real]), reduction="none")
+        nll = torch.zeros(targets.shape, device=losses.device, dtype=losses.dtype)
+        nll = nll.masked_scatter(real, losses).sum(-1)
+        return TextVAEOutput(
+            loss=(nll + kl).mean(),
+            nll=nll,
+            kl=kl,
+            logits=logits,
+            mean=posterior.mean,
+            log_variance=posterior.log_variance,
+        )
+
+    def read_latents(self, latents: torch.Tensor, class_ids: torch.Tensor | None = None) -> Memory:
+        """What the decoder reads of latents (B, Z); for decoding step by step."""
+        return self.decoder.read(latents, self.class_vectors(class_ids))
+
+    @torch.no_grad()
+    def generate(
+        self,
+        latents: torch.Tensor | None = None,
+        num_return_sequences: int = 1,
+        class_ids: torch.Tensor | None = None,
+        do_sample: bool = True,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        num_beams: int = 1,
+        max_new_tokens: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Decode latents, or draws from N(0, I), into encoder tokens.
+
+        Args:
+            latents: (B, Z); without it, one draw from the prior a returned sequence.
+            num_return_sequences: sequences decoded from each latent.
+            class_ids: (B,) for a model with classes.
+            do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
+            temperature: divides the token scores before drawing.
+            top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
+            max_new_tokens: decoder tokens a text at most; the configuration's `max_text_length` by default.
+            generator: seeds everything drawn here.
+
+        Returns:
+            (B · num_return_sequences, T) int64 ids of the encoder's tokenizer, right-padded.
+        """
+        if latents is None:
+            latents = torch.randn(num_return_sequences, self.config.latent_size, generator=generator)
+            latents = latents.to(self.device)
+        elif num_return_sequences > 1:
+            latents = latents.repeat_interleave(num_return_sequences, dim=0)
+            class_ids = None if class_ids is None else class_ids.repeat_interleave(num_return_sequences, dim=0)
+        limit = max_new_tokens or self.config.max_text_length
+        memory = self.read_latents(latents, class_ids)
+        if num_beams > 1:
+            if do_sample:
+                raise ValueError("num_beams > 1 needs do_sample=False: beam search draws nothing")
+            tokens = beam_search(self.decoder, memory, num_beams, limit)
+        else:
+            tokens = decode(
+                self.decoder, memory, limit, do_sample=do_sample, temperature=temperature, top_p=top_p,
+                generator=generator,
+            )  # fmt: skip
+        return self.decoder.to_encoder_ids(tokens)
+
+    def reconstruct(self, texts: list[str], tokenizer: Any, num_beams: int = 1) -> list[str]:
+        """Each text decoded greedily from its posterior's mean."""
+        latents = encode_texts(self, texts, tokenizer).mean
+        return decode_latents(self, latents, tokenizer, num_beams=num_beams)
+
+    def neighbours(
+        self,
+        texts: list[str],
+        tokenizer: Any,
+        temperature: float = 0.7,
+        num: int = 4,
+        generator: torch.Generator | None = None,
+    ) -> list[list[str]]:
+        """`num` texts from around each text's posterior, `temperature` standard deviations of noise."""
+        posterior = encode_texts(self, texts, tokenizer)
+        repeated = Posterior(*(tensor.repeat_interleave(num, dim=0) for tensor in posterior))
+        decoded = decode_latents(self, repeated.sample(temperature, generator), tokenizer)
+        return [decoded[start : start + num] for start in range(0, len(decoded), num)]
+
+    def interpolate(
+        self, a: str, b: str, tokenizer: Any, steps: int = 8, spherical: bool = False
+    ) -> list[str]:
+        """`steps` texts on the way from `a` to `b`, both ends included."""
+        start, end = encode_texts(self, [a, b], tokenizer).mean
+        path = interpolate(start, end, steps, spherical)
+        return decode_latents(self, path, tokenizer)
+
+    def augment(
+        self,
+        texts: list[str],
+        labels: list[Any],
+        tokenizer: Any,
+        target_size: int,
+        *,
+        temperature: float = 0.5,
+        interpolation_share: float = 0.25,
+        oversample: float = 4.0,
+        generator: torch.Generator | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Grow labelled texts to `target_size` kept rows; see `augmentation.augment`."""
+        return augment(
+            self, texts, labels, tokenizer, target_size, temperature=temperature,
+            interpolation_share=interpolation_share, oversample=oversample, generator=generator,
+            progress=progress,
+        )  # fmt: skip
+
+
+TextVAEConfig.register_for_auto_class()
+TextVAEModel.register_for_auto_class("AutoModel")

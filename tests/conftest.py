@@ -1,0 +1,98 @@
+"""Tiny models and tokenizers, built here: no test needs a download."""
+
+from __future__ import annotations
+
+import pytest
+
+SENTENCES = [
+    "a moving and funny film.",
+    "a dull, lifeless film.",
+    "the story is funny, and the cast is good.",
+    "the story is dull and the cast is bad.",
+    "one of the best films of the year!",
+    "one of the worst films of the year.",
+    "it's not a bad movie, but it isn't good.",
+    "i loved every moment of this movie.",
+]
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[str]:
+    return list(SENTENCES)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    """A WordPiece tokenizer that knows the words of `sentences`, single letters and their continuations."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from tokenizers.decoders import WordPiece as Decoder
+    from transformers import BertTokenizerFast
+
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = sorted({word for text in SENTENCES for word in _words(text)})
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,!?'\"()-")
+    vocabulary = [*specials, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), "##ing", *words]
+    table = {token: index for index, token in enumerate(dict.fromkeys(vocabulary))}
+    tokenizer = Tokenizer(models.WordPiece(table, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = Decoder()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", table["[CLS]"]), ("[SEP]", table["[SEP]"])]
+    )
+    return BertTokenizerFast(tokenizer_object=tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory, tiny_tokenizer):
+    """Folder of a random two-layer BERT with the tiny tokenizer: what an encoder id resolves to."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("encoder")
+    config = BertConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_model(tiny_encoder, tiny_tokenizer):
+    """A fresh, untrained TextVAEModel with its vocabulary set, in eval mode."""
+    import torch
+
+    from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+    from textvae.training.vae.vocabulary import build_vocabulary
+
+    torch.manual_seed(0)
+    ids = tiny_tokenizer(SENTENCES)["input_ids"]
+    vocabulary = build_vocabulary(tiny_tokenizer, ids, size=40)
+    model = TextVAEModel.from_encoder_pretrained(
+        str(tiny_encoder),
+        encoder_layers=(0, 2),
+        latent_size=16,
+        latent_chunks=4,
+        embedding_size=24,
+        pooler_size=16,
+        query_size=12,
+        hidden_size=32,
+        max_text_length=24,
+        decoder_vocab_size=len(vocabulary.kept_ids),
+        max_pieces=vocabulary.respelling.shape[1],
+    )
+    model.set_decoder_vocabulary(*vocabulary)
+    return model.eval()
+
+
+def _words(text: str) -> list[str]:
+    import re
+
+    return re.findall(r"[a-z]+|[^a-z ]", text.lower())

@@ -1,0 +1,216 @@
+"""The training loop: the same weights however a training is cut, killed or distributed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from textvae.training.common.errors import UserError
+from textvae.training.common.recipe import VaeRecipe
+from textvae.training.common.files import read_jsonl
+from textvae.training.vae.loop import Loop, Window
+
+ALL_OPTIONS = {
+    "encoder": "tiny",
+    "encoder_layers": (0, 2),
+    "trainable_encoder_layers": 1,
+    "steps": 12,
+    "tokens_per_step": 60,
+    "warmup_steps": 3,
+    "target_kl": 8.0,
+    "target_kl_start": 12.0,
+    "free_bits": 0.05,
+    "word_dropout": 0.3,
+    "candidate_words": 20,
+    "sampled_words": 10,
+    "checkpoint_every": 5,
+    "log_every": 4,
+    "text_weight": 2,
+    "final_text_share": 0.2,
+}
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerator():
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def make_loop(model, tokenizer, sentences, dtype=torch.float32, **changes):
+    recipe = VaeRecipe(**{**ALL_OPTIONS, **changes})
+    return Loop(model, tokenizer, sentences * 4, len(sentences), recipe, seed=3, dtype=dtype)
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(
+    tiny_model, tiny_tokenizer, sentences, tmp_path
+):
+    start = weights(tiny_model)
+    whole = weights(make_loop(tiny_model, tiny_tokenizer, sentences).run(tmp_path / "whole"))
+    tiny_model.load_state_dict(start)
+    loop = make_loop(tiny_model, tiny_tokenizer, sentences)
+    step = loop.train_step
+
+    def stop_at_eight(*arguments):
+        if loop.step == 8:
+            raise KeyboardInterrupt
+        step(*arguments)
+
+    loop.train_step = stop_at_eight
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(tmp_path / "cut")
+    assert [p.name for p in (tmp_path / "cut/checkpoints").iterdir()] == ["step-000005"]
+    torch.manual_seed(99)  # a new process starts from other random numbers
+    tiny_model.load_state_dict(start)
+    resumed = make_loop(tiny_model, tiny_tokenizer, sentences)
+    assert_same(whole, weights(resumed.run(tmp_path / "cut")))
+    rows = [read_jsonl(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == [4, 8, 12]
+    assert rows[0][-1]["beta"] == rows[1][-1]["beta"] != ALL_OPTIONS.get("beta", 0.003)
+    assert any(not torch.equal(start[name], whole[name]) for name in start if name.startswith("encoder.encoder"))
+
+
+def test_micro_batches_give_the_gradient_of_the_whole_step(tiny_model, tiny_tokenizer, sentences):
+    gradients = []
+    for micro_batches in (4, 1):
+        loop = make_loop(tiny_model, tiny_tokenizer, sentences, gradient_accumulation=micro_batches)
+        # The plan depends on the least rows a step must hold, so both go through the first one's.
+        loop.plan = gradients[0][1] if gradients else loop.plan
+        loop.optimizer.step = lambda: None
+        loop.train_step(loop.plan[0], 1e-3, Window())
+        gradients.append(({n: p.grad.clone() for n, p in tiny_model.named_parameters() if p.grad is not None}, loop.plan))
+    (four, _), (one, _) = gradients
+    assert one.keys() == four.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], four[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    make_loop(tiny_model, tiny_tokenizer, sentences).save(tmp_path)
+    with pytest.raises(UserError, match="another recipe"):
+        make_loop(tiny_model, tiny_tokenizer, sentences, learning_rate=1e-3).resume(tmp_path)
+
+
+def test_a_truncated_checkpoint_is_named(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    loop = make_loop(tiny_model, tiny_tokenizer, sentences)
+    loop.save(tmp_path)
+    file = tmp_path / "step-000000" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"step-000000.*damaged.*delete"):
+        make_loop(tiny_model, tiny_tokenizer, sentences).resume(tmp_path)
+
+
+def test_cached_encoder_states_train_like_recomputed_ones(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    start = weights(tiny_model)
+    losses = []
+    for cached in (False, True):
+        tiny_model.load_state_dict(start)
+        loop = make_loop(
+            tiny_model, tiny_tokenizer, sentences, trainable_encoder_layers=0, cache_encoder_states=cached
+        )
+        loop.run(tmp_path / str(cached))
+        losses.append(read_jsonl(tmp_path / str(cached) / "metrics.jsonl")[-1]["nll"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.01)
+
+
+def test_a_cache_over_its_bound_is_refused_before_anything_is_computed(tiny_model, tiny_tokenizer, sentences):
+    with pytest.raises(UserError, match=r"need 0\.0 GB, more than vae.cache_gigabytes \(1e-06\)"):
+        make_loop(
+            tiny_model,
+            tiny_tokenizer,
+            sentences,
+            trainable_encoder_layers=0,
+            cache_encoder_states=True,
+            cache_gigabytes=1e-6,
+        )
+
+
+def test_training_learns_to_rebuild_its_sentences(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    loop = make_loop(
+        tiny_model,
+        tiny_tokenizer,
+        sentences,
+        steps=250,
+        learning_rate=1e-2,
+        target_kl=None,
+        free_bits=0.0,
+        word_dropout=0.0,
+        checkpoint_every=1000,
+        log_every=50,
+    )
+    model = loop.run(tmp_path)
+    rows = read_jsonl(tmp_path / "metrics.jsonl")
+    assert rows[-1]["nll"] < 0.2 * rows[0]["nll"]
+    assert model.reconstruct(sentences, tiny_tokenizer) == sentences
+
+
+CHILD = """
+import json, sys, torch
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from transformers import AutoTokenizer
+from textvae.training.common.recipe import VaeRecipe
+from textvae.training.vae.loop import Loop
+from textvae.training.vae.train import load_model
+folder, output, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+model, tokenizer = load_model(folder)
+settings = json.loads(Path(sys.argv[4]).read_text())
+settings["encoder_layers"] = tuple(settings["encoder_layers"])
+sentences = json.loads(Path(sys.argv[5]).read_text())
+loop = Loop(model, tokenizer, sentences * 4, len(sentences), VaeRecipe(**settings), seed=3, dtype=torch.float32,
+            num_processes=count)
+model = loop.run(output)
+if loop.accelerator.is_main_process:
+    torch.save({{"weights": model.state_dict(), "world": loop.accelerator.num_processes}}, output / "weights.pt")
+loop.accelerator.end_training()
+"""
+
+
+def launch(folder, tmp_path, name, launched, wanted, sentences):
+    script = tmp_path / "child.py"
+    script.write_text(CHILD.format(tests=os.path.dirname(__file__)))
+    settings = {**ALL_OPTIONS, "gradient_accumulation": 2 // launched, "checkpoint_every": 1000}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    (tmp_path / "sentences.json").write_text(json.dumps(sentences))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(launched)]
+    arguments = [folder, tmp_path / name, wanted, tmp_path / "settings.json", tmp_path / "sentences.json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(
+        [*command, str(script), *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_two_processes_train_like_one(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    tiny_model.save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    states = []
+    for count in (1, 2):
+        done = launch(tmp_path / "model", tmp_path, f"by{count}", count, count, sentences)
+        assert done.returncode == 0, done.stderr[-3000:]
+        states.append(torch.load(tmp_path / f"by{count}" / "weights.pt"))
+    assert [state["world"] for state in states] == [1, 2]
+    for name, tensor in states[0]["weights"].items():
+        torch.testing.assert_close(tensor, states[1]["weights"][name], rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_a_launch_that_does_not_match_the_recipe_is_an_error(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    with pytest.raises(UserError, match="the recipe says 2, 1 were launched"):
+        Loop(
+            tiny_model, tiny_tokenizer, sentences, 8, VaeRecipe(**ALL_OPTIONS), seed=0, dtype=torch.float32,
+            num_processes=2,
+        )  # fmt: skip

@@ -1,0 +1,26 @@
+"""How well a VAE gives texts back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sacrebleu
+
+from textvae.modeling_textvae.generation import decode_ids
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+
+
+def round_trip(texts: list[str], tokenizer: Any) -> list[str]:
+    """Texts as the tokenizer gives them back: the most that any decoder over its tokens can reach."""
+    ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"]
+    return decode_ids(ids, tokenizer)
+
+
+def reconstruction_bleu(model: TextVAEModel, tokenizer: Any, texts: list[str]) -> tuple[float, list[str]]:
+    """Corpus BLEU-4 (0–100, sacrebleu's defaults) of greedy reconstructions from the posterior's mean, and these.
+
+    References are the texts' tokenizer round trip, so that letter case and spacing, which an uncased
+    tokenizer loses before the model sees a text, are not counted against it.
+    """
+    reconstructions = model.reconstruct(texts, tokenizer)
+    return sacrebleu.corpus_bleu(reconstructions, [round_trip(texts, tokenizer)]).score, reconstructions

@@ -1,0 +1,262 @@
+"""The training loop, on any number of processes and micro-batches, resumable at any checkpoint bit for bit.
+
+Nothing in it draws from a global random number generator: the order of the rows is planned beforehand, noise is
+keyed by row and visit, and the softmax candidates by the step. So a training that was killed, cut into
+micro-batches or spread over processes computes the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from textvae.modeling_textvae.decoder import PAD
+from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel, TextVAEOutput
+
+from ..common.errors import UserError
+from ..common.progress import bar, say
+from ..common.recipe import VaeRecipe
+from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text
+from .data import Step, Tokens, plan_steps
+from .features import StateCache
+from .objective import KlController, candidate_set, learning_rate, objective, row_noise
+
+ACTIVE_VARIANCE = 0.01  # of a dimension's posterior means over texts (Burda et al. 2016)
+
+
+class Loop:
+    """A model, its texts, and where the training of it stands."""
+
+    def __init__(
+        self,
+        model: TextVAEModel,
+        tokenizer: Any,
+        texts: list[str],
+        num_main: int,
+        recipe: VaeRecipe,
+        *,
+        seed: int,
+        dtype: torch.dtype,
+        num_processes: int = 1,
+    ) -> None:
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(), mixed_precision="bf16" if dtype == torch.bfloat16 else "no"
+        )
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if not launched == self.accelerator.num_processes == num_processes:
+            raise UserError(
+                f"num_processes: the recipe says {num_processes}, {launched} were launched and "
+                f"{self.accelerator.num_processes} work together; change the recipe, or launch as many with torchrun "
+                "--nproc_per_node (on a CPU, accelerate launch starts only one)"
+            )
+        self.recipe, self.seed = recipe, seed
+        self.tokens = Tokens(tokenizer, texts, model.config.max_text_length)
+        self.plan = plan_steps(
+            self.tokens.lengths, num_main, recipe, seed, num_processes * recipe.gradient_accumulation
+        )
+        model.freeze_encoder(recipe.trainable_encoder_layers)
+        model.to(self.accelerator.device)
+        self.cache = StateCache(model, self.tokens, recipe.cache_gigabytes) if recipe.cache_encoder_states else None
+        self.unwrapped = model
+        self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(model, recipe))
+        self.controller = KlController(recipe)
+        self.step = 0
+        self.seconds = 0.0
+        self.accelerator.register_for_checkpointing(self)
+        self.fingerprint = fingerprint(recipe, seed, texts, model.config.to_json_string(), str(dtype), num_processes)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "seconds": self.seconds, "controller": self.controller.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.controller.load_state_dict(state["controller"])
+
+    def run(self, output: Path) -> TextVAEModel:
+        """Train to the end of the plan, from the last checkpoint under `output`, where metrics are written too."""
+        checkpoints, metrics = output / "checkpoints", output / "metrics.jsonl"
+        self.resume(checkpoints)
+        main = self.accelerator.is_main_process
+        if main:
+            rows = [row for row in read_jsonl(metrics) if row["step"] <= self.step]
+            write_text(metrics, "")
+            for row in rows:
+                append_jsonl(metrics, row)
+        self.model.train()
+        window = Window()
+        before, started = self.seconds, time.monotonic()
+        with bar(None, total=self.recipe.steps, label="vae", unit="step") if main else _NoBar() as progress:
+            progress.update(self.step)
+            while self.step < self.recipe.steps:
+                plan, rate = self.plan[self.step], learning_rate(self.recipe, self.step)
+                self.train_step(plan, rate, window)
+                self.step += 1
+                progress.update(1)
+                self.seconds = before + time.monotonic() - started
+                last = self.step == self.recipe.steps
+                if self.step % self.recipe.log_every == 0 or last:
+                    figures = window.figures(self.accelerator)
+                    window = Window()
+                    if main:
+                        append_jsonl(
+                            metrics,
+                            {
+                                "step": self.step,
+                                "epoch": plan.epoch,
+                                **figures,
+                                "beta": self.controller.beta,
+                                "target_kl": self.controller.target(self.step - 1),
+                                "learning_rate": rate,
+                                "seconds": round(self.seconds, 2),
+                            },
+                        )
+                        progress.set_postfix(nll=f"{figures['nll']:.1f}", kl=f"{figures['kl']:.1f}")
+                if self.step % self.recipe.checkpoint_every == 0 and not last:
+                    self.save(checkpoints)
+        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+
+    def train_step(self, plan: Step, rate: float, window: Window) -> None:
+        """One optimiser step: the gradient of the mean over the step's rows, whatever these are cut into."""
+        accelerator, config = self.accelerator, self.unwrapped.config
+        device, count = accelerator.device, len(plan.rows)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        ids, mask = self.tokens.batch(plan.rows)
+        targets = self.unwrapped.decoder.respell(ids.to(device))
+        candidates, weights = candidate_set(
+            targets.cpu(), config.decoder_vocab_size, self.recipe, self.seed, self.step
+        )
+        noise, keep = row_noise(
+            self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe.word_dropout
+        )
+        parts = np.array_split(np.arange(count), accelerator.num_processes * self.recipe.gradient_accumulation)
+        mine = parts[accelerator.process_index :: accelerator.num_processes]
+        self.optimizer.zero_grad()
+        kl_sum = torch.zeros((), device=device)
+        for index, part in enumerate(mine):
+            width = int(mask[part].sum(1).max())
+            last = index == len(mine) - 1
+            with contextlib.nullcontext() if last else accelerator.no_sync(self.model):
+                out: TextVAEOutput = self.model(
+                    input_ids=ids[part, :width].to(device),
+                    attention_mask=mask[part, :width].to(device),
+                    labels=ids[part, :width].to(device),
+                    encoder_states=None if self.cache is None else self.cache.batch(plan.rows[part]).to(device),
+                    noise=noise[part].to(device),
+                    input_keep=None if keep is None else keep[part].to(device),
+                    candidates=None if candidates is None else candidates.to(device),
+                    candidate_log_weights=None if weights is None else weights.to(device),
+                )
+                kl = Posterior(out.mean, out.log_variance).kl()
+                losses = objective(out.nll, kl, self.controller.beta, self.recipe.free_bits)
+                # Distributed training averages over processes, where the sum over the step's rows is wanted.
+                accelerator.backward(losses.sum() * accelerator.num_processes / count)
+            kl_sum += out.kl.detach().sum()
+            window.add(out, int((targets[part] != PAD).sum()))
+        accelerator.clip_grad_norm_(self.unwrapped.parameters(), self.recipe.gradient_clip)
+        self.optimizer.step()
+        kl_mean = accelerator.reduce(kl_sum, "sum").item() / count
+        if not np.isfinite(kl_mean):
+            raise UserError(
+                f"vae: the loss is no longer finite at step {self.step + 1}; lower 'vae.learning_rate' "
+                f"({self.recipe.learning_rate:g})"
+            )
+        self.controller.update(self.step, kl_mean)
+
+    def save(self, checkpoints: Path) -> None:
+        """Write a checkpoint under a temporary name, rename it, and drop the ones before it."""
+        place = checkpoints / f"step-{self.step:06d}"
+        temporary = checkpoints / f".step-{self.step:06d}"
+        if self.accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(temporary))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            with atomic_folder(place) as whole:
+                for item in temporary.iterdir():
+                    item.rename(whole / item.name)
+                write_json(whole / "checkpoint.json", {"fingerprint": self.fingerprint, "step": self.step})
+            for old in (temporary, *sorted(checkpoints.glob("step-*"))[:-1]):
+                shutil.rmtree(old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self, checkpoints: Path) -> None:
+        """Load the newest checkpoint, if there is one.
+
+        Raises:
+            UserError: it is truncated, or belongs to another recipe, other data or other processes.
+        """
+        found = sorted(checkpoints.glob("step-*"))
+        if not found:
+            return
+        place = found[-1]
+        if read_json(place / "checkpoint.json").get("fingerprint") != self.fingerprint:
+            raise UserError(
+                f"{place}: was made by another recipe, other texts or another number of processes; "
+                f"delete {checkpoints} to train anew, or choose another --output"
+            )
+        try:
+            self.accelerator.load_state(str(place))
+        except Exception as error:
+            raise UserError(f"{place}: cannot be read, it is truncated or damaged; delete it and run again") from error
+        if self.accelerator.is_main_process:
+            say(f"vae: going on at step {self.step} of {self.recipe.steps} from {place}")
+
+
+class Window:
+    """Sums over the texts since the last row of metrics."""
+
+    def __init__(self) -> None:
+        self.sums: torch.Tensor | None = None  # texts, tokens, nll, kl
+        self.moments: torch.Tensor | None = None  # (2, Z) of the posterior's means
+        self.started = time.monotonic()
+
+    def add(self, out: TextVAEOutput, tokens: int) -> None:
+        mean = out.mean.detach().double()
+        sums = torch.stack([out.nll.detach().sum().double(), out.kl.detach().sum().double()])
+        sums = torch.cat([torch.tensor([len(mean), tokens], dtype=torch.double, device=mean.device), sums])
+        moments = torch.stack([mean.sum(0), mean.square().sum(0)])
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.moments = moments if self.moments is None else self.moments + moments
+
+    def figures(self, accelerator: Accelerator) -> dict[str, float]:
+        """Means over the texts of all processes: nats a text, and the share of active latent dimensions."""
+        texts, tokens, nll, kl = accelerator.reduce(self.sums, "sum").tolist()
+        first, second = accelerator.reduce(self.moments, "sum") / texts
+        active = (second - first.square() > ACTIVE_VARIANCE).double().mean().item()
+        return {
+            "nll": round(nll / texts, 4),
+            "kl": round(kl / texts, 4),
+            "loss": round((nll + kl) / texts, 4),
+            "nll_per_token": round(nll / tokens, 4),
+            "active_units": round(active, 4),
+            "tokens_per_second": round(tokens / (time.monotonic() - self.started), 1),
+        }
+
+
+class _NoBar(contextlib.nullcontext):
+    """What stands for the progress bar in all processes but the first."""
+
+    def __enter__(self) -> _NoBar:
+        return self
+
+    def update(self, steps: int) -> None:
+        """Show nothing."""
+
+
+def _optimizer(model: TextVAEModel, recipe: VaeRecipe) -> torch.optim.Optimizer:
+    body = [weight for weight in model.encoder.parameters() if weight.requires_grad]
+    own = [w for name, w in model.named_parameters() if w.requires_grad and not name.startswith("encoder.")]
+    groups: list[dict[str, Any]] = [{"params": own, "share": 1.0}]
+    if body:
+        groups.append({"params": body, "share": recipe.encoder_learning_rate / recipe.learning_rate})
+    return torch.optim.Adam(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)

@@ -1,0 +1,208 @@
+"""Train a text VAE by a recipe; the same module behind every way to start it.
+
+    textvae train-vae quickstart
+    python -m textvae.training.vae.train quickstart
+    accelerate launch -m textvae.training.vae.train quickstart
+    accelerate launch training quickstart                                          (in a checkout)
+    torchrun --nproc_per_node 2 -m textvae.training.vae.train my_recipe.yaml        (its num_processes: 2)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+
+from ..common import precision
+from ..common.errors import UserError
+from ..common.progress import say
+from ..common.recipe import Recipe, VaeRecipe, load_recipe
+from ..common.files import atomic_folder, write_json
+from ..common.sources import resolve_model
+from .data import load_sentences
+from .evaluate import reconstruction_bleu
+from .loop import Loop
+from .vocabulary import build_vocabulary
+
+NUM_SAMPLES = 10
+VALIDATION_TEXTS = 300
+
+
+def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
+    """Train the recipe's VAE into the model folder `output`, going on from a checkpoint there.
+
+    Writes config, weights, code and tokenizer (what `from_pretrained` loads), `metrics.jsonl` and
+    `samples.json`. Returns the facts of the training, sources included, for `run.json`.
+    """
+    transformers_logging.disable_progress_bar()
+    settings = recipe.vae
+    encoder, encoder_source = resolve_model(settings.encoder)
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    sentences = load_sentences(settings, recipe.seed)
+    choice = precision.choose(recipe.precision, precision.device())
+    torch.manual_seed(recipe.seed)
+    model = new_model(settings, str(encoder), tokenizer, sentences.train)
+    loop = Loop(
+        model,
+        tokenizer,
+        sentences.train,
+        sentences.num_main,
+        settings,
+        seed=recipe.seed,
+        dtype=choice.dtype,
+        num_processes=recipe.num_processes,
+    )
+    main = loop.accelerator.is_main_process
+    if main:
+        say(
+            f"vae: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
+            f"{sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6:.1f} M trained parameters, "
+            f"{choice.dtype} ({choice.reason})".replace("torch.", "")
+        )
+    model = loop.run(output)
+    facts = {
+        "sources": [source.to_dict() for source in (encoder_source, *sentences.sources)],
+        "sentences": len(sentences.train),
+        "steps": settings.steps,
+        "seconds": round(loop.seconds, 1),
+        "precision": str(choice.dtype).removeprefix("torch."),
+        "precision_reason": choice.reason,
+    }
+    if main:
+        with precision.autocast(choice, model.device):
+            samples = draw_samples(model, tokenizer, sentences.validation[:VALIDATION_TEXTS])
+        facts["bleu_reconstruction"] = samples["bleu_reconstruction"]
+        save_model(model, tokenizer, output, samples)
+    loop.accelerator.wait_for_everyone()
+    loop.accelerator.end_training()
+    return facts
+
+
+def adapt(
+    model_folder: Path, sentences: list[str], steps: int, output: Path, seed: int = 0
+) -> tuple[TextVAEModel, Any]:
+    """Fine-tune a trained VAE on a user's own sentences, without labels, into the folder `output`.
+
+    The rate the model was trained to stays: β is steered to the KL that it has on these sentences.
+    """
+    model, tokenizer = load_model(model_folder)
+    choice = precision.choose("auto", precision.device())
+    settings = VaeRecipe(
+        encoder=model.config.encoder,
+        steps=steps,
+        tokens_per_step=1200,
+        learning_rate=1e-3,
+        warmup_steps=min(20, steps),
+        beta=0.3,
+        target_kl=110.0,
+        target_kl_start=110.0,
+        autoencoder_share=0.0,
+        anneal_share=0.0,
+        checkpoint_every=max(steps, 1),
+        log_every=max(steps // 10, 1),
+    )
+    loop = Loop(model, tokenizer, sentences, len(sentences), settings, seed=seed, dtype=choice.dtype)
+    model = loop.run(output)
+    save_model(model, tokenizer, output)
+    return model, tokenizer
+
+
+def new_model(settings: VaeRecipe, encoder: str, tokenizer: Any, texts: list[str]) -> TextVAEModel:
+    """An untrained VAE around the encoder in the folder `encoder`, its decoder's vocabulary made from `texts`."""
+    vocabulary = build_vocabulary(tokenizer, tokenizer(texts)["input_ids"], settings.vocabulary_size)
+    try:
+        model = TextVAEModel.from_encoder_pretrained(
+            encoder,
+            encoder_layers=settings.encoder_layers,
+            latent_size=settings.latent_size,
+            latent_chunks=settings.latent_chunks,
+            embedding_size=settings.embedding_size,
+            pooler_size=settings.pooler_size,
+            hidden_size=settings.hidden_size,
+            max_text_length=settings.max_length,
+            decoder_vocab_size=len(vocabulary.kept_ids),
+            max_pieces=vocabulary.respelling.shape[1],
+        )
+    except ValueError as error:
+        raise UserError(f"vae: {error}") from None
+    model.config.encoder = settings.encoder
+    model.set_decoder_vocabulary(*vocabulary)
+    return model
+
+
+def draw_samples(model: TextVAEModel, tokenizer: Any, held_out: list[str]) -> dict[str, Any]:
+    """Reconstruction BLEU of held-out texts, the first reconstructions, and prior samples, all unpicked."""
+    bleu, reconstructions = reconstruction_bleu(model, tokenizer, held_out)
+    ids = model.generate(num_return_sequences=NUM_SAMPLES, do_sample=False, generator=torch.Generator().manual_seed(0))
+    pairs = zip(held_out[:NUM_SAMPLES], reconstructions, strict=False)
+    return {
+        "bleu_reconstruction": round(bleu, 2),
+        "held_out_texts": len(held_out),
+        "reconstructions": [{"text": text, "reconstruction": rebuilt} for text, rebuilt in pairs],
+        "prior_samples": tokenizer.batch_decode(ids, skip_special_tokens=True),
+    }
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: Any, output: Path, samples: dict[str, Any] | None = None
+) -> None:
+    """Write what `from_pretrained` loads into `output`, config.json last; checkpoints are no longer needed then."""
+    with atomic_folder(output / ".model") as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    if samples is not None:
+        write_json(output / "samples.json", samples)
+    saved = sorted((output / ".model").iterdir(), key=lambda item: item.name == "config.json")
+    for item in saved:
+        os.replace(item, output / item.name)
+    (output / ".model").rmdir()
+    shutil.rmtree(output / "checkpoints", ignore_errors=True)
+
+
+def load_model(folder: Path) -> tuple[TextVAEModel, Any]:
+    """Model, in eval mode, and tokenizer of a folder that `save_model` wrote.
+
+    Raises:
+        UserError: there is no such folder, or what it holds is truncated or of another model.
+    """
+    if not (Path(folder) / "config.json").is_file():
+        raise UserError(f"{folder}: holds no model (config.json is missing); give the folder that train-vae wrote")
+    try:
+        model, loading = TextVAEModel.from_pretrained(folder, output_loading_info=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{folder}: cannot be loaded, it is damaged or no text VAE ({reason}); train it anew") from error
+    if loading["missing_keys"] or loading["mismatched_keys"]:
+        raise UserError(f"{folder}: the weights do not fit config.json; they belong to another configuration")
+    return model.eval(), tokenizer
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="textvae train-vae", description="Train the text VAE of a recipe.")
+    parser.add_argument("recipe", help="name of a shipped recipe, or a YAML file")
+    parser.add_argument("--output", type=Path, help="model folder (default runs/RECIPE/vae)")
+    arguments = parser.parse_args(argv)
+    try:
+        recipe = load_recipe(arguments.recipe)
+        output = arguments.output or Path("runs") / recipe.name / "vae"
+        facts = train_vae(recipe, output)
+    except UserError as error:
+        print(f"textvae: error: {error}", file=sys.stderr)
+        return 2
+    if int(os.environ.get("RANK", "0")) == 0:
+        say(f"vae: {facts['seconds']:.0f} s → {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
