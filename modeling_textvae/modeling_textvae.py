@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -336,24 +335,10 @@ class TextVAEModel(PreTrainedModel):
         return decode_latents(self, path, tokenizer)
 
     def augment(
-        self,
-        texts: list[str],
-        labels: list[Any],
-        tokenizer: Any,
-        target_size: int,
-        *,
-        temperature: float = 0.5,
-        interpolation_share: float = 0.25,
-        oversample: float = 4.0,
-        generator: torch.Generator | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        self, texts: list[str], labels: list[Any], tokenizer: Any, target_size: int, **options: Any
     ) -> list[dict[str, Any]]:
-        """Grow labelled texts to `target_size` kept rows; see `augmentation.augment`."""
-        return augment(
-            self, texts, labels, tokenizer, target_size, temperature=temperature,
-            interpolation_share=interpolation_share, oversample=oversample, generator=generator,
-            progress=progress,
-        )  # fmt: skip
+        """Grow labelled texts to `target_size` kept rows; `options` are those of `augmentation.augment`."""
+        return augment(self, texts, labels, tokenizer, target_size, **options)
 
 
 TextVAEConfig.register_for_auto_class()

@@ -1,0 +1,136 @@
+"""Decoding and encoding: seeds, batches, ends, beams, spacing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textvae.modeling_textvae.decoder import END, PAD
+from textvae.modeling_textvae.generation import (
+    beam_search,
+    decode,
+    decode_ids,
+    encode_texts,
+    features_of,
+    interpolate,
+    tidy,
+)
+
+
+def latents(model, count=6, seed=0):
+    return torch.randn(count, model.config.latent_size, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+def test_a_seed_repeats_what_is_drawn(tiny_model):
+    draws = [tiny_model.generate(num_return_sequences=4, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1])
+    assert draws[0].shape != draws[2].shape or not torch.equal(draws[0], draws[2])
+
+
+def test_rows_that_end_leave_the_batch_and_change_no_other(tiny_model):
+    with torch.no_grad():
+        tiny_model.decoder.output.weight *= 20.0  # rows differ, and so do their ends
+        tiny_model.decoder.bias[END] += 6.0
+    memory = tiny_model.read_latents(latents(tiny_model, 8))
+    widths = []
+    tiny_model.decoder.register_forward_hook(lambda _module, inputs, _out: widths.append(len(inputs[0])))
+    together = decode(tiny_model.decoder, memory, 20)
+    assert widths[0] == 8
+    assert widths[-1] < 8
+    for row in range(8):
+        alone = decode(tiny_model.decoder, memory.select(torch.tensor([row])), 20)[0]
+        assert torch.equal(together[row, : len(alone)], alone)
+        assert bool((together[row, len(alone) :] == PAD).all())
+
+
+def test_one_beam_is_greedy_and_more_beams_find_better_texts(tiny_model):
+    with torch.no_grad():
+        tiny_model.decoder.bias[END] += 2.0
+    memory = tiny_model.read_latents(latents(tiny_model))
+    greedy = decode(tiny_model.decoder, memory, 12)
+    assert torch.equal(beam_search(tiny_model.decoder, memory, 1, 12), greedy)
+
+    def score(tokens):
+        inputs = torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=1)
+        outputs, _ = tiny_model.decoder(inputs, memory, tiny_model.decoder.initial_state(memory))
+        logits = tiny_model.decoder.logits(outputs)
+        logits[..., :2] = float("-inf")
+        chosen = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+        real = tokens != PAD
+        return chosen.masked_fill(~real, 0.0).sum(1) / real.sum(1)
+
+    assert bool((score(beam_search(tiny_model.decoder, memory, 4, 12)) >= score(greedy) - 1e-5).all())
+
+
+def test_top_p_draws_from_the_likeliest_alone(tiny_model):
+    memory = tiny_model.read_latents(latents(tiny_model))
+    narrow = decode(
+        tiny_model.decoder, memory, 8, do_sample=True, top_p=1e-9, generator=torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(narrow, decode(tiny_model.decoder, memory, 8))
+
+
+def test_each_latent_gives_the_sequences_asked_for(tiny_model):
+    ids = tiny_model.generate(latents(tiny_model, 3), num_return_sequences=2, do_sample=False)
+    assert len(ids) == 6
+    assert torch.equal(ids[0], ids[1])
+
+
+def test_beams_with_drawing_are_refused(tiny_model):
+    with pytest.raises(ValueError, match="num_beams > 1 needs do_sample=False"):
+        tiny_model.generate(latents(tiny_model), num_beams=2)
+
+
+def test_encoding_keeps_the_order_of_texts_whatever_the_batches(tiny_model, tiny_tokenizer, sentences):
+    whole = encode_texts(tiny_model, sentences, tiny_tokenizer, batch_size=8)
+    single = encode_texts(tiny_model, sentences, tiny_tokenizer, batch_size=1)
+    torch.testing.assert_close(whole.mean, single.mean, rtol=1e-4, atol=1e-5)
+    features = features_of(tiny_model, sentences, tiny_tokenizer, batch_size=3)
+    torch.testing.assert_close(features.norm(dim=1), torch.ones(len(sentences)))
+    torch.testing.assert_close(features[2:3], features_of(tiny_model, sentences[2:3], tiny_tokenizer), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["fine", "  "], ["fine", None]])
+def test_texts_that_cannot_be_encoded_are_named(tiny_model, tiny_tokenizer, texts):
+    with pytest.raises(ValueError, match=r"no texts|texts\[\d\]"):
+        encode_texts(tiny_model, texts, tiny_tokenizer)
+
+
+def test_interpolation_has_both_ends(tiny_model, tiny_tokenizer, sentences):
+    path = tiny_model.interpolate(sentences[0], sentences[1], tiny_tokenizer, steps=5)
+    assert len(path) == 5
+    assert [path[0], path[-1]] == tiny_model.reconstruct(sentences[:2], tiny_tokenizer)
+    a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    torch.testing.assert_close(interpolate(a, b, 3, spherical=True)[1], torch.tensor([0.5, 0.5]).sqrt())
+    torch.testing.assert_close(interpolate(a, b, 3, spherical=False)[1], torch.tensor([0.5, 0.5]))
+
+
+def test_neighbours_without_noise_are_the_reconstruction(tiny_model, tiny_tokenizer, sentences):
+    near = tiny_model.neighbours(sentences[:2], tiny_tokenizer, temperature=0.0, num=3)
+    assert near == [[text] * 3 for text in tiny_model.reconstruct(sentences[:2], tiny_tokenizer)]
+
+
+@pytest.mark.parametrize(
+    ("joined", "expected"),
+    [
+        ("it ' s not ( so ) bad , really .", "it's not (so) bad, really."),
+        ("well - acted and half - baked - - almost", "well-acted and half-baked -- almost"),
+        ('he said " no " and " go away " .', 'he said "no" and "go away".'),
+        ("wait . . . what ? !", "wait... what?!"),
+        ("they ' re 2 . 5 stars", "they're 2.5 stars"),
+    ],
+)
+def test_spacing(joined, expected):
+    assert tidy(joined) == expected
+
+
+@given(st.text())
+def test_spacing_loses_no_character(text):
+    assert "".join(tidy(text).split()) == "".join(text.split())
+
+
+def test_decoding_skips_special_tokens(tiny_tokenizer):
+    ids = tiny_tokenizer(["it's a good film."], padding="max_length", max_length=16, return_tensors="pt").input_ids
+    assert decode_ids(ids, tiny_tokenizer) == ["it's a good film."]

@@ -1,0 +1,198 @@
+"""The model: its loss, its vocabulary, and what transformers does to it on the way to disk and back."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel, Trainer, TrainingArguments
+
+from textvae.modeling_textvae import Posterior, TextVAEConfig, TextVAEModel
+
+
+@pytest.fixture
+def batch(tiny_tokenizer, sentences):
+    return tiny_tokenizer(sentences, padding=True, return_tensors="pt")
+
+
+def run(model, batch, **options):
+    noise = torch.zeros(len(batch.input_ids), model.config.latent_size)
+    options.setdefault("noise", noise)
+    return model(batch.input_ids, batch.attention_mask, labels=batch.input_ids, **options)
+
+
+def test_kl_agrees_with_monte_carlo():
+    posterior = Posterior(torch.tensor([[0.7, -1.2]]), torch.tensor([[-0.5, 0.3]]))
+    deviation = (0.5 * posterior.log_variance).exp()
+    draws = posterior.mean + deviation * torch.randn(400_000, 2, generator=torch.Generator().manual_seed(0))
+    inside = torch.distributions.Normal(posterior.mean, deviation).log_prob(draws)
+    estimate = (inside - torch.distributions.Normal(0.0, 1.0).log_prob(draws)).mean(0)
+    torch.testing.assert_close(posterior.kl()[0], estimate, atol=0.01, rtol=0)
+
+
+def test_loss_is_the_mean_of_nll_and_kl_and_nll_that_of_the_logits(tiny_model, batch):
+    out = run(tiny_model, batch)
+    torch.testing.assert_close(out.loss, (out.nll + out.kl).mean())
+    targets = tiny_model.decoder.respell(batch.input_ids)
+    spelled = out.logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
+    torch.testing.assert_close(out.nll, -(spelled * (targets != 0)).sum(1))
+
+
+def test_padding_changes_nothing(tiny_model, tiny_tokenizer, sentences):
+    alone = run(tiny_model, tiny_tokenizer(sentences[:1], return_tensors="pt"))
+    padded = tiny_tokenizer(sentences[:1], padding="max_length", max_length=24, return_tensors="pt")
+    beside = run(tiny_model, padded)
+    for name in ("mean", "log_variance", "nll", "kl"):
+        torch.testing.assert_close(alone[name], beside[name], rtol=1e-5, atol=1e-5)
+    shared = alone.logits.shape[1]
+    torch.testing.assert_close(alone.logits, beside.logits[:, :shared], rtol=1e-4, atol=1e-5)
+
+
+def test_candidates_that_are_the_whole_vocabulary_give_the_full_softmax(tiny_model, batch):
+    everything = torch.arange(tiny_model.config.decoder_vocab_size)
+    by_candidates = run(tiny_model, batch, candidates=everything)
+    assert by_candidates.logits is None
+    torch.testing.assert_close(by_candidates.nll, run(tiny_model, batch).nll)
+
+
+def test_word_dropout_hides_inputs_but_not_targets(tiny_model, batch):
+    nothing_kept = torch.zeros(len(batch.input_ids), 64, dtype=torch.bool)
+    kept = run(tiny_model, batch, input_keep=~nothing_kept)
+    torch.testing.assert_close(kept.nll, run(tiny_model, batch).nll)
+    hidden = run(tiny_model, batch, input_keep=nothing_kept)
+    assert hidden.logits.shape == kept.logits.shape
+    torch.testing.assert_close(hidden.logits[:, 0], kept.logits[:, 0])  # begin is never hidden
+    assert not torch.allclose(hidden.logits[:, 1:], kept.logits[:, 1:])
+
+
+def test_noise_from_a_generator_is_repeatable(tiny_model, batch):
+    draws = [run(tiny_model, batch, noise=None, generator=torch.Generator().manual_seed(s)).nll for s in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_any_word_is_spelled_by_kept_tokens(tiny_model, tiny_tokenizer):
+    text = "zebras quiz 42 unfunny films"
+    ids = tiny_tokenizer([text], return_tensors="pt").input_ids
+    back = tiny_model.decoder.to_encoder_ids(tiny_model.decoder.respell(ids))
+    assert tiny_tokenizer.decode(back[0], skip_special_tokens=True) == text
+
+
+def test_classes_condition_the_model_and_are_asked_for(tiny_model, batch):
+    config = copy.deepcopy(tiny_model.config)
+    config.num_classes = 2
+    torch.manual_seed(0)
+    model = TextVAEModel(config).eval()
+    model.decoder.load_state_dict(
+        {k: v for k, v in tiny_model.decoder.state_dict().items() if k in ("kept_ids", "respelling")}, strict=False
+    )
+    ones = torch.ones(len(batch.input_ids), dtype=torch.long)
+    assert not torch.allclose(run(model, batch, class_ids=ones).nll, run(model, batch, class_ids=0 * ones).nll)
+    with pytest.raises(ValueError, match="needs class_ids"):
+        run(model, batch)
+    with pytest.raises(ValueError, match="takes no class_ids"):
+        run(tiny_model, batch, class_ids=ones)
+
+
+def test_the_embedding_layer_alone_skips_the_body(tiny_model, batch):
+    whole = tiny_model.encoder_states(batch.input_ids, batch.attention_mask)
+    tiny_model.config.encoder_layers = [0]
+    calls = []
+    tiny_model.encoder.encoder.register_forward_hook(lambda *_: calls.append(1))
+    torch.testing.assert_close(
+        tiny_model.encoder_states(batch.input_ids, batch.attention_mask)[:, 0], whole[:, 0]
+    )
+    assert calls == []
+
+
+@pytest.mark.parametrize(("trainable", "expected"), [(0, set()), (1, {"encoder.layer.1"}), (-1, None)])
+def test_the_encoder_is_frozen_partly_or_wholly_trainable(tiny_model, batch, trainable, expected):
+    tiny_model.freeze_encoder(trainable)
+    tiny_model.train()
+    run(tiny_model, batch).loss.backward()
+    moved = {".".join(n.split(".")[:3]) for n, p in tiny_model.encoder.named_parameters() if p.grad is not None}
+    if expected is None:
+        assert moved >= {"encoder.layer.0", "encoder.layer.1"}
+        assert any("embeddings" in name for name in moved)
+    else:
+        assert moved == expected
+    assert all(p.grad is not None for p in tiny_model.parameters() if p.requires_grad)  # what DDP asks for
+    assert not tiny_model.encoder.training
+
+
+def test_save_and_load_keep_every_weight_and_buffer(tiny_model, batch, tmp_path):
+    tiny_model.save_pretrained(tmp_path)
+    loaded = TextVAEModel.from_pretrained(tmp_path)
+    assert not loaded.training
+    state = loaded.state_dict()
+    for name, tensor in tiny_model.state_dict().items():
+        assert torch.equal(tensor, state[name]), name  # buffers come through the meta device unharmed
+    torch.testing.assert_close(run(tiny_model, batch).logits, run(loaded, batch).logits)
+    assert isinstance(loaded.config.encoder_config, type(tiny_model.config.encoder_config))
+    assert loaded.config.encoder_config.to_diff_dict() == tiny_model.config.encoder_config.to_diff_dict()
+
+
+def test_the_output_layer_is_the_embedding_table_also_after_a_reload(tiny_model, batch, tmp_path):
+    tiny_model.save_pretrained(tmp_path)
+    loaded = TextVAEModel.from_pretrained(tmp_path)
+    before = run(loaded, batch).logits
+    with torch.no_grad():
+        loaded.decoder.embedding.weight[5] += 100.0
+    changed = (run(loaded, batch).logits - before).abs().amax(dim=(0, 1))
+    assert changed[5] > 1.0
+    vocabulary_sized = [n for n, p in loaded.decoder.named_parameters() if loaded.config.decoder_vocab_size in p.shape]
+    assert vocabulary_sized == ["bias", "embedding.weight"]
+
+
+def test_a_gru_that_the_checkpoint_lacks_is_initialised(tiny_model, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tiny_model.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if ".gru." not in name}
+    assert len(kept) < len(weights)
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    loaded = TextVAEModel.from_pretrained(tmp_path)
+    for name, weight in loaded.named_parameters():
+        assert torch.isfinite(weight).all(), name
+        if ".gru.weight_hh" in name:
+            for gate in weight.chunk(3):
+                torch.testing.assert_close(gate @ gate.T, torch.eye(len(gate)), atol=1e-4, rtol=0)
+
+
+def test_a_pretrained_encoder_is_not_disturbed(tiny_model, tiny_encoder):
+    body = AutoModel.from_pretrained(tiny_encoder)
+    for name, tensor in tiny_model.encoder.state_dict().items():
+        assert torch.equal(tensor, body.state_dict()[name]), name
+
+
+def test_auto_classes_know_the_model(tiny_model, tmp_path):
+    tiny_model.save_pretrained(tmp_path)
+    assert type(AutoConfig.from_pretrained(tmp_path)) is TextVAEConfig
+    assert type(AutoModel.from_pretrained(tmp_path)) is TextVAEModel
+
+
+def test_accumulation_in_a_trainer_does_not_scale_the_loss(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    rows = [{**tiny_tokenizer(t, padding="max_length", max_length=20), "noise": [0.0] * 16} for t in sentences]
+    for row in rows:
+        row["labels"] = row["input_ids"]
+        row.pop("token_type_ids", None)
+    norms = []
+    for size, accumulation in ((8, 1), (2, 4)):
+        arguments = TrainingArguments(
+            tmp_path, per_device_train_batch_size=size, gradient_accumulation_steps=accumulation, max_steps=1,
+            learning_rate=0.0, use_cpu=True, logging_steps=1, save_strategy="no", disable_tqdm=True,
+            max_grad_norm=1e9, remove_unused_columns=False,
+        )  # fmt: skip
+        trainer = Trainer(tiny_model, arguments, train_dataset=rows)
+        trainer.train()
+        norms.append(trainer.state.log_history[0]["grad_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
+def test_impossible_configurations_are_refused():
+    with pytest.raises(ValueError, match="multiple of latent_chunks"):
+        TextVAEConfig(latent_size=10, latent_chunks=4)
+    with pytest.raises(ValueError, match="layers 0 to 12"):
+        TextVAEConfig(encoder_layers=(13,))
