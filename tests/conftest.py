@@ -31,7 +31,13 @@ def tiny_tokenizer():
     specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = sorted({word for text in SENTENCES for word in _words(text)})
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789.,!?'\"()-")
-    vocabulary = [*specials, *letters, *(f"##{letter}" for letter in letters if letter.isalnum()), "##ing", *words]
+    vocabulary = [
+        *specials,
+        *letters,
+        *(f"##{letter}" for letter in letters if letter.isalnum()),
+        "##ing",
+        *words,
+    ]
     table = {token: index for index, token in enumerate(dict.fromkeys(vocabulary))}
     tokenizer = Tokenizer(models.WordPiece(table, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -90,6 +96,48 @@ def tiny_model(tiny_encoder, tiny_tokenizer):
     )
     model.set_decoder_vocabulary(*vocabulary)
     return model.eval()
+
+
+@pytest.fixture(scope="session")
+def smoke_mirror(tmp_path_factory, tiny_encoder, tiny_tokenizer):
+    """A mirror folder that holds all that the recipe `smoke` names: tiny models, made-up reviews and sentences."""
+    import random
+    import shutil
+
+    import pandas as pd
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    mirror = tmp_path_factory.mktemp("mirror")
+    models = mirror / "models/hf-internal-testing"
+    shutil.copytree(tiny_encoder, models / "tiny-random-BertModel")
+    torch.manual_seed(0)
+    sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    ends = {"bos_token_id": tiny_tokenizer.cls_token_id, "eos_token_id": tiny_tokenizer.sep_token_id}
+    causal = GPT2LMHeadModel(GPT2Config(vocab_size=len(tiny_tokenizer), **sizes, **ends))
+    causal.save_pretrained(models / "tiny-random-gpt2")
+    tiny_tokenizer.save_pretrained(models / "tiny-random-gpt2")
+
+    draw = random.Random(0)
+    kinds = [("dull", "bad", "worst", "lifeless"), ("funny", "good", "best", "moving")]
+
+    def sentence(label: int) -> str:
+        first, second = draw.sample(kinds[label], 2)
+        number = draw.randrange(10**6)
+        return f"{draw.choice(['the story', 'the cast', 'this film', 'the movie'])} is {first} and {second} {number}."
+
+    def write(name: str, split: str, rows: list[tuple[str, int]]) -> None:
+        folder = mirror / "datasets" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows, columns=["text", "label"]).to_parquet(folder / f"{split}.parquet")
+
+    for split, count in (("train", 120), ("validation", 20), ("test", 20)):
+        name = "cornell-movie-review-data/rotten_tomatoes"
+        write(name, split, [(sentence(i % 2), i % 2) for i in range(count)])
+    for split, count in (("train", 600), ("test", 80)):
+        rows = [(" ".join(sentence(i % 2) for _ in range(3)), i % 2) for i in range(count)]
+        write("stanfordnlp/imdb", split, rows)
+    return mirror
 
 
 def _words(text: str) -> list[str]:

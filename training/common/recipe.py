@@ -58,7 +58,9 @@ class VaeRecipe:
     warmup_steps: int = 100
     gradient_clip: float = 5.0
     beta: float = 0.003  # weight of the KL at the start, and throughout when target_kl is null
-    target_kl: float | None = 110.0  # nats a sentence that beta is steered to (notes in training/vae/objective.py)
+    target_kl: float | None = (
+        110.0  # nats a sentence that beta is steered to (notes in training/vae/objective.py)
+    )
     target_kl_start: float = 220.0  # the target falls from here geometrically ...
     autoencoder_share: float = 0.1  # ... after this share of the steps at constant beta ...
     anneal_share: float = 0.5  # ... over this share
@@ -79,7 +81,9 @@ class AugmentRecipe:
 
     sizes: tuple[int, ...] = (200, 500)  # rows of the published datasets, the budget included
     temperature: float = 0.5  # posterior standard deviations of noise
-    interpolation_share: float = 0.25  # candidates made between two sentences of one class; the rest are neighbours
+    interpolation_share: float = (
+        0.25  # candidates made between two sentences of one class; the rest are neighbours
+    )
     oversample: float = 4.0  # candidates a wanted row
     teacher_tokens: int = 128  # encoder tokens of a row that the teacher reads
     near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one test row that makes it a copy
@@ -93,7 +97,9 @@ class AugmentRecipe:
 class ClassifierRecipe:
     """One classifier: its body, how it is trained, and on which cells."""
 
-    model: str = ""  # Hub id or folder; the body of `bert`, `gpt2_lora`, `probe`, and the embeddings of `lstm`
+    model: str = (
+        ""  # Hub id or folder; the body of `bert`, `gpt2_lora`, `probe`, and the embeddings of `lstm`
+    )
     max_length: int = 256
     batch_size: int = 16
     learning_rate: float = 5e-5
@@ -111,7 +117,9 @@ class StudyRecipe:
     dataset: str = "stanfordnlp/imdb"
     budget: int = 100  # labelled rows of a subset, equal numbers a class
     seeds: int = 1  # trainings a cell
-    role: Literal["study", "development"] = "study"  # development: choose recipes without looking at test rows
+    role: Literal["study", "development"] = (
+        "study"  # development: choose recipes without looking at test rows
+    )
     workers: int = 2  # cells run at a time, one thread each
 
 
@@ -143,7 +151,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or path.exists():
         if not path.is_file():
-            raise UserError(f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}")
+            raise UserError(
+                f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}"
+            )
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -151,7 +161,9 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     else:
         shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
         if not shipped.is_file():
-            raise UserError(f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}")
+            raise UserError(
+                f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}"
+            )
         text = shipped.read_text(encoding="utf-8")
         path = Path(f"{place}.yaml")
     try:
@@ -202,7 +214,9 @@ def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
     if origin is dict and isinstance(value, dict):
         key_hint, value_hint = arguments
         return {
-            _convert(key_hint, key, place, f"{where} key {key!r}"): _convert(value_hint, item, place, f"{where}.{key}")
+            _convert(key_hint, key, place, f"{where} key {key!r}"): _convert(
+                value_hint, item, place, f"{where}.{key}"
+            )
             for key, item in value.items()
         }
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -240,11 +254,20 @@ def _check(recipe: Recipe, place: str) -> None:
         ("num_processes", recipe.num_processes),
     ):
         need(value >= 1, f"'{name}' must be at least 1, not {value}")
-    need(vae.latent_size % vae.latent_chunks == 0, "'vae.latent_size' must be a multiple of 'vae.latent_chunks'")
-    need(len(vae.encoder_layers) > 0, "'vae.encoder_layers' must name at least one layer; 0 is the embedding layer")
+    need(
+        vae.latent_size % vae.latent_chunks == 0,
+        "'vae.latent_size' must be a multiple of 'vae.latent_chunks'",
+    )
+    need(
+        len(vae.encoder_layers) > 0,
+        "'vae.encoder_layers' must name at least one layer; 0 is the embedding layer",
+    )
     need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
-    need(vae.target_kl is None or vae.target_kl > 0, "'vae.target_kl' must be positive, or null for a constant beta")
+    need(
+        vae.target_kl is None or vae.target_kl > 0,
+        "'vae.target_kl' must be positive, or null for a constant beta",
+    )
     need(
         not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),
         "'vae.cache_encoder_states' needs a frozen encoder and at most three 'vae.encoder_layers'",
@@ -252,20 +275,29 @@ def _check(recipe: Recipe, place: str) -> None:
     need(augment.oversample >= 4 or not augment.sizes, "'augment.oversample' must be at least 4")
     need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
     for size in augment.sizes:
-        need(size > recipe.study.budget, f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}")
+        need(
+            size > recipe.study.budget,
+            f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}",
+        )
     for name, classifier in recipe.classifiers.items():
         where = f"classifiers.{name}"
         need(bool(classifier.model), f"'{where}.model' is missing; give a Hub id or a folder")
         for arm, sizes in classifier.arms.items():
             need(arm in ARMS, f"'{where}.arms' has '{arm}'; known: {', '.join(ARMS)}")
             for size in sizes:
-                need(name == "probe" or size in classifier.steps, f"'{where}.steps' has no entry for size {size}")
+                need(
+                    name == "probe" or size in classifier.steps,
+                    f"'{where}.steps' has no entry for size {size}",
+                )
                 need(
                     size == recipe.study.budget if arm == "real" else size > recipe.study.budget,
                     f"'{where}.arms.{arm}' has size {size}; 'real' is the budget ({recipe.study.budget}), "
                     "every other arm is larger",
                 )
-                need(arm != "vae" or size in augment.sizes, f"'{where}.arms.vae' has {size}, not in 'augment.sizes'")
+                need(
+                    arm != "vae" or size in augment.sizes,
+                    f"'{where}.arms.vae' has {size}, not in 'augment.sizes'",
+                )
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,78 @@
+"""Configuration of the LSTM text classifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+POOLINGS = ("max", "mean", "last")
+
+
+class LstmConfig(PreTrainedConfig):
+    """What defines the function that the weights of `LstmForSequenceClassification` compute.
+
+    Args:
+        vocab_size: rows of the embedding table.
+        embedding_size: width of the embedding table.
+        projection_size: a linear layer brings embeddings to this width; None feeds them as they are.
+        hidden_size: units of the LSTM a direction.
+        num_hidden_layers: LSTM layers.
+        bidirectional: read right to left as well.
+        pooling: "max" or "mean" over the real tokens, or "last", the state after each direction's last token.
+        embedding_dropout: dropped share of the LSTM's input.
+        hidden_dropout: dropped share between two LSTM layers.
+        classifier_dropout: dropped share of the pooled state.
+        frozen_embeddings: the embedding table takes no gradient.
+
+    Raises:
+        ValueError: an unknown pooling, or a size under 1.
+    """
+
+    model_type = "textvae_lstm"
+
+    def __init__(
+        self,
+        vocab_size: int = 30522,
+        embedding_size: int = 128,
+        projection_size: int | None = None,
+        hidden_size: int = 128,
+        num_hidden_layers: int = 1,
+        bidirectional: bool = True,
+        pooling: str = "max",
+        embedding_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        classifier_dropout: float = 0.0,
+        frozen_embeddings: bool = False,
+        initializer_range: float = 0.02,
+        pad_token_id: int | None = 0,
+        **kwargs: Any,
+    ):
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, not {pooling!r}")
+        sizes = {
+            "vocab_size": vocab_size,
+            "embedding_size": embedding_size,
+            "projection_size": projection_size,
+            "hidden_size": hidden_size,
+            "num_hidden_layers": num_hidden_layers,
+        }
+        for name, value in sizes.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        self.vocab_size = vocab_size
+        self.embedding_size = embedding_size
+        self.projection_size = projection_size
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.bidirectional = bidirectional
+        self.pooling = pooling
+        self.embedding_dropout = embedding_dropout
+        self.hidden_dropout = hidden_dropout
+        self.classifier_dropout = classifier_dropout
+        self.frozen_embeddings = frozen_embeddings
+        self.initializer_range = initializer_range
+        super().__init__(pad_token_id=pad_token_id, **kwargs)
+
+
+LstmConfig.register_for_auto_class()

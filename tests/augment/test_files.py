@@ -1,0 +1,96 @@
+"""`textvae augment` on a stranger's file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import pandas as pd
+import pytest
+from datasets import load_dataset
+
+from textvae.training.augment.files import augment_file
+from textvae.training.common.errors import UserError
+
+
+@pytest.fixture
+def arguments(tmp_path, tiny_model, tiny_tokenizer, sentences):
+    """A three-class file and an untrained model, as the command line would hand them over."""
+    tiny_model.save_pretrained(tmp_path / "vae")
+    tiny_tokenizer.save_pretrained(tmp_path / "vae")
+    labels = ["sport", "politics", "<tech>"] * 2
+    frame = pd.DataFrame({"body": [f"{text} {text}" for text in sentences[:6]], "topic": labels})
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    return argparse.Namespace(
+        input=str(tmp_path / "data.csv"),
+        text_column="body",
+        label_column="topic",
+        target_size=9,
+        model=str(tmp_path / "vae"),
+        output=tmp_path / "out",
+        temperature=0.5,
+        seed=0,
+        adapt=None,
+        test_input=None,
+    )
+
+
+def test_a_strangers_file_becomes_a_dataset(arguments, capsys, tmp_path):
+    augment_file(arguments)
+    printed = capsys.readouterr()
+    summary = json.loads(printed.out)
+    assert summary["output"] == str(tmp_path / "out")
+    assert summary["real"] == 6
+    assert summary["candidates"] == 12
+    assert summary["rows"] == summary["real"] + summary["generated"] > 6
+    assert sum(summary["rejected"].values()) == 12 - summary["generated"]
+    assert "reconstruction BLEU" in printed.err
+    assert "--adapt" in printed.err
+    rows = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert len(rows) == summary["rows"]
+    assert rows.features["label"].names == ["<tech>", "politics", "sport"]
+
+
+def test_adapting_writes_a_model_beside_the_dataset(arguments, capsys, tmp_path):
+    arguments.adapt = 2
+    augment_file(arguments)
+    assert (tmp_path / "out-vae" / "model.safetensors").exists()
+    assert "fine-tuned for 2 steps" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    json.loads(capsys.readouterr().out)
+
+
+def test_copies_of_an_unlabelled_test_file_are_dropped(arguments, capsys, tmp_path):
+    augment_file(arguments)
+    capsys.readouterr()
+    rows = pd.read_parquet(tmp_path / "out" / "train.parquet")
+    generated = rows.loc[rows["method"] != "original", "text"]
+    tests = tmp_path / "tests.jsonl"
+    tests.write_text("".join(json.dumps({"body": text}) + "\n" for text in generated), encoding="utf-8")
+    arguments.test_input = str(tests)
+    augment_file(arguments)
+    assert json.loads(capsys.readouterr().out)["rejected"]["copy of a test row"] >= len(generated)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target_size": 6}, r"--target-size 6: .*data\.csv has 6 rows already; ask for more"),
+        ({"temperature": -1.0}, "--temperature -1: must not be negative"),
+        ({"text_column": "text"}, "text"),
+        ({"model": "no/such/folder"}, "no/such/folder"),
+        ({"test_input": "missing.csv"}, r"missing\.csv"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line_and_leaves_nothing(arguments, tmp_path, changes, message):
+    vars(arguments).update(changes)
+    with pytest.raises(UserError, match=message) as caught:
+        augment_file(arguments)
+    assert "\n" not in str(caught.value)
+    assert not arguments.output.exists()
+
+
+def test_an_output_under_a_file_is_refused_before_anything_is_read(arguments, tmp_path):
+    arguments.output = tmp_path / "data.csv" / "out"
+    arguments.input = "is not looked at"
+    with pytest.raises(UserError, match=r"data\.csv: is a file"):
+        augment_file(arguments)

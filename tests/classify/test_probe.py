@@ -1,0 +1,83 @@
+"""The probe: features that depend on their text alone, kept once, shared between processes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from textvae.training.classify import probe
+from textvae.training.classify.probe import FeatureCache, fit_predict
+from textvae.training.common.errors import UserError
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """Counts the texts that go through the encoder."""
+    texts = []
+    original = FeatureCache._encode_one
+
+    def counting(self, text, *rest):
+        texts.append(text)
+        return original(self, text, *rest)
+
+    monkeypatch.setattr(FeatureCache, "_encode_one", counting)
+    return texts
+
+
+def cache(folder, encoder, max_length=32, dtype=torch.float32):
+    return FeatureCache(folder, encoder, max_length, dtype)
+
+
+def test_features_are_normalised_means_in_the_order_of_the_texts(tmp_path, tiny_encoder, tiny_tokenizer, sentences):
+    features = cache(tmp_path, tiny_encoder).features(sentences)
+    assert features.dtype == np.float32
+    body = AutoModel.from_pretrained(tiny_encoder)
+    for text, feature in zip(sentences, features, strict=True):
+        with torch.no_grad():
+            mean = body(**tiny_tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0)
+        np.testing.assert_allclose(feature, (mean / mean.norm()).numpy(), atol=1e-6)
+
+
+def test_a_text_is_encoded_once_and_bits_do_not_depend_on_company(tmp_path, tiny_encoder, sentences, encoded):
+    first = cache(tmp_path, tiny_encoder).features([*sentences, sentences[0]])
+    assert sorted(encoded) == sorted(sentences)
+    again = cache(tmp_path, tiny_encoder).features(sentences[::-1])
+    assert len(encoded) == len(sentences)
+    assert np.array_equal(again[::-1], first[:-1])
+    alone = cache(tmp_path / "other", tiny_encoder).features(sentences[2:3])
+    assert np.array_equal(alone[0], first[2])
+
+
+def test_length_and_precision_have_features_of_their_own(tmp_path, tiny_encoder, sentences):
+    long = cache(tmp_path, tiny_encoder).features(sentences)
+    assert not np.allclose(cache(tmp_path, tiny_encoder, max_length=4).features(sentences), long)
+    half = cache(tmp_path, tiny_encoder, dtype=torch.bfloat16).features(sentences)
+    assert not np.array_equal(half, long)
+    np.testing.assert_allclose(half, long, atol=0.02)
+
+
+def test_the_cache_is_bounded(tmp_path, tiny_encoder, sentences, monkeypatch):
+    monkeypatch.setattr(probe, "MAX_ROWS", 3)
+    features = cache(tmp_path, tiny_encoder).features(sentences)
+    assert len(features) == len(sentences)
+    with sqlite3.connect(tmp_path / "features.sqlite") as database:
+        assert database.execute("SELECT count(*) FROM features").fetchone() == (3,)
+
+
+def test_a_broken_cache_file_is_named(tmp_path, tiny_encoder):
+    (tmp_path / "features.sqlite").write_text("not a database, but long enough to be read as a header " * 20)
+    with pytest.raises(UserError, match=r"features\.sqlite.*delete"):
+        cache(tmp_path, tiny_encoder).features(["a film."])
+
+
+def test_a_class_without_rows_has_probability_zero():
+    features = np.eye(4, dtype=np.float32)
+    probabilities = fit_predict(features, [0, 0, 2, 2], features, num_labels=3)
+    assert probabilities.shape == (4, 3)
+    assert (probabilities[:, 1] == 0).all()
+    assert probabilities.argmax(1).tolist() == [0, 0, 2, 2]
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)

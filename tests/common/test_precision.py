@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from textvae.training.common import precision
+from textvae.training.common.precision import autocast, choose
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    precision._choose.cache_clear()
+    yield
+    precision._choose.cache_clear()
+
+
+def test_what_is_asked_for_is_taken():
+    assert choose("float32", CPU).dtype is torch.float32
+    assert choose("bfloat16", CPU).dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("flags", "measured", "dtype", "reason"),
+    [
+        (set(), None, torch.float32, "neither avx512_bf16"),
+        ({"avx512_bf16"}, (3.0, 0.001), torch.bfloat16, "3.0 times"),
+        ({"amx_bf16"}, (1.1, 0.001), torch.float32, "less than 1.3"),
+        ({"amx_bf16"}, (3.0, 0.05), torch.float32, "5.0 % off"),
+    ],
+)
+def test_auto_follows_what_is_measured(monkeypatch, flags, measured, dtype, reason):
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(precision, "_measure", lambda: measured)
+    choice = choose("auto", CPU)
+    assert choice.dtype is dtype
+    assert reason in choice.reason
+    assert choice.speedup == (measured and measured[0])
+
+
+def test_measuring_is_sound_and_leaves_the_random_numbers_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    with torch.no_grad():
+        speedup, difference = precision._measure()
+    assert torch.equal(torch.rand(3), expected)
+    assert speedup > 0
+    assert difference < precision.LOSS_TOLERANCE
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast(dtype):
+    with autocast(dtype, CPU):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is dtype

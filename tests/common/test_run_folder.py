@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+import yaml
+
+from textvae.training.common.recipe import Recipe
+from textvae.training.common.run_folder import Memory, RunFolder, read_json
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path / "runs" / "x", Recipe(name="x", seed=3))
+
+
+def make(run, name="vae", inputs=(1,), text="weights"):
+    """Run a stage and say whether its work was done anew."""
+    with run.stage(name, inputs=inputs, outputs=["vae/model.txt"]) as stage:
+        if stage.done:
+            return False
+        (run.path / "vae").mkdir(exist_ok=True)
+        (run.path / "vae" / "model.txt").write_text(text)
+        stage.note = "12 active units"
+    return True
+
+
+def test_facts(run):
+    info = read_json(run.path / "run.json")
+    assert info["seed"] == 3
+    assert info["recipe"]["vae"]["steps"] == Recipe(name="x").vae.steps
+    assert set(info["hardware"]) == {"cpu", "cores", "memory_gb", "gpu"}
+    assert "torch" in info["versions"]
+    assert (info["sources"], info["stages"]) == ([], {})
+    assert yaml.safe_load((run.path / "recipe.yaml").read_text())["seed"] == 3
+
+
+def test_update_keeps_what_stands_there_and_the_higher_peak(run):
+    run.update(sources=[{"id": "a"}], peak_memory_gb=2.0)
+    run.update(peak_memory_gb=1.0, total_seconds=5)
+    again = RunFolder(run.path, Recipe(name="x"))
+    assert again.info["sources"] == [{"id": "a"}]
+    assert again.info["peak_memory_gb"] == 2.0
+    assert again.info["total_seconds"] == 5
+
+
+def test_a_finished_stage_is_reused(run, capsys):
+    assert make(run)
+    assert f"vae: 0.0 s → {run.path}/vae (12 active units)" in capsys.readouterr().err
+    record = run.info["stages"]["vae"]
+    again = RunFolder(run.path, Recipe(name="x"))
+    assert not make(again)
+    assert capsys.readouterr().err == f"vae: reused {run.path}/vae\n"
+    assert again.info["stages"]["vae"] == record
+    assert record["note"] == "12 active units"
+
+
+def test_other_inputs_or_missing_outputs_run_again(run):
+    make(run)
+    assert make(run, inputs=(2,))
+    (run.path / "vae" / "model.txt").unlink()
+    assert make(run, inputs=(2,))
+
+
+def test_input_files_count_by_content(run, tmp_path):
+    (tmp_path / "in.txt").write_text("1")
+    make(run, inputs=[tmp_path / "in.txt"])
+    assert not make(run, inputs=[tmp_path / "in.txt"])
+    (tmp_path / "in.txt").write_text("2")
+    assert make(run, inputs=[tmp_path / "in.txt"])
+
+
+def test_a_stage_that_breaks_off_vouches_for_nothing(run):
+    make(run, inputs=(1,))
+    with pytest.raises(KeyboardInterrupt), run.stage("vae", inputs=(2,), outputs=["vae/model.txt"]):
+        (run.path / "vae" / "model.txt").write_text("half of another model")
+        raise KeyboardInterrupt
+    again = RunFolder(run.path, Recipe(name="x"))
+    assert "vae" not in again.info["stages"]
+    assert make(again, inputs=(1,))
+
+
+def test_memory_sees_a_peak():
+    with Memory(seconds=0.02) as memory:
+        time.sleep(0.1)
+        before = memory.peak_gb
+        block = bytearray(200_000_000)
+        block[::4096] = b"x" * len(block[::4096])
+        time.sleep(0.2)
+        del block
+    assert before > 0
+    assert memory.peak_gb >= before + 0.15

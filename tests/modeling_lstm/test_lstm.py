@@ -1,0 +1,162 @@
+"""The LSTM classifier: what padding may not change, what its configuration promises, what survives a reload."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from textvae.modeling_lstm.configuration_lstm import LstmConfig
+from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+
+ROWS = [[5, 9, 3, 7, 11, 2], [4, 8], [6], [12, 3, 3, 9]]
+
+
+def build(**changes) -> LstmForSequenceClassification:
+    torch.manual_seed(0)
+    settings = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 5, "num_hidden_layers": 2, "num_labels": 3}
+    model = LstmForSequenceClassification(LstmConfig(**(settings | changes)))
+    with torch.no_grad():  # the standard start is too near zero to tell rows apart
+        for parameter in model.parameters():
+            parameter.uniform_(-0.8, 0.8)
+    return model.eval()
+
+
+def padded(rows, width, side="right", pad=0):
+    ids, mask = [], []
+    for row in rows:
+        fill = width - len(row)
+        ids.append(row + [pad] * fill if side == "right" else [pad] * fill + row)
+        mask.append([1] * len(row) + [0] * fill if side == "right" else [0] * fill + [1] * len(row))
+    return torch.tensor(ids), torch.tensor(mask)
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "last"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_padding_does_not_change_logits(pooling, bidirectional):
+    model = build(pooling=pooling, bidirectional=bidirectional)
+    alone = torch.cat([model(torch.tensor([row])).logits for row in ROWS])
+    assert alone.std(dim=0).min() > 1e-3  # the rows do differ
+    for width, side, pad in itertools.product((6, 11), ("right", "left"), (0, 13)):
+        logits = model(*padded(ROWS, width, side, pad)).logits
+        torch.testing.assert_close(logits, alone, atol=1e-6, rtol=1e-5)
+
+
+def test_a_layer_equals_torchs_packed_bidirectional_lstm():
+    model = build(num_hidden_layers=1, pooling="mean")
+    layer = model.layers[0]
+    reference = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True)
+    weights = {name: value for name, value in layer.forward_lstm.state_dict().items()}
+    weights |= {f"{name}_reverse": value for name, value in layer.backward_lstm.state_dict().items()}
+    reference.load_state_dict(weights)
+    ids, mask = padded(ROWS, 6)
+    lengths = mask.sum(1)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        model.embedding(ids), lengths, batch_first=True, enforce_sorted=False
+    )
+    states, _ = torch.nn.utils.rnn.pad_packed_sequence(reference(packed)[0], batch_first=True)
+    expected = model.classifier(states.sum(1) / lengths[:, None])
+    torch.testing.assert_close(model(ids, mask).logits, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_gradients_do_not_see_padding():
+    gradients = []
+    for width in (6, 9):
+        model = build()
+        model(*padded(ROWS, width), labels=torch.tensor([0, 1, 2, 1])).loss.backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for narrow, wide in zip(*gradients, strict=True):
+        torch.testing.assert_close(narrow, wide, atol=1e-6, rtol=1e-4)
+
+
+def test_an_empty_row_is_finite():
+    ids, mask = padded([[3, 4], []], 4)
+    assert torch.isfinite(build(pooling="max")(ids, mask).logits).all()
+
+
+def test_without_a_mask_padding_tokens_are_padding():
+    model = build()
+    ids, mask = padded(ROWS, 8)
+    assert torch.equal(model(ids).logits, model(ids, mask).logits)
+
+
+def test_loss_is_the_mean_cross_entropy():
+    model = build()
+    ids, mask = padded(ROWS, 6)
+    labels = torch.tensor([0, 1, 2, 1])
+    output = model(ids, mask, labels=labels)
+    torch.testing.assert_close(output.loss, torch.nn.functional.cross_entropy(output.logits, labels))
+
+
+def test_a_label_outside_the_classes_is_named():
+    with pytest.raises(ValueError, match=r"0 … 2.*3"):
+        build()(torch.tensor([[1, 2]]), labels=torch.tensor([3]))
+
+
+@pytest.mark.parametrize("wrong", [{"pooling": "median"}, {"hidden_size": 0}, {"projection_size": 0}])
+def test_an_impossible_configuration_is_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LstmConfig(**wrong)
+
+
+def test_frozen_embeddings_stay_frozen_after_a_reload(tmp_path):
+    # from_pretrained gives every parameter requires_grad=True, whatever the constructor did.
+    build(frozen_embeddings=True, projection_size=4).save_pretrained(tmp_path)
+    model = LstmForSequenceClassification.from_pretrained(tmp_path).train()
+    before = model.embedding.weight.clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+    for _ in range(2):
+        model(torch.tensor([[1, 2, 3]]), labels=torch.tensor([1])).loss.backward()
+        optimizer.step()
+    assert torch.equal(model.embedding.weight, before)
+    assert model.embedding_projection.weight.grad.abs().sum() > 0
+
+
+def test_reload_is_exact_and_missing_weights_are_initialised(tmp_path):
+    model = build()
+    model.save_pretrained(tmp_path)
+    ids, mask = padded(ROWS, 6)
+    again = LstmForSequenceClassification.from_pretrained(tmp_path)
+    assert torch.equal(again(ids, mask).logits, model(ids, mask).logits)
+
+    state = {name: value for name, value in model.state_dict().items() if "_lstm." not in name}
+    model.save_pretrained(tmp_path, state_dict=state)
+    fresh = LstmForSequenceClassification.from_pretrained(tmp_path)
+    assert all(torch.isfinite(parameter).all() and parameter.abs().max() < 2 for parameter in fresh.parameters())
+
+
+def test_a_hub_user_without_this_package_gets_the_same_logits(tmp_path):
+    model = build(id2label={0: "bad", 1: "fair", 2: "good"}, projection_size=4)
+    folder = tmp_path / "lstm"
+    model.save_pretrained(folder)
+    assert sorted(path.name for path in folder.glob("*.py")) == ["configuration_lstm.py", "modeling_lstm.py"]
+    script = f"""
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {{"textvae", "training", "modeling_lstm"}}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Blocked())
+import torch
+from transformers import AutoModelForSequenceClassification
+model = AutoModelForSequenceClassification.from_pretrained({str(folder)!r}, trust_remote_code=True)
+assert not any(name.startswith("textvae") for name in sys.modules)
+assert model.config.id2label[2] == "good" and not model.training
+print(model(torch.tensor([[5, 9, 3, 0], [4, 8, 6, 2]])).logits.tolist())
+"""
+    environment = os.environ | {
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_MODULES_CACHE": str(tmp_path / "modules"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    expected = model(torch.tensor([[5, 9, 3, 0], [4, 8, 6, 2]])).logits
+    torch.testing.assert_close(torch.tensor(json.loads(done.stdout)), expected, atol=1e-6, rtol=1e-6)

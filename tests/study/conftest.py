@@ -1,0 +1,136 @@
+"""Rows and facts of a finished run, made up."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from textvae.training.common.recipe import ClassifierRecipe, Recipe
+
+HOSTILE = "a <script>alert('x')</script> film | that *never* finds [its](http://evil.example) footing"
+
+
+def _row(classifier: str, arm: str, size: int, subset: int, points: float, seed: int = 0) -> dict:
+    share = points / 100
+    figures = {"accuracy": share, "precision": share, "recall": share, "f1": share, "cross_entropy": 0.6}
+    cell = {"classifier": classifier, "arm": arm, "size": size, "subset": subset, "seed": seed}
+    weights = f"org/{classifier}@123"
+    return cell | figures | {
+        "rows": size, "test_rows": 50, "steps": 9, "weights": weights, "seconds": 1.5, "fingerprint": "0",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def make_row():
+    return _row
+
+
+@pytest.fixture
+def rows() -> list[dict]:
+    """lstm gains 3 points over `duplicate` in each of three subsets; bert has two subsets, gpt2_lora no duplicate."""
+    points = {("real", 10): 60.0, ("duplicate", 50): 61.0, ("vae", 20): 62.0, ("vae", 50): 64.0, ("oracle", 50): 71.0}
+    made = [
+        _row("lstm", arm, size, subset, value + subset + 0.1 * subset * (arm == "vae"))
+        for (arm, size), value in points.items()
+        for subset in range(3)
+    ]
+    made += [_row("bert", arm, 50, k, value) for arm, value in (("duplicate", 60), ("vae", 62)) for k in range(2)]
+    return made + [_row("gpt2_lora", "vae", 50, 0, 70.0)]
+
+
+@pytest.fixture
+def info() -> dict:
+    names = ("lstm", "bert", "gpt2_lora")
+    recipe = Recipe(name="tiny", classifiers={name: ClassifierRecipe(model=f"org/{name}") for name in names})
+
+    def source(name: str, stand_in: str | None = None) -> dict:
+        return {
+            "asked": name, "id": name, "origin": "registry", "location": "npm thing 1.0", "revision": "sha256:12", "stand_in": stand_in,
+            "licence": None,
+        }  # fmt: skip
+
+    curve = [
+        {"step": step, "nll": 90.0 - step, "kl": 5.0 + step, "beta": 0.01 * step, "active_units": 3} for step in range(1, 30)
+    ]
+    return {
+        "recipe": recipe.to_dict(),
+        "textvae": "0.1.0",
+        "versions": {"torch": "2.13.0"},
+        "python": "3.11.7",
+        "hardware": {"cpu": "a processor", "cores": 2, "memory_gb": 24.0, "gpu": None},
+        "seed": 0,
+        "command": "textvae run tiny",
+        "sources": [
+            source(recipe.study.dataset),
+            source(recipe.vae.texts),
+            source(recipe.vae.encoder),
+            *(source(f"org/{name}", "a smaller body" if name == "bert" else None) for name in names),
+        ],
+        "stages": {
+            name: {"fingerprint": "0", "seconds": seconds, "finished": "", "note": None}
+            for name, seconds in (("sources", 20.0), ("vae", 100.5), ("augment", 30.0), ("classify", 60.0))
+        },
+        "setup_seconds": 90.0,
+        "peak_memory_gb": 4.25,
+        "study": {
+            "dataset": recipe.study.dataset, "label_names": ["neg", "pos"], "budget": 10, "subsets": 3, "test_rows": 50,
+            "role": "study",
+        },
+        "vae": {
+            "steps": 29, "sentences": 800, "precision": "float32", "bleu_reconstruction": 31.4, "curve": curve,
+            "reconstructions": [{"text": HOSTILE, "reconstruction": "a film"}] * 10, "prior_samples": ["a good film"] * 10,
+        },
+        "synthetic": [
+            {"text": f"{number} {HOSTILE}", "label": number % 2, "method": "neighbour", "teacher_confidence": 0.8,
+             "source": HOSTILE} for number in range(10)
+        ],
+        "augmentation": [
+            {"subset": 0, "candidates": 160, "kept": 40, "rejected": {"over quota": 120}, "perplexity": 88.0, "seconds": 9.0}
+        ],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run_folder(tmp_path, rows, info):
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "run.json").write_text(json.dumps(info), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory, sentences, tiny_encoder):
+    """A mirror folder with everything that the recipe `smoke` names: made-up reviews and tiny random models."""
+    import random
+    import shutil
+
+    import pandas as pd
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("mirror")
+    chance = random.Random(0)
+    reviews = folder / "datasets" / "stanfordnlp" / "imdb"
+    reviews.mkdir(parents=True)
+    for split, count in (("train", 600), ("test", 100)):
+        texts = [f"{' '.join(chance.sample(sentences, 3))} i saw it {n} times in {split}." for n in range(count)]
+        pd.DataFrame({"text": texts, "label": [n % 2 for n in range(count)]}).to_parquet(reviews / f"{split}.parquet")
+    snippets = folder / "datasets" / "cornell-movie-review-data" / "rotten_tomatoes"
+    snippets.mkdir(parents=True)
+    for split, count in (("train", 200), ("validation", 20), ("test", 20)):
+        texts = [f"{split} {n}: {chance.choice(sentences)}" for n in range(count)]
+        pd.DataFrame({"text": texts, "label": [n % 2 for n in range(count)]}).to_parquet(snippets / f"{split}.parquet")
+
+    models = folder / "models" / "hf-internal-testing"
+    models.mkdir(parents=True)
+    shutil.copytree(tiny_encoder, models / "tiny-random-BertModel")
+    pieces = ByteLevelBPETokenizer()
+    pieces.train_from_iterator(sentences, vocab_size=300, special_tokens=["<|endoftext|>"])
+    end = "<|endoftext|>"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, eos_token=end, bos_token=end, unk_token=end)
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2, n_positions=64)
+    GPT2LMHeadModel(config).save_pretrained(models / "tiny-random-gpt2")
+    tokenizer.save_pretrained(models / "tiny-random-gpt2")
+    return folder

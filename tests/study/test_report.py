@@ -1,0 +1,137 @@
+"""The report: every figure from the rows, nothing from outside, texts shown as they are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textvae.training.common.errors import UserError
+from textvae.training.study.report import duration, markdown, write_report
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, in order."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def page(run_folder):
+    write_report(run_folder)
+    return (run_folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_files_of_a_report(run_folder):
+    summary = write_report(run_folder)
+    assert json.loads((run_folder / "summary.json").read_text()) == summary
+    plots = sorted(path.stem for path in (run_folder / "plots").iterdir())
+    assert plots == sorted(
+        ["lifts", "learning-curve-lstm", "learning-curve-bert", "learning-curve-gpt2_lora", "vae-nll", "vae-kl", "vae-beta"]
+    )
+    report = (run_folder / "report.md").read_text(encoding="utf-8")
+    for name in plots:
+        assert f"(plots/{name}.svg)" in report
+    assert (run_folder / "report.html").stat().st_size < 2_000_000
+
+
+def test_both_reports_say_the_same_figures(run_folder, page):
+    report = (run_folder / "report.md").read_text(encoding="utf-8")
+    for text in (page, report):
+        assert "generated rows helped: 40 of them beside 10 real ones gave +3.1 points" in text
+        assert "65.1 (62.4 to 67.8)" in text  # vae 50 of lstm: 64, 65.1, 66.2
+        assert "31 %" in text  # oracle fraction
+        assert "1 min 40 s" in text  # vae
+        assert "5 min 0 s" in text  # total, setup included
+        assert "4.25" in text
+        assert "a smaller body" in text
+        assert "too few subsets (n = 2)" in text
+
+
+def test_other_rows_give_another_sentence(run_folder):
+    results = run_folder / "results.jsonl"
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    results.write_text("".join(json.dumps(r | {"accuracy": 0.5 if r["arm"] == "vae" else r["accuracy"]}) + "\n" for r in rows))
+    write_report(run_folder)
+    for name in ("report.md", "report.html"):
+        text = (run_folder / name).read_text(encoding="utf-8")
+        assert "Overall, generated rows did not help" in text
+        assert "generated rows helped" not in text
+
+
+def test_the_page_asks_for_nothing_and_runs_nothing(page):
+    tags = Page(page).tags
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in tags}
+    for _, attributes in tags:
+        for name in ("src", "href", "xlink:href", "srcset"):
+            assert attributes.get(name, "#").startswith("#")
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search(r"@import|url\((?!#)", page)
+
+
+def test_texts_are_escaped(run_folder, page):
+    assert "&lt;script&gt;alert" in page
+    report = (run_folder / "report.md").read_text(encoding="utf-8")
+    assert "<script" not in report
+    assert r"\*never\*" in report
+    assert r"\[its\](http\://evil.example)" in report
+
+
+def test_the_page_can_be_read_by_anyone(page):
+    tags = Page(page).tags
+    drawings = [attributes for tag, attributes in tags if tag == "svg"]
+    assert len(drawings) == 7
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert [name for name, count in Counter(ids).items() if count > 1] == []
+    for drawing in drawings:
+        assert drawing["role"] == "img"
+        assert set(drawing["aria-labelledby"].split()) <= set(ids)
+    for _, attributes in tags:
+        target = attributes.get("href") or attributes.get("xlink:href") or ""
+        assert not target.startswith("#") or target[1:] in ids
+    assert [tag for tag, _ in tags if tag == "h1"] == ["h1"]
+    assert page.count("<table>") == page.count("<caption>") == page.count('class="scroll"')
+    assert "prefers-color-scheme: dark" in page
+    assert not re.search(r"(fill|stroke): ?#", "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL)))
+
+
+def test_a_stand_in_is_named_where_its_figures_stand(page):
+    (bert,) = re.findall(r"<caption><span><strong>bert</strong>.*?</caption>", page)
+    (lstm,) = re.findall(r"<caption><span><strong>lstm</strong>.*?</caption>", page)
+    assert "stand-in&nbsp;1" in bert
+    assert "stand-in" not in lstm
+
+
+def test_the_report_is_the_same_every_time(run_folder, page):
+    write_report(run_folder)
+    assert (run_folder / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_a_folder_without_results(tmp_path):
+    with pytest.raises(UserError, match=r"holds no results\.jsonl"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.text(max_size=60))
+def test_markdown_keeps_to_its_line(text):
+    shown = markdown(text)
+    assert "\n" not in shown
+    assert "<" not in shown
+    assert not re.search(r"(?<!\\)(\\\\)*[|`*\[\]]", shown)
+    assert not re.match(r"[#+=-]|\d+[.)]", shown)
+
+
+def test_durations():
+    assert [duration(seconds) for seconds in (0.31, 9.96, 59.2, 61, 3600)] == ["0.3 s", "10.0 s", "59 s", "1 min 1 s", "60 min 0 s"]

@@ -1,0 +1,145 @@
+"""The cells of a run: kept, reused, and the same rows after a SIGKILL as without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# A run whose cells take a moment each and score what their key says: all but the training is real.
+SCRIPT = '''
+import hashlib, os, sys, time
+from dataclasses import replace
+from pathlib import Path
+
+def train(folder, recipe, cell, dtype):
+    (folder / "begun").mkdir(exist_ok=True)
+    (folder / "begun" / f"{cell.key}.{os.getpid()}.{time.monotonic_ns()}").touch()
+    time.sleep(PAUSE)
+    accuracy = int(hashlib.sha256(cell.key.encode()).hexdigest()[:4], 16) / 2**16
+    return vars(cell) | {"accuracy": accuracy, "rows": cell.size, "steps": 1, "weights": "w", "seconds": time.monotonic()}
+
+PAUSE = float(sys.argv[1])
+
+if __name__ == "__main__":
+    from textvae.training.common.recipe import ClassifierRecipe, Recipe
+    from textvae.training.common.run_folder import RunFolder
+    from textvae.training.study import rows, run as study
+
+    settings = ClassifierRecipe(model="org/body", steps={4: 1, 8: 1}, arms={"real": (4,), "oracle": (8,)}, subsets=2)
+    recipe = Recipe(name="tiny", precision="float32", classifiers={"lstm": settings, "bert": settings})
+    source = {"id": "org/body", "location": "a folder", "revision": "1", "stand_in": None}
+    study.resolve_model = lambda name: (None, type("Source", (), source))
+    for folder, steps in zip(sys.argv[2::2], sys.argv[3::2]):
+        folder = Path(folder)
+        run = RunFolder(folder, recipe)
+        run.update(sources=[{"asked": "org/body", **source}])
+        for path in [rows.test_file(folder), *(rows.subset_file(folder, k) for k in range(2))]:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(path.name)
+        changed = {"lstm": settings, "bert": replace(settings, steps={4: int(steps), 8: 1})}
+        study.classify(run, replace(recipe, classifiers=changed), train)
+'''
+CELLS = 8
+
+
+@pytest.fixture
+def script(tmp_path) -> Path:
+    path = tmp_path / "cells.py"
+    path.write_text(SCRIPT)
+    return path
+
+
+def _rows(folder: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def _begun(folder: Path) -> list[str]:
+    return sorted(path.name.split(".")[0] for path in (folder / "begun").iterdir())
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with subprocess.Popen([sys.executable, str(script), "0.5", str(killed), "1"], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (killed / "results.jsonl").exists() or len(_rows(killed)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    finished = {(row["classifier"], row["arm"], row["subset"]) for row in _rows(killed)}
+    assert 2 <= len(finished) < CELLS
+    torn = (killed / "results.jsonl").read_text() + '{"classifier": "ls'  # a crash in the middle of a line
+    (killed / "results.jsonl").write_text(torn)
+    before = _begun(killed)
+
+    again = [str(killed), "1", str(whole), "1", str(killed), "1", str(killed), "2"]
+    done = subprocess.run([sys.executable, str(script), "0", *again], capture_output=True, text=True, check=True)
+    assert _rows(whole) != []
+    order = [(row["classifier"], row["arm"], row["subset"]) for row in _rows(whole)]
+    assert order == [(c, arm, k) for c in ("lstm", "bert") for arm in ("real", "oracle") for k in range(2)]
+    expected = {(row["classifier"], row["arm"], row["subset"]): row for row in _rows(whole)}
+    final = _rows(killed)
+    # The last pass changed the steps of bert's `real` cells: two new rows, the others untouched.
+    changed = [row for row in final if row != expected[row["classifier"], row["arm"], row["subset"]]]
+    assert [(row["classifier"], row["arm"]) for row in changed] == [("bert", "real")] * 2
+    assert [row | {"fingerprint": ""} for row in final] == [row | {"fingerprint": ""} for row in _rows(whole)]
+    # Two cells at most were lost by the kill, and two were trained anew for their new steps.
+    assert len(before) <= len(finished) + 2
+    assert len(_begun(killed)) == len(before) + (CELLS - len(finished)) + 2
+    assert f"8 cells, {len(finished)} of them reused" in done.stderr
+    assert "classify: reused" in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers_at_once(script, tmp_path):
+    folder = tmp_path / "run"
+    with subprocess.Popen([sys.executable, str(script), "600", str(folder), "1"], stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (folder / "begun").exists() or len(_begun(folder)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) != 0
+    assert _rows(folder) == []
+
+
+@pytest.mark.slow
+def test_the_whole_chain_survives_being_killed_at_every_stage(mirror, tmp_path):
+    environment = os.environ | {"TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0"}
+
+    def start(folder: Path) -> subprocess.Popen:
+        command = [sys.executable, "-m", "textvae", "run", "smoke", "--output", str(folder)]
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    errors = start(whole).communicate()[1]
+    assert "report: " in errors, errors
+    recorded = json.loads((whole / "run.json").read_text())
+    assert list(recorded["stages"]) == ["sources", "vae", "augment", "classify"]
+
+    for sign in ("rows/test.parquet", "vae/metrics.jsonl", "augmented/candidates/subset-0.parquet", "results.jsonl"):
+        with start(killed) as process:
+            deadline = time.monotonic() + 180
+            while not (killed / sign).exists() and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.kill()
+    errors = start(killed).communicate()[1]
+    assert "sources: reused" in errors
+    assert _rows(killed) == _rows(whole)
+    assert len(_rows(whole)) == 2 + 4 + 2 * 5 * 3
+    for path in ("rows/test.parquet", "augmented/imdb-vae-aug24/train.parquet", "vae/model.safetensors"):
+        assert (killed / path).read_bytes() == (whole / path).read_bytes()
+
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.parquet")}
+    errors = start(whole).communicate()[1]
+    assert [f"{stage}: reused" in errors for stage in recorded["stages"]] == [True] * 4
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.parquet")} == before
+    assert json.loads((whole / "run.json").read_text())["stages"] == recorded["stages"]

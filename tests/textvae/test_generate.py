@@ -1,0 +1,46 @@
+"""`textvae generate` writes sentences of a saved text VAE."""
+
+from __future__ import annotations
+
+import pytest
+
+from textvae import cli
+from textvae.modeling_textvae.generation import DECODE_BATCH
+
+
+@pytest.fixture
+def folder(tiny_model, tiny_tokenizer, tmp_path):
+    tiny_model.save_pretrained(tmp_path / "vae")
+    tiny_tokenizer.save_pretrained(tmp_path / "vae")
+    return str(tmp_path / "vae")
+
+
+def test_sentences_are_seeded(folder, capsys):
+    def lines(*options: str) -> list[str]:
+        assert cli.main(["generate", "--model", folder, *options]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    first = lines("--num", "5")
+    assert len(first) == 5
+    assert any(first)
+    assert lines("--num", "5") == first
+    assert lines("--num", "5", "--seed", "1") != first
+    assert len(lines("--num", str(DECODE_BATCH + 1))) == DECODE_BATCH + 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--num", "0"], ["--top-p", "0"], ["--top-p", "1.1"], ["--temperature", "-1"], ["--temperature", "nan"]],
+)
+def test_impossible_options_name_themselves(folder, options, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["generate", "--model", folder, *options])
+    assert stop.value.code == 2
+    assert options[0] in capsys.readouterr().err
+
+
+def test_a_folder_without_a_model_is_one_line(tmp_path, capsys):
+    assert cli.main(["generate", "--model", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path) in error
+    assert error.count("\n") == 1

@@ -1,0 +1,84 @@
+"""Training by a recipe, through every way to start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from textvae.training.common.errors import UserError
+from textvae.training.common.files import read_jsonl
+from textvae.training.vae.train import adapt, load_model
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def start(command, mirror, cwd, **environment):
+    variables = {
+        **os.environ, "TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0",
+        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment,
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, *command], env=variables, cwd=cwd, capture_output=True, text=True, timeout=180
+    )
+
+
+def test_a_recipe_trains_a_model_that_loads(smoke_mirror, tmp_path):
+    done = start(["-m", "textvae", "train-vae", "smoke"], smoke_mirror, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = tmp_path / "runs/smoke/vae"
+    model, tokenizer = load_model(folder)
+    assert len(model.reconstruct(["a dull film."], tokenizer)) == 1
+    rows = read_jsonl(folder / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [5, 10, 15, 20]
+    assert {"nll", "kl", "loss", "beta", "active_units", "tokens_per_second"} <= set(rows[0])
+    samples = json.loads((folder / "samples.json").read_text())
+    assert len(samples["reconstructions"]) == len(samples["prior_samples"]) == 10
+    assert not (folder / "checkpoints").exists()
+    assert "runs/smoke/vae" in done.stderr
+
+
+def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):
+    launch = ["-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "1"]
+    arguments = ["training", "smoke", "--output", str(tmp_path / "vae")]
+    done = start([*launch, *arguments], smoke_mirror, CHECKOUT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "vae/model.safetensors").exists()
+
+
+def test_two_launched_processes_must_be_in_the_recipe(smoke_mirror, tmp_path):
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+    done = start([*launch, "textvae.training.vae.train", "smoke"], smoke_mirror, tmp_path)
+    assert done.returncode != 0
+    assert "the recipe says 1, 2 were launched" in done.stderr
+    assert not (tmp_path / "runs/smoke/vae/config.json").exists()
+
+
+def test_adapting_learns_the_users_sentences(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    tiny_model.save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    adapt(tmp_path / "model", sentences * 3, 120, tmp_path / "adapted")
+    rows = read_jsonl(tmp_path / "adapted/metrics.jsonl")
+    assert rows[-1]["nll"] < 0.8 * rows[0]["nll"]
+    assert load_model(tmp_path / "adapted")[0].config.latent_size == model.config.latent_size
+
+
+def test_models_that_cannot_be_loaded_are_named(tiny_model, tiny_tokenizer, tmp_path):
+    with pytest.raises(UserError, match="holds no model"):
+        load_model(tmp_path / "nothing")
+    tiny_model.save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="damaged or no text VAE"):
+        load_model(tmp_path)
+    weights.write_bytes(whole)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_size": 40}))
+    with pytest.raises(UserError, match=r"do not fit|cannot be loaded"):
+        load_model(tmp_path)

@@ -1,0 +1,134 @@
+"""From a label budget to a larger dataset: candidates, checks, quotas, and the folder that is published."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from datasets import ClassLabel, Features, Value
+
+from textvae.modeling_textvae.augmentation import (
+    Progress,
+    fill_quotas,
+    original_rows,
+    reject_copies,
+    score,
+    undecided,
+)
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+
+from ..common.errors import UserError
+from ..common.files import atomic_folder
+from ..common.precision import autocast
+from ..common.recipe import AugmentRecipe
+from ..common.sources import LabelledTexts
+from .card import DatasetFacts, write_card
+from .filters import find_copies, perplexities
+from .generators import vae
+
+
+def grow(
+    model: TextVAEModel,
+    tokenizer: Any,
+    budget: LabelledTexts,
+    test_texts: list[str],
+    settings: AugmentRecipe,
+    seed: int,
+    progress: Progress | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> pd.DataFrame:
+    """All rows, originals first, candidates with what was found out about them and whether they are kept.
+
+    Columns: text, label (index into `budget.label_names`), method, source_row, temperature,
+    teacher_confidence, seed, kept, reject_reason, rank (the rows with rank < n are the dataset of n rows) and
+    perplexity (of kept rows; null without `settings.perplexity_model`).
+
+    Args:
+        test_texts: whose copies and near-copies are dropped.
+        settings: the largest of its sizes is filled.
+        progress: called as progress(stage, rows done since the last call, rows in all).
+        dtype: what the models compute in.
+    """
+    rows = original_rows(budget.texts, budget.labels or [])
+    target = max(settings.sizes)
+    with autocast(dtype, model.device):
+        count = math.ceil(settings.oversample * (target - len(rows)))
+        rows += vae.propose(model, tokenizer, budget, count, settings, seed, progress)
+        reject_copies(rows)
+        candidates = undecided(rows)
+        reasons = find_copies([row["text"] for row in candidates], test_texts, settings.near_copy_overlap)
+        for row, reason in zip(candidates, reasons, strict=True):
+            row["reject_reason"] = reason
+        score(model, rows, tokenizer, teacher_tokens=settings.teacher_tokens, progress=progress)
+    fill_quotas(rows, target)
+    frame = pd.DataFrame(rows).astype({"source_row": "Int64", "seed": "Int64", "rank": "Int64"})
+    frame["perplexity"] = pd.Series(dtype="Float64")
+    if settings.perplexity_model:
+        kept = frame.index[frame["kept"]]
+        texts = frame.loc[kept, "text"].tolist()
+        scores = perplexities(texts, settings.perplexity_model, settings.perplexity_tokens, dtype, progress)
+        frame["perplexity"] = pd.Series(scores, index=kept, dtype="Float64")
+    return frame
+
+
+def take(rows: pd.DataFrame, size: int) -> pd.DataFrame:
+    """The dataset of `size` rows: originals, then generated rows by rank; fewer where candidates ran out."""
+    return rows[rows["kept"] & (rows["rank"] < size)].sort_values("rank", ignore_index=True)
+
+
+def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: DatasetFacts) -> None:
+    """Write `train.parquet` (the dataset of `size` rows), `candidates.parquet` (all rows) and a card.
+
+    `datasets.load_dataset(folder)` gives the first, `load_dataset(folder, "candidates")` the second, with the
+    label as a ClassLabel. The folder appears whole or not at all.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written.
+    """
+    check_replaceable(folder)
+    features = Features(
+        {
+            "text": Value("string"),
+            "label": ClassLabel(names=facts.label_names),
+            "method": Value("string"),
+            "source_row": Value("int64"),
+            "temperature": Value("float64"),
+            "teacher_confidence": Value("float64"),
+            "perplexity": Value("float64"),
+            "seed": Value("int64"),
+            "rank": Value("int64"),
+        }
+    )
+    audit = Features({**features, "kept": Value("bool"), "reject_reason": Value("string")})
+    kept = take(rows, size)
+    judged = rows.assign(
+        kept=rows["rank"].lt(size).fillna(False),
+        reject_reason=rows["reject_reason"].mask(rows["rank"].ge(size).fillna(False), "over quota"),
+    )
+    with atomic_folder(folder) as temporary:
+        _write_parquet(temporary / "train.parquet", kept, features)
+        _write_parquet(temporary / "candidates.parquet", judged, audit)
+        write_card(temporary / "README.md", judged, size, facts)
+
+
+def check_replaceable(folder: str | Path) -> None:
+    """Raise UserError unless `folder` is free, empty, or a dataset of ours that may be replaced."""
+    folder = Path(folder)
+    for parent in [folder, *folder.parents]:
+        if parent.exists():
+            if not parent.is_dir():
+                raise UserError(f"{parent}: is a file, not a folder; choose another place")
+            break
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "candidates.parquet").exists():
+        raise UserError(f"{folder}: holds other files; choose a new or empty folder")
+
+
+def _write_parquet(path: Path, rows: pd.DataFrame, features: Features) -> None:
+    # The schema carries the features, so the ClassLabel survives without a card.
+    pq.write_table(pa.Table.from_pandas(rows, schema=features.arrow_schema, preserve_index=False), path)

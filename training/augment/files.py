@@ -1,0 +1,134 @@
+"""`textvae augment`: grow somebody's labelled file into a dataset folder."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from textvae.modeling_textvae.augmentation import Progress
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.sentences import fit_sentences
+
+from ..common.errors import UserError
+from ..common.precision import autocast, choose, device
+from ..common.progress import bar, say
+from ..common.recipe import AugmentRecipe
+from ..common.rows import texts_of
+from ..common.sources import load_rows, resolve_model
+from ..common.tables import read_table
+from ..vae.evaluate import reconstruction_bleu
+from ..vae.train import adapt, load_model
+from .card import DatasetFacts
+from .dataset import check_replaceable, grow, take, write_dataset
+
+FLUENT_BLEU = 5.0  # below it a model gives too little of these texts back for its rows to be about them
+MEASURED_SENTENCES = 500
+
+
+def augment_file(args: argparse.Namespace) -> None:
+    """Grow `args.input` to `args.target_size` rows in the folder `args.output`; print a summary as JSON.
+
+    Raises:
+        UserError: the input, the model or the output cannot be used; said before anything is generated.
+    """
+    check_replaceable(args.output)
+    if args.temperature < 0:
+        raise UserError(f"--temperature {args.temperature:g}: must not be negative; 0.5 is the default")
+    budget = read_table(args.input, args.text_column, args.label_column)
+    if args.target_size <= len(budget):
+        raise UserError(
+            f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more"
+        )
+    tests = _test_texts(args.test_input, args.text_column) if args.test_input else []
+    folder, source = resolve_model(args.model)
+    model, tokenizer = load_model(folder)
+    model = model.to(device())
+    dtype = choose("auto", device()).dtype
+
+    sentences = [
+        s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row
+    ]
+    bleu = _bleu(model, tokenizer, sentences, dtype)
+    notes = [f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."]
+    remedy = "--adapt 300 first fine-tunes a copy of it on them"
+    if args.adapt:
+        adapted = Path(args.output).with_name(f"{Path(args.output).name}-vae")
+        model, tokenizer = adapt(folder, sentences, args.adapt, adapted, args.seed)
+        model = model.to(device()).eval()
+        before, bleu = bleu, _bleu(model, tokenizer, sentences, dtype)
+        say(f"adapt: reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
+        notes = [
+            f"Generator fine-tuned for {args.adapt} steps on these rows' sentences, labels unseen; its "
+            f"reconstruction BLEU on them went from {before:.1f} to {bleu:.1f}."
+        ]
+        remedy = "give --adapt more steps"
+    if bleu < FLUENT_BLEU:
+        say(f"warning: {args.input}: reconstruction BLEU {bleu:.1f}, the model knows no such texts; {remedy}")
+
+    settings = dataclasses.replace(
+        AugmentRecipe(), sizes=(args.target_size,), temperature=args.temperature, perplexity_model=None
+    )
+    with _bars() as progress:
+        rows = grow(model, tokenizer, budget, tests, settings, args.seed, progress, dtype=dtype)
+    facts = DatasetFacts(
+        title=Path(args.output).name,
+        label_names=budget.label_names,
+        source=budget.source,
+        model=source.sentence(),
+        settings=settings,
+        seed=args.seed,
+        notes=tuple(notes),
+    )
+    write_dataset(args.output, rows, args.target_size, facts)
+    candidates = rows[rows["method"] != "original"]
+    kept = len(take(rows, args.target_size))
+    if kept < args.target_size:
+        say(f"warning: {kept} rows, not {args.target_size}: too few candidates passed the checks")
+    summary = {
+        "output": str(args.output),
+        "rows": kept,
+        "real": len(budget),
+        "generated": kept - len(budget),
+        "candidates": len(candidates),
+        "rejected": candidates["reject_reason"].value_counts().to_dict(),
+        "reconstruction_bleu": round(bleu, 2),
+    }
+    print(json.dumps(summary, indent=2))
+
+
+def _test_texts(place: str, column: str) -> list[str]:
+    """Texts of a file, or of a Hub dataset (`org/name`, `org/name:split`); labels are not read."""
+    name, split = (place, "test") if Path(place).exists() or ":" not in place else place.rsplit(":", 1)
+    rows, _ = load_rows(name, split)
+    return texts_of(rows, column)
+
+
+def _bleu(model: TextVAEModel, tokenizer: Any, sentences: list[str], dtype: torch.dtype) -> float:
+    step = max(len(sentences) // MEASURED_SENTENCES, 1)
+    with autocast(dtype, model.device):
+        return reconstruction_bleu(model, tokenizer, sentences[::step])[0]
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """One bar a stage, opened when the stage begins."""
+    bars: dict[str, tqdm] = {}
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage not in bars:
+            bars[stage] = bar(total=total, label=stage, unit="row")
+        bars[stage].update(done)
+
+    try:
+        yield progress
+    finally:
+        for one in bars.values():
+            one.close()

@@ -1,0 +1,79 @@
+"""`textvae classify`: fine-tune a classifier on one labelled file and score it on another."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..common.errors import UserError
+from ..common.files import write_json
+from ..common.precision import choose, device
+from ..common.progress import say
+from ..common.recipe import ClassifierName, ClassifierRecipe
+from ..common.sources import LabelledTexts
+from ..common.tables import read_table
+from .train import train_classifier
+
+# Learning rates of a few hundred steps on a few hundred rows; the quickstart recipe tells what they gave.
+SETTINGS: dict[ClassifierName, dict[str, float]] = {
+    "probe": {},
+    "lstm": {"learning_rate": 2e-3},
+    "bert": {"learning_rate": 2e-4, "max_length": 128},
+    "gpt2_lora": {"learning_rate": 1e-3, "max_length": 128, "batch_size": 8},
+}
+
+
+def classify_file(args: argparse.Namespace) -> None:
+    """Train on `args.train`, score on `args.test`; metrics go to standard output and `metrics.json` as JSON.
+
+    Raises:
+        UserError: the files, the model or the output folder cannot be used; said before anything is trained.
+    """
+    output = Path(args.output)
+    _check_replaceable(output)
+    train = read_table(args.train, args.text_column, args.label_column)
+    test = _with_labels_of(train, read_table(args.test, args.text_column, args.label_column), args.test)
+    settings = ClassifierRecipe(model=args.model, **SETTINGS[args.classifier])
+    outcome = train_classifier(
+        args.classifier,
+        settings,
+        train,
+        test,
+        steps=args.steps,
+        seed=args.seed,
+        dtype=choose("auto", device()).dtype,
+        num_labels=len(train.label_names),
+        output=output,
+    )
+    say(f"classify: {args.classifier} on {len(train)} rows, {outcome.seconds:.0f} s → {output}")
+    summary = {
+        "classifier": args.classifier,
+        "weights": outcome.weights,
+        **outcome.metrics,
+        "rows": len(train),
+        "test_rows": len(test),
+        "steps": outcome.steps,
+    }
+    write_json(output / "metrics.json", summary)
+    print(json.dumps(summary, indent=2))
+
+
+def _with_labels_of(train: LabelledTexts, test: LabelledTexts, place: str) -> LabelledTexts:
+    """The test rows with labels counted as the training rows' are."""
+    unknown = [name for name in test.label_names if name not in train.label_names]
+    if unknown:
+        raise UserError(
+            f"{place}: label '{unknown[0]}' does not stand in the training file; "
+            f"it has {', '.join(train.label_names)}"
+        )
+    labels = [train.label_names.index(test.label_names[label]) for label in test.labels or []]
+    return LabelledTexts(test.texts, labels, train.label_names, test.source)
+
+
+def _check_replaceable(output: Path) -> None:
+    """A folder of ours is replaced whole; anything else that stands there is left alone."""
+    if output.is_dir() and any(output.iterdir()) and not (output / "metrics.json").exists():
+        raise UserError(f"{output}: holds files that this command did not write; give --output a new folder")
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output}: a file stands there; give --output a new folder")

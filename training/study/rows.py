@@ -1,0 +1,87 @@
+"""The real rows of a study as small files: workers read a subset and the test rows, never the whole dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..augment.dataset import take
+from ..common.recipe import Recipe
+from ..common.files import atomic_path, read_json, write_json
+from ..common.sources import LabelledTexts, Source
+from .plan import Cell, Draw, subsets
+
+
+def files(folder: Path, recipe: Recipe) -> list[Path]:
+    """Every file that `write_rows` writes under a run folder."""
+    return [test_file(folder), _dataset(folder), *(subset_file(folder, k) for k in range(subsets(recipe)))]
+
+
+def write_rows(
+    folder: Path, train: LabelledTexts, test: LabelledTexts, draws: list[Draw], test_order: list[int]
+) -> None:
+    """Write the drawn rows: `row` is the index in the dataset's split, in the order in which they are used."""
+    for k, draw in enumerate(draws):
+        _write(subset_file(folder, k), train, draw.order)
+    _write(test_file(folder), test, test_order)
+    write_json(_dataset(folder), {"label_names": train.label_names, "source": train.source.to_dict()})
+
+
+def subset_file(folder: Path, subset: int) -> Path:
+    return folder / "rows" / f"subset-{subset}.parquet"
+
+
+def test_file(folder: Path) -> Path:
+    return folder / "rows" / "test.parquet"
+
+
+def candidates_file(folder: Path, subset: int) -> Path:
+    """All rows that augmentation proposed for a subset, kept or not."""
+    return folder / "augmented" / "candidates" / f"subset-{subset}.parquet"
+
+
+def budget_rows(folder: Path, subset: int, budget: int) -> LabelledTexts:
+    return _read(folder, subset_file(folder, subset), budget)
+
+
+def test_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts, list[int]]:
+    """The first (default: all) test rows, and their indices in the test split."""
+    table = pd.read_parquet(test_file(folder))[:count]
+    return _labelled(folder, table), table["row"].tolist()
+
+
+def training_rows(folder: Path, cell: Cell, budget: int) -> LabelledTexts:
+    """What a cell is trained on: `cell.size` rows."""
+    if cell.arm == "vae":
+        grown = take(pd.read_parquet(candidates_file(folder, cell.subset)), cell.size)
+        return _labelled(folder, grown)
+    if cell.arm == "duplicate":
+        return budget_rows(folder, cell.subset, budget).take([i % budget for i in range(cell.size)])
+    return _read(folder, subset_file(folder, cell.subset), cell.size)  # the budget comes first, then the oracle's rows
+
+
+def _dataset(folder: Path) -> Path:
+    return folder / "rows" / "dataset.json"
+
+
+def _write(path: Path, data: LabelledTexts, rows: list[int] | tuple[int, ...]) -> None:
+    assert data.labels is not None  # a draw has looked at them
+    columns = {
+        "row": list(rows),
+        "text": [data.texts[row] for row in rows],
+        "label": [data.labels[row] for row in rows],
+    }
+    with atomic_path(path) as temporary:
+        pd.DataFrame(columns).to_parquet(temporary, index=False)
+
+
+def _read(folder: Path, path: Path, count: int) -> LabelledTexts:
+    return _labelled(folder, pd.read_parquet(path).head(count))
+
+
+def _labelled(folder: Path, table: pd.DataFrame) -> LabelledTexts:
+    dataset = read_json(_dataset(folder))
+    return LabelledTexts(
+        table["text"].tolist(), table["label"].tolist(), dataset["label_names"], Source(**dataset["source"])
+    )

@@ -1,0 +1,272 @@
+"""A whole recipe: sources → VAE → augmented rows → classifiers → report, resumable wherever it was stopped.
+
+A subset that has been grown and a cell that has been trained are never done again for the same inputs: each
+leaves a fingerprint beside its result, and only the parent process writes results.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pandas as pd
+
+from ..augment.card import DatasetFacts
+from ..augment.dataset import take, write_dataset
+from ..common import precision
+from ..common.errors import UserError
+from ..common.files import append_jsonl, fingerprint, read_json, read_jsonl, write_text
+from ..common.progress import bar
+from ..common.recipe import ARMS, Recipe, load_recipe
+from ..common.run_folder import Memory, RunFolder
+from ..common.sources import Source, load_texts, resolve_model
+from ..vae.train import train_vae
+from . import rows
+from .cells import grow_subset, train_cell
+from .plan import Cell, cost, draw_budgets, draw_test, plan, seed_of, subsets
+from .report import write_report
+from .statistics import thinned
+from .workers import in_workers
+
+CURVE_POINTS = 200  # rows of the VAE's metrics that run.json keeps for the report
+SAMPLES = 10
+
+
+def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_seconds: float | None = None) -> Path:
+    """Run a recipe, or go on with it, in `output` (default: `runs/NAME`); returns that folder.
+
+    Args:
+        setup_seconds: how long the installation took, where the caller knows, for the report.
+
+    Raises:
+        UserError: a wrong recipe, a source that cannot be had, too few rows, a worker that died …
+    """
+    recipe = load_recipe(name_or_path)
+    run = RunFolder(output or Path("runs") / recipe.name, recipe)
+    try:
+        with filelock.FileLock(run.path / ".lock", timeout=0), Memory() as memory:
+            if setup_seconds is not None:
+                run.update(setup_seconds=setup_seconds)
+            for stage in (draw_rows, train_generator, grow_budgets, classify):
+                stage(run, recipe)
+                run.update(peak_memory_gb=memory.peak_gb)
+            write_report(run.path)
+    except filelock.Timeout:
+        raise UserError(f"{run.path}: another run is at work here; wait for it or give another --output") from None
+    return run.path
+
+
+def draw_rows(run: RunFolder, recipe: Recipe) -> None:
+    """Fetch everything the run reads, and fix the rows of the study."""
+    study, vae = recipe.study, recipe.vae
+    texts = [name for name in (vae.texts, vae.unlabelled) if name is not None]
+    settings = [(name, s.arms, s.subsets, s.test_rows) for name, s in recipe.classifiers.items()]
+    files = [str(path.relative_to(run.path)) for path in rows.files(run.path, recipe)]
+    inputs = [study.dataset, study.budget, study.role, recipe.seed, settings, texts, _model_ids(recipe)]
+    with run.stage("sources", inputs=inputs, outputs=files) as stage:
+        if stage.done:
+            return
+        train = load_texts(study.dataset, "train")
+        test = train if study.role == "development" else load_texts(study.dataset, "test")
+        sources = {study.dataset: train.source}
+        sources |= {name: load_texts(name, "train").source for name in texts}
+        sources |= {name: resolve_model(name)[1] for name in _model_ids(recipe)}
+        draws = draw_budgets(train, recipe)
+        order = draw_test(test, train, recipe)
+        rows.write_rows(run.path, train, test, draws, order)
+        run.update(
+            sources=[{"asked": name, **source.to_dict()} for name, source in sources.items()],
+            study={
+                "dataset": study.dataset,
+                "label_names": train.label_names,
+                "budget": study.budget,
+                "subsets": len(draws),
+                "test_rows": len(order),
+                "role": study.role,
+            },
+        )
+
+
+def train_generator(run: RunFolder, recipe: Recipe) -> None:
+    """Train the VAE into `vae/`; its facts, curve and samples go into run.json for the report."""
+    vae = recipe.vae
+    read = [_source(run, name) for name in (vae.texts, vae.unlabelled, vae.encoder) if name is not None]
+    inputs = [vae, recipe.seed, recipe.num_processes, recipe.precision, read]
+    with run.stage("vae", inputs=inputs, outputs=["vae/config.json", "vae/model.safetensors"]) as stage:
+        if stage.done:
+            return
+        _check_sources(run, [vae.encoder])
+        facts = train_vae(recipe, run.path / "vae")
+        curve = thinned(read_jsonl(run.path / "vae" / "metrics.jsonl"), CURVE_POINTS)
+        run.update(vae=facts | {"curve": curve} | read_json(run.path / "vae" / "samples.json"))
+
+
+def grow_budgets(
+    run: RunFolder, recipe: Recipe, grow: Callable[[Path, Recipe, int, str], dict[str, Any]] = grow_subset
+) -> None:
+    """Grow the budget of every subset that an arm `vae` needs; the datasets of subset 0 are written for others."""
+    count = subsets(recipe, "vae")
+    if count == 0:
+        return
+    dtype = _dtype(run, recipe)
+    weights = fingerprint(run.path / "vae" / "model.safetensors")
+    models = [name for name in (recipe.augment.perplexity_model,) if name is not None]
+    wanted = {
+        k: fingerprint(
+            recipe.augment,
+            recipe.seed,
+            dtype,
+            weights,
+            rows.subset_file(run.path, k),
+            rows.test_file(run.path),
+            [_source(run, name) for name in models],
+        )
+        for k in range(count)
+    }
+    datasets = {size: f"augmented/{recipe.study.dataset.split('/')[-1]}-vae-aug{size}" for size in recipe.augment.sizes}
+    files = [str(rows.candidates_file(run.path, k).relative_to(run.path)) for k in range(count)]
+    with run.stage("augment", inputs=[wanted], outputs=[*files, *datasets.values()]) as stage:
+        if stage.done:
+            return
+        grown = {
+            row["subset"]: row
+            for row in run.info.get("augmentation", [])
+            if wanted.get(row["subset"]) == row["fingerprint"] and rows.candidates_file(run.path, row["subset"]).exists()
+        }
+        left = [k for k in wanted if k not in grown]
+        if left:
+            _check_sources(run, models)
+        tasks = {f"subset {k}": (run.path, recipe, k, dtype) for k in left}
+        with bar(total=len(tasks), label="augment", unit="subset") as progress:
+            for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=_log(run)):
+                grown[facts["subset"]] = facts | {"fingerprint": wanted[facts["subset"]]}
+                run.update(augmentation=[grown[k] for k in sorted(grown)])
+                progress.update()
+        first = pd.read_parquet(rows.candidates_file(run.path, 0))
+        for size, folder in datasets.items():
+            write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
+        run.update(synthetic=_unpicked(take(first, max(datasets)), recipe.seed))
+
+
+def classify(
+    run: RunFolder, recipe: Recipe, train: Callable[[Path, Recipe, Cell, str], dict[str, Any]] = train_cell
+) -> None:
+    """Train and score every cell that has no row in results.jsonl yet; rows of no planned cell are removed."""
+    results = run.path / "results.jsonl"
+    dtype = _dtype(run, recipe)
+    cells = plan(recipe)
+    wanted = {cell.key: _cell_fingerprint(run, recipe, cell, dtype) for cell in cells}
+    found = read_jsonl(results)
+    kept = {key: row for row in found if wanted.get(key := _key(row)) == row["fingerprint"]}
+    left = [cell for cell in cells if cell.key not in kept]
+    with run.stage("classify", inputs=[wanted], outputs=["results.jsonl"]) as stage:
+        if not left and len(found) == len(kept) and stage.done:
+            return
+        _write_results(results, recipe, list(kept.values()))
+        _check_sources(run, {recipe.classifiers[cell.classifier].model for cell in left})
+        # In millions of tokens read forward by a small encoder: cells differ a hundredfold in length.
+        work = {cell.key: max(1, round(cost(cell, recipe.classifiers[cell.classifier]) / 1e6)) for cell in left}
+        tasks = {cell.key: (run.path, recipe, cell, dtype) for cell in left}
+        with bar(total=sum(work.values()), label="classify", unit="work") as progress:
+            for key, row in in_workers(train, tasks, workers=recipe.study.workers, log=_log(run)):
+                kept[key] = row | {"fingerprint": wanted[key]}
+                append_jsonl(results, kept[key])
+                progress.set_postfix_str(f"{len(kept)} of {len(cells)} cells", refresh=False)
+                progress.update(work[key])
+        _write_results(results, recipe, list(kept.values()))
+        stage.note = f"{len(cells)} cells" + (f", {len(cells) - len(left)} of them reused" if len(left) < len(cells) else "")
+
+
+def _key(row: dict[str, Any]) -> str:
+    return Cell(*(row[name] for name in ("classifier", "arm", "size", "subset", "seed"))).key
+
+
+def _cell_fingerprint(run: RunFolder, recipe: Recipe, cell: Cell, dtype: str) -> str:
+    settings = recipe.classifiers[cell.classifier]
+    # The plan of the other cells has no part in this one.
+    settings = replace(settings, arms={}, subsets=0, steps={cell.size: settings.steps.get(cell.size, 0)})
+    read = [rows.subset_file(run.path, cell.subset), rows.test_file(run.path)]
+    if cell.arm == "vae":
+        read.append(rows.candidates_file(run.path, cell.subset))
+    return fingerprint(cell, settings, recipe.study.budget, recipe.seed, dtype, read, _source(run, settings.model))
+
+
+def _write_results(path: Path, recipe: Recipe, found: Iterable[dict[str, Any]]) -> None:
+    """In the order of the recipe, whatever order the cells ended in."""
+    names = list(recipe.classifiers)
+
+    def place(row: dict[str, Any]) -> tuple[int, ...]:
+        return names.index(row["classifier"]), ARMS.index(row["arm"]), row["size"], row["subset"], row["seed"]
+
+    lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in sorted(found, key=place))
+    write_text(path, "".join(lines))
+
+
+def _unpicked(kept: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
+    """Generated rows for the report, drawn blindly, each with the text it was made from."""
+    sources = kept.loc[kept["method"] == "original"].set_index("source_row")["text"]
+    generated = kept[kept["method"] != "original"]
+    drawn = generated.sample(min(SAMPLES, len(generated)), random_state=seed)
+    names = ["text", "label", "method", "teacher_confidence"]
+    return [
+        {name: row[name] for name in names} | {"source": sources[row["source_row"]]}
+        for row in json.loads(drawn.to_json(orient="records"))
+    ]
+
+
+def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
+    source, vae = _source(run, recipe.study.dataset), run.info["vae"]
+    return DatasetFacts(
+        title=title,
+        label_names=run.info["study"]["label_names"],
+        source=Source(**{key: value for key, value in source.items() if key != "asked"}),
+        model=f"the text VAE of this run, trained on {vae['sentences']} sentences of {recipe.vae.texts}"
+        + (f" and {recipe.vae.unlabelled} (labels unseen)" if recipe.vae.unlabelled else ""),
+        settings=recipe.augment,
+        seed=seed_of(recipe.seed, "augment", 0),
+        notes=(f"Reconstruction BLEU of the generator on held-out sentences: {vae['bleu_reconstruction']:.1f}.",),
+    )
+
+
+def _model_ids(recipe: Recipe) -> list[str]:
+    names = [recipe.vae.encoder, recipe.augment.perplexity_model, *(s.model for s in recipe.classifiers.values())]
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _source(run: RunFolder, name: str) -> dict[str, Any]:
+    """What run.json says of a dataset or model, by the name that the recipe gives it."""
+    return next(source for source in run.info["sources"] if source["asked"] == name)
+
+
+def _check_sources(run: RunFolder, names: Iterable[str]) -> None:
+    """Refuse to go on with other weights than the run began with: its cells would not be comparable.
+
+    Raises:
+        UserError: a model comes from elsewhere now, as when the Hub has come within reach.
+    """
+    for name in names:
+        now, then = resolve_model(name)[1], _source(run, name)
+        if (now.revision, now.stand_in) != (then["revision"], then["stand_in"]):
+            raise UserError(
+                f"{name}: this run began with {then['location']}, now it comes from {now.location}; "
+                f"restore that source, or run anew with another --output than {run.path}"
+            )
+
+
+def _dtype(run: RunFolder, recipe: Recipe) -> str:
+    """The precision chosen when the run began."""
+    chosen = run.info.get("precision", {})
+    if chosen.get("asked") != recipe.precision:
+        choice = precision.choose(recipe.precision, precision.device())
+        dtype = str(choice.dtype).removeprefix("torch.")
+        chosen = {"asked": recipe.precision, "dtype": dtype, "reason": choice.reason, "speedup": choice.speedup}
+        run.update(precision=chosen)
+    return chosen["dtype"]
+
+
+def _log(run: RunFolder) -> Path:
+    return run.path / "logs" / "workers.log"

@@ -1,0 +1,153 @@
+"""Every figure of a report, computed from the rows of `results.jsonl` and the facts of `run.json`.
+
+Accuracies, lifts and their intervals are in points (0 to 100). Seeds are averaged within a subset first: the
+subsets, each with a budget of its own, are the repetitions that an interval is about.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy.stats import t as student
+
+Row = dict[str, Any]
+
+LEVEL = 0.95
+FEWEST_SUBSETS = 3
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `n` subsets with its 95 % t interval, which is None for fewer than three."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+def paired_interval(differences: Sequence[float]) -> Interval:
+    """Mean and 95 % Student t interval of one number a subset (differences paired by subset, or plain values)."""
+    n = len(differences)
+    if n < FEWEST_SUBSETS:
+        return Interval(fmean(differences) if n else None, None, None, n)
+    mean = fmean(differences)
+    half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * stdev(differences) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def by_subset(
+    rows: Sequence[Row], classifier: str, arm: str, size: int, metric: str = "accuracy", scale: float = 100.0
+) -> dict[int, float]:
+    """A metric of each subset, seeds averaged, times `scale` (points for a share)."""
+    values = defaultdict(list)
+    for row in rows:
+        if (row["classifier"], row["arm"], row["size"]) == (classifier, arm, size):
+            values[row["subset"]].append(scale * row[metric])
+    return {subset: fmean(values[subset]) for subset in sorted(values)}
+
+
+def lift_by_subset(rows: Sequence[Row], classifier: str, arm: str, size: int) -> dict[int, float]:
+    """Points of accuracy that an arm gains over `duplicate` at its size, for the subsets that have both."""
+    ours, theirs = by_subset(rows, classifier, arm, size), by_subset(rows, classifier, "duplicate", size)
+    return {subset: ours[subset] - theirs[subset] for subset in ours if subset in theirs}
+
+
+def lift(rows: Sequence[Row], classifier: str, arm: str, size: int) -> Interval:
+    return paired_interval(list(lift_by_subset(rows, classifier, arm, size).values()))
+
+
+def mean_lift(rows: Sequence[Row], arm: str, size: int) -> tuple[Interval, list[str]]:
+    """Lift averaged over the classifiers that have an interval of their own, and which these are.
+
+    Averaged within a subset first, over the subsets that all of them share.
+    """
+    lifts = {name: lift_by_subset(rows, name, arm, size) for name in classifiers(rows)}
+    lifts = {name: values for name, values in lifts.items() if len(values) >= FEWEST_SUBSETS}
+    shared = set.intersection(*(set(values) for values in lifts.values())) if lifts else set()
+    means = [fmean(values[subset] for values in lifts.values()) for subset in sorted(shared)]
+    return paired_interval(means), list(lifts)
+
+
+def oracle_fraction(rows: Sequence[Row], classifier: str, arm: str, size: int) -> float | None:
+    """Share of the oracle's lift that an arm reaches; None where the oracle's own lift is not clearly above 0."""
+    ours, oracle = (lift_by_subset(rows, classifier, name, size) for name in (arm, "oracle"))
+    shared = sorted(set(ours) & set(oracle))
+    whole = paired_interval([oracle[subset] for subset in shared])
+    if whole.mean is None or whole.low is None or whole.low <= 0:
+        return None
+    return fmean(ours[subset] for subset in shared) / whole.mean
+
+
+def classifiers(rows: Sequence[Row]) -> list[str]:
+    """In the order of the rows."""
+    return list(dict.fromkeys(row["classifier"] for row in rows))
+
+
+def arms(rows: Sequence[Row], classifier: str) -> list[tuple[str, int]]:
+    """The (arm, size) pairs of a classifier, in the order of the rows."""
+    return list(dict.fromkeys((row["arm"], row["size"]) for row in rows if row["classifier"] == classifier))
+
+
+def largest_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
+    """The size that the verdict is about: the largest that an arm was run at."""
+    return max((row["size"] for row in rows if row["arm"] == arm), default=None)
+
+
+def chance(info: dict[str, Any]) -> float:
+    """Accuracy, in points, of guessing on the class-balanced test rows."""
+    return 100 / len(info["study"]["label_names"])
+
+
+def stage_seconds(info: dict[str, Any]) -> dict[str, float]:
+    """Seconds of every stage, the installation first where it was timed."""
+    setup = {} if info.get("setup_seconds") is None else {"setup": info["setup_seconds"]}
+    return setup | {name: stage["seconds"] for name, stage in info["stages"].items()}
+
+
+def total_seconds(info: dict[str, Any]) -> float:
+    return sum(stage_seconds(info).values())
+
+
+def training_seconds(rows: Sequence[Row], classifier: str) -> float:
+    """Seconds of all cells of a classifier, each counted alone though several run at a time."""
+    return sum(row["seconds"] for row in rows if row["classifier"] == classifier)
+
+
+def thinned(curve: Sequence[Row], count: int) -> list[Row]:
+    """At most `count` rows of a curve, evenly spaced, its first and last among them."""
+    if len(curve) <= count:
+        return list(curve)
+    return [curve[round(place * (len(curve) - 1) / (count - 1))] for place in range(count)]
+
+
+def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
+    """The flat figures of a run, as `summary.json` holds them."""
+    figures: dict[str, Any] = {}
+    size = largest_size(rows)
+    for name in classifiers(rows):
+        for arm, rows_of_arm in arms(rows, name):
+            values = by_subset(rows, name, arm, rows_of_arm)
+            figures[f"accuracy_{name}_{arm}_{rows_of_arm}"] = _rounded(fmean(values.values()))
+    for name in classifiers(rows) if size else ():
+        gain = lift(rows, name, "vae", size)
+        known = gain.low is not None
+        figures[f"lift_{name}_vae_{size}"] = _rounded(gain.mean) if known else None
+        figures[f"lift_{name}_vae_{size}_low"] = _rounded(gain.low)
+        figures[f"lift_{name}_vae_{size}_high"] = _rounded(gain.high)
+        figures[f"oracle_fraction_{name}_{size}"] = _rounded(oracle_fraction(rows, name, "vae", size))
+    for name in classifiers(rows):
+        figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
+    figures["total_seconds"] = round(total_seconds(info), 1)
+    figures["peak_memory_gb"] = info.get("peak_memory_gb")
+    figures["stand_ins"] = [f"{source['id']}: {source['stand_in']}" for source in info["sources"] if source["stand_in"]]
+    return figures
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

@@ -1,0 +1,77 @@
+"""One plain sentence a classifier, and one over all: did the generated rows help?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .statistics import FEWEST_SUBSETS, Interval, Row, by_subset, classifiers, lift, mean_lift
+
+Outcome = Literal["helped", "did not help", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    about: str  # a classifier, or "overall"
+    outcome: Outcome
+    sentence: str
+
+
+def outcome(gain: Interval) -> Outcome:
+    """`helped` and `did not help` need an interval that lies wholly above or below 0."""
+    if gain.low is None or gain.high is None or gain.low <= 0 <= gain.high:
+        return "cannot tell"
+    return "helped" if gain.low > 0 else "did not help"
+
+
+def verdicts(rows: Sequence[Row], size: int, budget: int, arm: str = "vae") -> list[Verdict]:
+    """One a classifier, in the order of the rows."""
+    return [_of_classifier(rows, name, arm, size, budget) for name in classifiers(rows)]
+
+
+def overall(rows: Sequence[Row], size: int, budget: int, arm: str = "vae") -> Verdict:
+    """About the mean of the classifiers that have an interval of their own."""
+    gain, names = mean_lift(rows, arm, size)
+    if not names:
+        why = f"no classifier was compared on the {FEWEST_SUBSETS} or more subsets that an interval needs"
+        return Verdict("overall", "cannot tell", f"Overall, we cannot tell whether generated rows help: {why}.")
+    about = f"mean of {' and '.join(names)}, " if len(names) > 1 else f"{names[0]} alone, "
+    return Verdict("overall", outcome(gain), _sentence("Overall", gain, size, budget, about))
+
+
+def signed(points: float) -> str:
+    """+1.2, −0.3 or 0.0, with a real minus sign."""
+    text = f"{abs(points):.1f}"
+    return text if text == "0.0" else ("+" if points > 0 else "−") + text
+
+
+def interval_text(gain: Interval) -> str:
+    """The interval and its n as a reader is told them."""
+    n = f"n = {gain.n} subset{'' if gain.n == 1 else 's'}"
+    if gain.low is None or gain.high is None:
+        return f"{n}, too few for an interval"
+    return f"95 % interval {signed(gain.low)} to {signed(gain.high)}, {n}"
+
+
+def _of_classifier(rows: Sequence[Row], name: str, arm: str, size: int, budget: int) -> Verdict:
+    for needed in (arm, "duplicate"):
+        if not by_subset(rows, name, needed, size):
+            why = f"it was not trained on the arm '{needed}' at {size} rows"
+            return Verdict(name, "cannot tell", f"For {name}, we cannot tell whether generated rows help: {why}.")
+    gain = lift(rows, name, arm, size)
+    return Verdict(name, outcome(gain), _sentence(f"For {name}", gain, size, budget))
+
+
+def _sentence(subject: str, gain: Interval, size: int, budget: int, about: str = "") -> str:
+    said = {
+        "helped": "generated rows helped",
+        "did not help": "generated rows did not help",
+        "cannot tell": "we cannot tell whether generated rows help",
+    }[outcome(gain)]
+    if gain.mean is None:
+        return f"{subject}, {said}: no subset has both arms."
+    return (
+        f"{subject}, {said}: {size - budget} of them beside {budget} real ones gave {signed(gain.mean)} points of "
+        f"accuracy against repeating the real ones ({about}{interval_text(gain)})."
+    )
