@@ -25,7 +25,7 @@ class LstmLayer(nn.Module):
         self.backward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True) if bidirectional else None
 
     def forward(self, states: Tensor, mirror: Tensor) -> Tensor:
-        """(B, T, input) floats and the (B, T) positions of each row reversed → (B, T, directions · hidden)."""
+        """(B, T, input) states, (B, T) mirrored positions → (B, T, directions · hidden)."""
         forward_states, _ = self.forward_lstm(states)
         if self.backward_lstm is None:
             return forward_states
@@ -84,8 +84,8 @@ class LstmForSequenceClassification(PreTrainedModel):
 
         Args:
             input_ids: (B, T) int64.
-            attention_mask: (B, T), 1 at real tokens, padded on either side; None takes every token that is not
-                the padding token for real.
+            attention_mask: (B, T), 1 at real tokens, padded on either side; None takes every token that
+                is not the padding token for real.
             labels: (B,) int64 classes (or what `config.problem_type` asks for).
             token_type_ids: not read; BERT's tokenizers give it.
 
@@ -93,7 +93,7 @@ class LstmForSequenceClassification(PreTrainedModel):
             loss () float32 in nats a row, or None, and logits (B, num_labels).
 
         Raises:
-            ValueError: a label outside 0 … num_labels − 1.
+            ValueError: a label outside 0 … num_labels - 1.
         """
         if attention_mask is None:
             pad = self.config.pad_token_id
@@ -141,9 +141,10 @@ def _reorder(states: Tensor, positions: Tensor) -> Tensor:
 
 
 def _check_labels(labels: Tensor, num_labels: int) -> None:
-    if labels.numel() and not (0 <= int(labels.min()) and int(labels.max()) < num_labels):
+    if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < num_labels):
         raise ValueError(
-            f"labels must lie in 0 … {num_labels - 1}, but the batch has {int(labels.min())} … {int(labels.max())}"
+            f"labels must lie in 0 … {num_labels - 1}, "
+            f"but the batch has {int(labels.min())} … {int(labels.max())}"
         )
 
 

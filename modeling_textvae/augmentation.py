@@ -171,9 +171,7 @@ def propose(
     return rows
 
 
-def _decode(
-    model: Any, latents: Tensor, sources: list[str], tokenizer: Any, class_ids: Tensor | None
-) -> list[str]:
+def _decode(model: Any, latents: Tensor, sources: list[str], tokenizer: Any, class_ids: Tensor | None) -> list[str]:
     """Greedy texts of (N, Z) latents; batches hold sources of like length, so that they end early."""
     order = torch.tensor([row for batch in batches_by_length(sources, DECODE_BATCH) for row in batch])
     ordered_classes = None if class_ids is None else class_ids[order]

@@ -35,7 +35,7 @@ class TextVAEConfig(PretrainedConfig):
     def __init__(
         self,
         encoder: str = "distilbert/distilbert-base-uncased",
-        encoder_config: PretrainedConfig | dict[str, Any] | None = None,
+        encoder_config: Any = None,
         encoder_layers: tuple[int, ...] = (0,),
         latent_size: int = 128,
         latent_chunks: int = 16,

@@ -95,9 +95,7 @@ class LatentDecoder(nn.Module):
         """(1, B, hidden_size)"""
         return torch.tanh(self.initial(memory.context))[None]
 
-    def forward(
-        self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Output vectors (B, T, embedding_size) that `logits` compares with the embeddings, and the last state."""
         embedded = self.embedding(tokens) * (0.5 / EMBEDDING_STD)
         context = memory.context[:, None, :].expand(-1, tokens.shape[1], -1)

@@ -129,12 +129,11 @@ def encode_texts(
     _need_texts(texts)
     mean = torch.empty(len(texts), model.config.latent_size, device=model.device)
     log_variance = torch.empty_like(mean)
-    posterior = None
     for rows in batches_by_length(texts, batch_size):
         batch = _tokenize(model, [texts[row] for row in rows], tokenizer, model.config.max_text_length)
         posterior = model.encode(**batch, class_ids=None if class_ids is None else class_ids[rows])
         mean[rows], log_variance[rows] = posterior.mean, posterior.log_variance
-    return type(posterior)(mean, log_variance)
+    return posterior._replace(mean=mean, log_variance=log_variance)
 
 
 @torch.no_grad()
@@ -181,7 +180,7 @@ def decode_ids(ids: torch.Tensor, tokenizer: Any) -> list[str]:
 
 
 def tidy(text: str) -> str:
-    """Ordinary spacing of a text whose tokens were joined by single spaces: `it ' s ( not ) good .` → `it's (not) good.`"""
+    """Ordinary spacing of tokens joined by single spaces: `it ' s ( not ) good .` → `it's (not) good.`"""
     text = re.sub(r"(?<=[.\-]) (?=([.\-])(?: |$))", lambda m: "" if text[m.start() - 1] == m[1] else " ", text)
     text = re.sub(r" ([.,!?;:%)\]}…])", r"\1", text)
     text = re.sub(r"([(\[{$#]) ", r"\1", text)

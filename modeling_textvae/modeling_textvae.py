@@ -13,9 +13,9 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .augmentation import augment
-from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .configuration_textvae import TextVAEConfig
 from .decoder import BEGIN, NUM_SPECIAL, PAD, LatentDecoder, Memory
+from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .pooler import LatentPooler
 
 
@@ -191,7 +191,7 @@ class TextVAEModel(PreTrainedModel):
         if (class_ids is None) != (self.classes is None):
             wanted = "needs class_ids" if class_ids is None else "takes no class_ids"
             raise ValueError(f"this model has num_classes={self.config.num_classes} and {wanted}")
-        return None if class_ids is None else self.classes(class_ids)
+        return None if self.classes is None else self.classes(class_ids)
 
     def forward(
         self,
@@ -326,9 +326,7 @@ class TextVAEModel(PreTrainedModel):
         decoded = decode_latents(self, repeated.sample(temperature, generator), tokenizer)
         return [decoded[start : start + num] for start in range(0, len(decoded), num)]
 
-    def interpolate(
-        self, a: str, b: str, tokenizer: Any, steps: int = 8, spherical: bool = False
-    ) -> list[str]:
+    def interpolate(self, a: str, b: str, tokenizer: Any, steps: int = 8, spherical: bool = False) -> list[str]:
         """`steps` texts on the way from `a` to `b`, both ends included."""
         start, end = encode_texts(self, [a, b], tokenizer).mean
         path = interpolate(start, end, steps, spherical)

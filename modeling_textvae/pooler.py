@@ -73,15 +73,11 @@ class LatentPooler(nn.Module):
         return mean, log_variance.clamp(-16.0, 8.0)
 
 
-def _positions(
-    mask: torch.Tensor, lengths: torch.Tensor, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Relative position in [0, 1] (B, T), and sinusoids of the place from the start, in relative terms, from the end."""
+def _positions(mask: torch.Tensor, lengths: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Relative position in [0, 1], (B, T), and sinusoids of the place: from the start, relative, from the end."""
     place = torch.arange(mask.shape[1], device=mask.device, dtype=torch.float32)[None, :]
     last = (lengths[:, None] - 1).clamp(min=1).float()
     relative = (place / last).clamp(max=1.0)
-    rates = torch.exp(
-        -math.log(100.0) * torch.arange(POSITION_FREQUENCIES, device=mask.device) / POSITION_FREQUENCIES
-    )
+    rates = torch.exp(-math.log(100.0) * torch.arange(POSITION_FREQUENCIES, device=mask.device) / POSITION_FREQUENCIES)
     angles = torch.stack([place.expand_as(relative), relative * 50.0, last - place], dim=-1)[..., None] * rates
     return relative, torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(2).to(dtype)

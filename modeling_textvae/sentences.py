@@ -97,10 +97,7 @@ def _shorten(sentences: list[str], tokenizer: Any, max_length: int) -> list[list
     cuts = [_middle(s) if len(i) > max_length else 0 for s, i in zip(sentences, ids, strict=True)]
     halves = [half for s, cut in zip(sentences, cuts, strict=True) if cut for half in (s[:cut], s[cut:])]
     parts = iter(_shorten([half.strip() for half in halves], tokenizer, max_length))
-    return [
-        next(parts) + next(parts) if cut else [sentence]
-        for sentence, cut in zip(sentences, cuts, strict=True)
-    ]
+    return [next(parts) + next(parts) if cut else [sentence] for sentence, cut in zip(sentences, cuts, strict=True)]
 
 
 _CLAUSE = re.compile(
@@ -139,5 +136,7 @@ def match_case(text: str, source: str) -> str:
     text = _LETTERS.sub(lambda match: match[0] if match[0] in lower else forms.get(match[0], match[0]), text)
     first = _LETTERS.search(text)
     if first and words[0][0].isupper():
-        text = text[: first.start()] + text[first.start()].upper() + text[first.start() + 1 :]
+        start, letter = first.start(), first[0][0]
+        if letter.upper().lower() == letter:  # not so for a few, such as ŉ
+            text = text[:start] + letter.upper() + text[start + 1 :]
     return text

@@ -48,7 +48,9 @@ def test_rows_and_labels_must_match(labels):
 
 def test_they_are_evaluate_metrics():
     combined = evaluate.combine([Accuracy(keep_in_memory=True), F1(keep_in_memory=True)])
-    assert combined.compute(predictions=[0, 1, 1], references=[0, 1, 0]) == pytest.approx({"accuracy": 2 / 3, "f1": 2 / 3})
+    assert combined.compute(predictions=[0, 1, 1], references=[0, 1, 0]) == pytest.approx(
+        {"accuracy": 2 / 3, "f1": 2 / 3}
+    )
     metric = Recall(keep_in_memory=True)
     metric.add_batch(predictions=[1, 0], references=[1, 1])
     assert metric.compute() == {"recall": 0.5}

@@ -14,7 +14,7 @@ LABELS = ["bad", "fair", "good"]
 
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory, tiny_tokenizer):
-    """Folders of random causal models by type. Their tokenizer has an end token but, as GPT-2's, no padding token."""
+    """Folders of random causal models; their tokenizer has, as GPT-2's, no padding token."""
     folders = {}
     sizes = {"vocab_size": len(tiny_tokenizer), "bos_token_id": 2, "eos_token_id": 3}
     torch.manual_seed(0)
@@ -54,7 +54,9 @@ def test_the_lstm_starts_from_the_bodys_words_and_freezes_them(tiny_encoder):
 def test_bert_is_wholly_trainable(tiny_encoder):
     model, _ = build("bert", tiny_encoder, LABELS, torch.bfloat16)
     assert model.config.label2id == {"bad": 0, "fair": 1, "good": 2}
-    assert all(parameter.requires_grad and parameter.dtype is torch.float32 for parameter in model.parameters())
+    assert all(
+        parameter.requires_grad and parameter.dtype is torch.float32 for parameter in model.parameters()
+    )
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
@@ -85,5 +87,5 @@ def test_right_padding_does_not_change_a_causal_models_logits(causal, kind):
 def test_a_folder_that_is_no_model_is_named(tmp_path):
     folder = tmp_path / "nothing"
     folder.mkdir()
-    with pytest.raises(UserError, match="bert.*nothing"):
+    with pytest.raises(UserError, match=r"bert.*nothing"):
         build("bert", folder, LABELS, torch.float32)

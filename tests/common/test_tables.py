@@ -47,7 +47,9 @@ def test_jsonl_and_parquet_agree(tmp_path):
 
 
 def test_class_names_of_a_dataset_are_kept(tmp_path):
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])})
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])}
+    )
     data = datasets.Dataset.from_dict({"text": ["x", "y"], "label": [0, 1]}, features=features)
     data.to_parquet(tmp_path / "data.parquet")
     read = read_table(str(tmp_path / "data.parquet"), "text", "label")
@@ -70,12 +72,24 @@ BAD_FILES = [
     ("label.csv", b"text,label\ngood,a\nbad, \n", r"row 2 \(line 3\): 'label' is missing"),
     ("one.csv", b"text,label\ngood,a\nbad,a\n", r"'label' has one class only \('a'\)"),
     ("long.csv", b"text,label\ngood,a\n" + b"x" * 1_000_001 + b",b\n", "line 3: a text is longer than 1 MB"),
-    ("long.jsonl", json.dumps({"text": "ä" * 500_001, "label": 1}).encode(), r"row 1 \(line 1\): 'text' is longer"),
+    (
+        "long.jsonl",
+        json.dumps({"text": "ä" * 500_001, "label": 1}).encode(),
+        r"row 1 \(line 1\): 'text' is longer",
+    ),
     ("null.jsonl", b'{"text": null, "label": 1}\n', "'text' is missing"),
     ("nan.jsonl", b'{"text": NaN, "label": 1}\n', "'text' is missing"),
-    ("number.jsonl", b'{"text": "a", "label": 1}\n{"text": 5, "label": 0}\n', r"row 2 \(line 2\): 'text' is a number"),
+    (
+        "number.jsonl",
+        b'{"text": "a", "label": 1}\n{"text": 5, "label": 0}\n',
+        r"row 2 \(line 2\): 'text' is a number",
+    ),
     ("absent.jsonl", b'{"text": "a", "label": 1}\n{"label": 0}\n', "row 2 .*'text' is missing"),
-    ("share.jsonl", b'{"text": "a", "label": 0.5}\n', "'label' is a number; a label is a name or a whole number"),
+    (
+        "share.jsonl",
+        b'{"text": "a", "label": 0.5}\n',
+        "'label' is a number; a label is a name or a whole number",
+    ),
     ("list.jsonl", b'{"text": "a", "label": ["x"]}\n', "'label' is a list"),
     ("surrogate.jsonl", b'{"text": "a\\ud800", "label": 1}\n', "half of a surrogate pair"),
     ("broken.jsonl", b'{"text": "a", "label": 1}\n{"text": \n', "line 2 is not JSON"),

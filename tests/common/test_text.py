@@ -38,7 +38,7 @@ def test_normalise_keeps_letters_and_digits_only(text):
 
 
 def test_same_text_has_one_identity():
-    assert normalise("It's  GREAT, isn’t it?") == normalise("its great isn't IT") == "itsgreatisntit"
+    assert normalise("It's  GREAT, isn\u2019t it?") == normalise("its great isn't IT") == "itsgreatisntit"
     assert split_share("It's great!<br />") == split_share("its great")
 
 
@@ -49,7 +49,14 @@ def test_share_lies_in_the_unit_interval(text):
 
 def test_roles_never_change():
     """Values of the first release: a changed hash would mix study and training texts of older runs."""
-    assert [role(f"review number {n}") for n in range(6)] == ["unlabelled", "study", "study", "unlabelled", "development", "study"]
+    assert [role(f"review number {n}") for n in range(6)] == [
+        "unlabelled",
+        "study",
+        "study",
+        "unlabelled",
+        "development",
+        "study",
+    ]
     assert split_share("a good film") == 0.3983536007722104
 
 

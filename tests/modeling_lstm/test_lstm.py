@@ -1,4 +1,4 @@
-"""The LSTM classifier: what padding may not change, what its configuration promises, what survives a reload."""
+"""The LSTM classifier: what padding may not change, what survives a reload."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ ROWS = [[5, 9, 3, 7, 11, 2], [4, 8], [6], [12, 3, 3, 9]]
 
 def build(**changes) -> LstmForSequenceClassification:
     torch.manual_seed(0)
-    settings = {"vocab_size": 20, "embedding_size": 6, "hidden_size": 5, "num_hidden_layers": 2, "num_labels": 3}
+    settings = {
+        "vocab_size": 20,
+        "embedding_size": 6,
+        "hidden_size": 5,
+        "num_hidden_layers": 2,
+        "num_labels": 3,
+    }
     model = LstmForSequenceClassification(LstmConfig(**(settings | changes)))
     with torch.no_grad():  # the standard start is too near zero to tell rows apart
         for parameter in model.parameters():
@@ -51,7 +57,7 @@ def test_a_layer_equals_torchs_packed_bidirectional_lstm():
     model = build(num_hidden_layers=1, pooling="mean")
     layer = model.layers[0]
     reference = torch.nn.LSTM(6, 5, batch_first=True, bidirectional=True)
-    weights = {name: value for name, value in layer.forward_lstm.state_dict().items()}
+    weights = dict(layer.forward_lstm.state_dict())
     weights |= {f"{name}_reverse": value for name, value in layer.backward_lstm.state_dict().items()}
     reference.load_state_dict(weights)
     ids, mask = padded(ROWS, 6)
@@ -127,7 +133,9 @@ def test_reload_is_exact_and_missing_weights_are_initialised(tmp_path):
     state = {name: value for name, value in model.state_dict().items() if "_lstm." not in name}
     model.save_pretrained(tmp_path, state_dict=state)
     fresh = LstmForSequenceClassification.from_pretrained(tmp_path)
-    assert all(torch.isfinite(parameter).all() and parameter.abs().max() < 2 for parameter in fresh.parameters())
+    assert all(
+        torch.isfinite(parameter).all() and parameter.abs().max() < 2 for parameter in fresh.parameters()
+    )
 
 
 def test_a_hub_user_without_this_package_gets_the_same_logits(tmp_path):
@@ -155,7 +163,12 @@ print(model(torch.tensor([[5, 9, 3, 0], [4, 8, 6, 2]])).logits.tolist())
         "HF_HUB_OFFLINE": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     expected = model(torch.tensor([[5, 9, 3, 0], [4, 8, 6, 2]])).logits

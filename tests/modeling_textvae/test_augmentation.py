@@ -92,17 +92,13 @@ def test_sentences_are_put_together_in_the_order_of_their_source(tiny_model, tin
         return [["first", "second", "third"][int((means - z).norm(dim=1).argmin())] for z in latents]
 
     monkeypatch.setattr(augmentation, "decode_latents", nearest)
-    rows = propose(
-        tiny_model, [TEXTS[1]], ["neg"], tiny_tokenizer, 2, temperature=0, interpolation_share=0, seed=0
-    )
+    rows = propose(tiny_model, [TEXTS[1]], ["neg"], tiny_tokenizer, 2, temperature=0, interpolation_share=0, seed=0)
     assert [row["text"] for row in rows] == ["First Second Third"] * 2
 
 
 def test_neighbours_are_as_far_as_the_temperature_says(tiny_model, tiny_tokenizer, latents_seen):
     posterior = encode_texts(tiny_model, ["I loved the story."], tiny_tokenizer)
-    propose(
-        tiny_model, [TEXTS[4]], ["pos"], tiny_tokenizer, 400, temperature=0.5, interpolation_share=0, seed=0
-    )
+    propose(tiny_model, [TEXTS[4]], ["pos"], tiny_tokenizer, 400, temperature=0.5, interpolation_share=0, seed=0)
     (latents,) = latents_seen
     standard = (latents - posterior.mean) / (0.5 * posterior.log_variance).exp()
     assert standard.mean().abs() < 0.02
@@ -111,9 +107,7 @@ def test_neighbours_are_as_far_as_the_temperature_says(tiny_model, tiny_tokenize
 
 def test_interpolations_lie_between_rows_of_one_class(tiny_model, tiny_tokenizer, latents_seen):
     texts = ["A moving film.", "A dull film.", "The cast is good.", "The story is bad."]
-    rows = propose(
-        tiny_model, texts, [1, 0, 1, 0], tiny_tokenizer, 8, temperature=0.5, interpolation_share=1.0, seed=0
-    )
+    rows = propose(tiny_model, texts, [1, 0, 1, 0], tiny_tokenizer, 8, temperature=0.5, interpolation_share=1.0, seed=0)
     assert {row["method"] for row in rows} == {"interpolation"}
     means = encode_texts(tiny_model, texts, tiny_tokenizer).mean
     latents = {tuple(z.tolist()) for z in torch.cat(latents_seen)}

@@ -89,7 +89,9 @@ def test_encoding_keeps_the_order_of_texts_whatever_the_batches(tiny_model, tiny
     torch.testing.assert_close(whole.mean, single.mean, rtol=1e-4, atol=1e-5)
     features = features_of(tiny_model, sentences, tiny_tokenizer, batch_size=3)
     torch.testing.assert_close(features.norm(dim=1), torch.ones(len(sentences)))
-    torch.testing.assert_close(features[2:3], features_of(tiny_model, sentences[2:3], tiny_tokenizer), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        features[2:3], features_of(tiny_model, sentences[2:3], tiny_tokenizer), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["fine", "  "], ["fine", None]])

@@ -100,9 +100,7 @@ def test_the_embedding_layer_alone_skips_the_body(tiny_model, batch):
     tiny_model.config.encoder_layers = [0]
     calls = []
     tiny_model.encoder.encoder.register_forward_hook(lambda *_: calls.append(1))
-    torch.testing.assert_close(
-        tiny_model.encoder_states(batch.input_ids, batch.attention_mask)[:, 0], whole[:, 0]
-    )
+    torch.testing.assert_close(tiny_model.encoder_states(batch.input_ids, batch.attention_mask)[:, 0], whole[:, 0])
     assert calls == []
 
 

@@ -39,9 +39,7 @@ def test_a_missing_space_is_forgiven():
     assert split_sentences("See www.imdb.com or ASP.Net now.") == ["See www.imdb.com or ASP.Net now."]
 
 
-PROSE = st.text(
-    st.sampled_from("aB .!?…\"'”)(\n1,。\uff01é中😀-*") | st.characters(exclude_categories=["Cs"])
-)
+PROSE = st.text(st.sampled_from("aB .!?…\"'”)(\n1,。\uff01é中😀-*") | st.characters(exclude_categories=["Cs"]))
 
 
 @given(PROSE)

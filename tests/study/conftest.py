@@ -28,15 +28,21 @@ def make_row():
 
 @pytest.fixture
 def rows() -> list[dict]:
-    """lstm gains 3 points over `duplicate` in each of three subsets; bert has two subsets, gpt2_lora no duplicate."""
-    points = {("real", 10): 60.0, ("duplicate", 50): 61.0, ("vae", 20): 62.0, ("vae", 50): 64.0, ("oracle", 50): 71.0}
+    """lstm gains about 3 points in each of three subsets; bert has two subsets, gpt2_lora no `duplicate`."""
+    points = {
+        ("real", 10): 60.0,
+        ("duplicate", 50): 61.0,
+        ("vae", 20): 62.0,
+        ("vae", 50): 64.0,
+        ("oracle", 50): 71.0,
+    }
     made = [
         _row("lstm", arm, size, subset, value + subset + 0.1 * subset * (arm == "vae"))
         for (arm, size), value in points.items()
         for subset in range(3)
     ]
     made += [_row("bert", arm, 50, k, value) for arm, value in (("duplicate", 60), ("vae", 62)) for k in range(2)]
-    return made + [_row("gpt2_lora", "vae", 50, 0, 70.0)]
+    return [*made, _row("gpt2_lora", "vae", 50, 0, 70.0)]
 
 
 @pytest.fixture
@@ -46,12 +52,13 @@ def info() -> dict:
 
     def source(name: str, stand_in: str | None = None) -> dict:
         return {
-            "asked": name, "id": name, "origin": "registry", "location": "npm thing 1.0", "revision": "sha256:12", "stand_in": stand_in,
-            "licence": None,
+            "asked": name, "id": name, "origin": "registry", "location": "npm thing 1.0",
+            "revision": "sha256:12", "stand_in": stand_in, "licence": None,
         }  # fmt: skip
 
     curve = [
-        {"step": step, "nll": 90.0 - step, "kl": 5.0 + step, "beta": 0.01 * step, "active_units": 3} for step in range(1, 30)
+        {"step": step, "nll": 90.0 - step, "kl": 5.0 + step, "beta": 0.01 * step, "active_units": 3}
+        for step in range(1, 30)
     ]
     return {
         "recipe": recipe.to_dict(),
@@ -74,19 +81,21 @@ def info() -> dict:
         "setup_seconds": 90.0,
         "peak_memory_gb": 4.25,
         "study": {
-            "dataset": recipe.study.dataset, "label_names": ["neg", "pos"], "budget": 10, "subsets": 3, "test_rows": 50,
-            "role": "study",
+            "dataset": recipe.study.dataset, "label_names": ["neg", "pos"], "budget": 10, "subsets": 3,
+            "test_rows": 50, "role": "study",
         },
         "vae": {
-            "steps": 29, "sentences": 800, "precision": "float32", "bleu_reconstruction": 31.4, "curve": curve,
-            "reconstructions": [{"text": HOSTILE, "reconstruction": "a film"}] * 10, "prior_samples": ["a good film"] * 10,
+            "steps": 29, "sentences": 800, "precision": "float32", "bleu_reconstruction": 31.4,
+            "curve": curve, "reconstructions": [{"text": HOSTILE, "reconstruction": "a film"}] * 10,
+            "prior_samples": ["a good film"] * 10,
         },
         "synthetic": [
-            {"text": f"{number} {HOSTILE}", "label": number % 2, "method": "neighbour", "teacher_confidence": 0.8,
-             "source": HOSTILE} for number in range(10)
+            {"text": f"{number} {HOSTILE}", "label": number % 2, "method": "neighbour",
+             "teacher_confidence": 0.8, "source": HOSTILE} for number in range(10)
         ],
         "augmentation": [
-            {"subset": 0, "candidates": 160, "kept": 40, "rejected": {"over quota": 120}, "perplexity": 88.0, "seconds": 9.0}
+            {"subset": 0, "candidates": 160, "kept": 40, "rejected": {"over quota": 120},
+             "perplexity": 88.0, "seconds": 9.0}
         ],
     }  # fmt: skip
 
@@ -100,7 +109,7 @@ def run_folder(tmp_path, rows, info):
 
 @pytest.fixture(scope="session")
 def mirror(tmp_path_factory, sentences, tiny_encoder):
-    """A mirror folder with everything that the recipe `smoke` names: made-up reviews and tiny random models."""
+    """A mirror folder with what the recipe `smoke` names: made-up reviews and tiny random models."""
     import random
     import shutil
 
@@ -130,7 +139,15 @@ def mirror(tmp_path_factory, sentences, tiny_encoder):
     end = "<|endoftext|>"
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, eos_token=end, bos_token=end, unk_token=end)
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=2, n_head=2, n_positions=64)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_embd=16,
+        n_layer=2,
+        n_head=2,
+        n_positions=64,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
     GPT2LMHeadModel(config).save_pretrained(models / "tiny-random-gpt2")
     tokenizer.save_pretrained(models / "tiny-random-gpt2")
     return folder

@@ -17,7 +17,9 @@ NAMES = ["bad", "fair", "good"]
 
 
 def texts(count: int, word: str = "train") -> LabelledTexts:
-    return LabelledTexts([f"{word} review number {i}" for i in range(count)], [i % 3 for i in range(count)], NAMES, SOURCE)
+    return LabelledTexts(
+        [f"{word} review number {i}" for i in range(count)], [i % 3 for i in range(count)], NAMES, SOURCE
+    )
 
 
 def recipe(budget: int = 10, number: int = 3, oracle: int = 24, **study) -> Recipe:
@@ -69,7 +71,9 @@ def test_draws_do_not_depend_on_the_order_of_the_file_and_take_a_text_once():
 
 
 def test_too_few_rows_is_an_error_that_names_class_and_remedy():
-    with pytest.raises(UserError, match=r"org/reviews: class 'bad' has \d+ study rows, fewer than .*lower 'study.budget'"):
+    with pytest.raises(
+        UserError, match=r"org/reviews: class 'bad' has \d+ study rows, fewer than .*lower 'study.budget'"
+    ):
         draw_budgets(texts(60), recipe())
     with pytest.raises(UserError, match=r"class 'bad' has 3 test rows .*fewer than the 7 asked for; lower 'test_rows'"):
         draw_test(texts(9, "test"), texts(60), recipe())
@@ -80,7 +84,10 @@ def test_too_few_rows_is_an_error_that_names_class_and_remedy():
 def test_test_rows_are_balanced_and_never_training_texts():
     train, test = texts(300), texts(90, "test")
     leaked = LabelledTexts(
-        [f"TRAIN: review number {i}!" for i in range(30)] + test.texts, [i % 3 for i in range(30)] + test.labels, NAMES, SOURCE
+        [f"TRAIN: review number {i}!" for i in range(30)] + test.texts,
+        [i % 3 for i in range(30)] + test.labels,
+        NAMES,
+        SOURCE,
     )
     order = draw_test(leaked, train, recipe())
     assert len(order) == 20

@@ -38,7 +38,15 @@ def test_the_files_of_a_report(run_folder):
     assert json.loads((run_folder / "summary.json").read_text()) == summary
     plots = sorted(path.stem for path in (run_folder / "plots").iterdir())
     assert plots == sorted(
-        ["lifts", "learning-curve-lstm", "learning-curve-bert", "learning-curve-gpt2_lora", "vae-nll", "vae-kl", "vae-beta"]
+        [
+            "lifts",
+            "learning-curve-lstm",
+            "learning-curve-bert",
+            "learning-curve-gpt2_lora",
+            "vae-nll",
+            "vae-kl",
+            "vae-beta",
+        ]
     )
     report = (run_folder / "report.md").read_text(encoding="utf-8")
     for name in plots:
@@ -62,7 +70,9 @@ def test_both_reports_say_the_same_figures(run_folder, page):
 def test_other_rows_give_another_sentence(run_folder):
     results = run_folder / "results.jsonl"
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    results.write_text("".join(json.dumps(r | {"accuracy": 0.5 if r["arm"] == "vae" else r["accuracy"]}) + "\n" for r in rows))
+    results.write_text(
+        "".join(json.dumps(r | {"accuracy": 0.5 if r["arm"] == "vae" else r["accuracy"]}) + "\n" for r in rows)
+    )
     write_report(run_folder)
     for name in ("report.md", "report.html"):
         text = (run_folder / name).read_text(encoding="utf-8")
@@ -134,4 +144,10 @@ def test_markdown_keeps_to_its_line(text):
 
 
 def test_durations():
-    assert [duration(seconds) for seconds in (0.31, 9.96, 59.2, 61, 3600)] == ["0.3 s", "10.0 s", "59 s", "1 min 1 s", "60 min 0 s"]
+    assert [duration(seconds) for seconds in (0.31, 9.96, 59.2, 61, 3600)] == [
+        "0.3 s",
+        "10.0 s",
+        "59 s",
+        "1 min 1 s",
+        "60 min 0 s",
+    ]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 # A run whose cells take a moment each and score what their key says: all but the training is real.
-SCRIPT = '''
+SCRIPT = """
 import hashlib, os, sys, time
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,8 @@ def train(folder, recipe, cell, dtype):
     (folder / "begun" / f"{cell.key}.{os.getpid()}.{time.monotonic_ns()}").touch()
     time.sleep(PAUSE)
     accuracy = int(hashlib.sha256(cell.key.encode()).hexdigest()[:4], 16) / 2**16
-    return vars(cell) | {"accuracy": accuracy, "rows": cell.size, "steps": 1, "weights": "w", "seconds": time.monotonic()}
+    return vars(cell) | {"accuracy": accuracy, "rows": cell.size, "steps": 1, "weights": "w",
+                         "seconds": time.monotonic()}
 
 PAUSE = float(sys.argv[1])
 
@@ -32,7 +33,8 @@ if __name__ == "__main__":
     from textvae.training.common.run_folder import RunFolder
     from textvae.training.study import rows, run as study
 
-    settings = ClassifierRecipe(model="org/body", steps={4: 1, 8: 1}, arms={"real": (4,), "oracle": (8,)}, subsets=2)
+    arms = {"real": (4,), "oracle": (8,)}
+    settings = ClassifierRecipe(model="org/body", steps={4: 1, 8: 1}, arms=arms, subsets=2)
     recipe = Recipe(name="tiny", precision="float32", classifiers={"lstm": settings, "bert": settings})
     source = {"id": "org/body", "location": "a folder", "revision": "1", "stand_in": None}
     study.resolve_model = lambda name: (None, type("Source", (), source))
@@ -40,12 +42,12 @@ if __name__ == "__main__":
         folder = Path(folder)
         run = RunFolder(folder, recipe)
         run.update(sources=[{"asked": "org/body", **source}])
-        for path in [rows.test_file(folder), *(rows.subset_file(folder, k) for k in range(2))]:
+        for path in [rows.held_out_file(folder), *(rows.subset_file(folder, k) for k in range(2))]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(path.name)
         changed = {"lstm": settings, "bert": replace(settings, steps={4: int(steps), 8: 1})}
         study.classify(run, replace(recipe, classifiers=changed), train)
-'''
+"""
 CELLS = 8
 
 
@@ -124,7 +126,12 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(mirror, tmp_path):
     recorded = json.loads((whole / "run.json").read_text())
     assert list(recorded["stages"]) == ["sources", "vae", "augment", "classify"]
 
-    for sign in ("rows/test.parquet", "vae/metrics.jsonl", "augmented/candidates/subset-0.parquet", "results.jsonl"):
+    for sign in (
+        "rows/test.parquet",
+        "vae/metrics.jsonl",
+        "augmented/candidates/subset-0.parquet",
+        "results.jsonl",
+    ):
         with start(killed) as process:
             deadline = time.monotonic() + 180
             while not (killed / sign).exists() and process.poll() is None:

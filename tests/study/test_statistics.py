@@ -71,7 +71,7 @@ def test_the_sentences_follow_the_rows(rows):
     assert "not trained on the arm 'duplicate' at 50 rows" in gpt2
 
     harmed = [row | {"accuracy": 0.5} if row["arm"] == "vae" else row for row in rows]
-    assert all("did not help" in sentence and "−" in sentence for sentence in _sentences(harmed)[:2])
+    assert all("did not help" in sentence and "\N{MINUS SIGN}" in sentence for sentence in _sentences(harmed)[:2])
     noisy = [row | {"accuracy": 0.5 if row["subset"] else 0.9} if row["arm"] == "vae" else row for row in rows]
     assert all("cannot tell" in sentence for sentence in _sentences(noisy))
 
@@ -99,7 +99,7 @@ def test_outcomes(gain, said):
 
 
 def test_signed_points():
-    assert [signed(value) for value in (1.25, -0.34, -0.04, 0)] == ["+1.2", "−0.3", "0.0", "0.0"]
+    assert [signed(value) for value in (1.25, -0.34, -0.04, 0)] == ["+1.2", "\N{MINUS SIGN}0.3", "0.0", "0.0"]
 
 
 def test_a_thinned_curve_keeps_its_ends():

@@ -1,4 +1,4 @@
-"""Child processes: results, errors, deaths. Tasks are functions of the standard library: a child can import them."""
+"""Child processes: results, errors, deaths. The tasks are functions that any child can import."""
 
 from __future__ import annotations
 
@@ -63,14 +63,17 @@ def test_no_worker_outlives_a_killed_parent(tmp_path):
         "from pathlib import Path\n"
         "from textvae.training.study.workers import in_workers\n"
         "if __name__ == '__main__':\n"
-        "    for _, pid in in_workers(os.getpid, {'a': ()}, workers=1, log=Path('log')):\n"
-        "        print(pid, flush=True)\n"
-        "        time.sleep(600)\n"
+        "    tasks = {'busy': (120,), 'short': (0.1,)}\n"
+        "    for key, _ in in_workers(time.sleep, tasks, workers=2, log=Path('log')):\n"
+        "        print(key, flush=True)\n"
+        "        time.sleep(120)\n"
     )
     with subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as parent:
-        worker = psutil.Process(int(parent.stdout.readline()))
+        assert parent.stdout.readline() == "short\n"
+        workers = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
-    assert psutil.wait_procs([worker], timeout=20)[1] == []
+    assert len(workers) >= 2
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
 
 
 def in_child(folder, function, *arguments, key: str = "the task"):

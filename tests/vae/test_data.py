@@ -26,7 +26,9 @@ def mirror(tmp_path, monkeypatch):
     write_split(main, "train", ["A fine film.", "A dull film!", "Held out  sentence", "a FINE film"])
     write_split(main, "validation", ["Held out: sentence."])
     write_split(main, "test", ["Never seen in training."])
-    reviews = [f"Review number {i} is about something. It was good or bad, who knows. Held out sentence." for i in range(60)]
+    reviews = [
+        f"Review number {i} is about something. It was good or bad, who knows. Held out sentence." for i in range(60)
+    ]
     write_split(tmp_path / "datasets/org/reviews", "train", reviews)
     monkeypatch.setenv("TEXTVAE_MIRROR", str(tmp_path))
     return reviews

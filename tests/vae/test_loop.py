@@ -12,8 +12,8 @@ import torch
 from accelerate.state import AcceleratorState
 
 from textvae.training.common.errors import UserError
-from textvae.training.common.recipe import VaeRecipe
 from textvae.training.common.files import read_jsonl
+from textvae.training.common.recipe import VaeRecipe
 from textvae.training.vae.loop import Loop, Window
 
 ALL_OPTIONS = {
@@ -57,9 +57,7 @@ def assert_same(first, second):
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
-def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(
-    tiny_model, tiny_tokenizer, sentences, tmp_path
-):
+def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(tiny_model, tiny_tokenizer, sentences, tmp_path):
     start = weights(tiny_model)
     whole = weights(make_loop(tiny_model, tiny_tokenizer, sentences).run(tmp_path / "whole"))
     tiny_model.load_state_dict(start)
@@ -93,7 +91,9 @@ def test_micro_batches_give_the_gradient_of_the_whole_step(tiny_model, tiny_toke
         loop.plan = gradients[0][1] if gradients else loop.plan
         loop.optimizer.step = lambda: None
         loop.train_step(loop.plan[0], 1e-3, Window())
-        gradients.append(({n: p.grad.clone() for n, p in tiny_model.named_parameters() if p.grad is not None}, loop.plan))
+        gradients.append(
+            ({n: p.grad.clone() for n, p in tiny_model.named_parameters() if p.grad is not None}, loop.plan)
+        )
     (four, _), (one, _) = gradients
     assert one.keys() == four.keys()
     for name in one:
@@ -120,9 +120,7 @@ def test_cached_encoder_states_train_like_recomputed_ones(tiny_model, tiny_token
     losses = []
     for cached in (False, True):
         tiny_model.load_state_dict(start)
-        loop = make_loop(
-            tiny_model, tiny_tokenizer, sentences, trainable_encoder_layers=0, cache_encoder_states=cached
-        )
+        loop = make_loop(tiny_model, tiny_tokenizer, sentences, trainable_encoder_layers=0, cache_encoder_states=cached)
         loop.run(tmp_path / str(cached))
         losses.append(read_jsonl(tmp_path / str(cached) / "metrics.jsonl")[-1]["nll"])
     assert losses[0] == pytest.approx(losses[1], rel=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from ..common.errors import UserError
 from ..common.files import write_json
@@ -16,7 +17,7 @@ from ..common.tables import read_table
 from .train import train_classifier
 
 # Learning rates of a few hundred steps on a few hundred rows; the quickstart recipe tells what they gave.
-SETTINGS: dict[ClassifierName, dict[str, float]] = {
+SETTINGS: dict[ClassifierName, dict[str, Any]] = {
     "probe": {},
     "lstm": {"learning_rate": 2e-3},
     "bert": {"learning_rate": 2e-4, "max_length": 128},

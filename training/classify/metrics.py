@@ -20,7 +20,9 @@ class _LabelMetric(evaluate.Metric):
             description=self.__doc__,
             citation="",
             inputs_description="predictions, references: integer labels",
-            features=datasets.Features({"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}),
+            features=datasets.Features(
+                {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}
+            ),
         )
 
 
@@ -34,7 +36,9 @@ class Accuracy(_LabelMetric):
 class _AveragedMetric(_LabelMetric):
     """A score of class 1 where there are two classes, else its mean over all `num_classes`."""
 
-    def _compute(self, predictions: list[int], references: list[int], num_classes: int = 2) -> dict[str, float]:
+    def _compute(
+        self, predictions: list[int], references: list[int], num_classes: int = 2
+    ) -> dict[str, float]:
         scores = precision_recall_fscore_support(
             references,
             predictions,
@@ -62,7 +66,7 @@ class F1(_AveragedMetric):
 
 
 class CrossEntropy(evaluate.Metric):
-    """Mean −log p(true label), in nats a row."""
+    """Mean -log p(true label), in nats a row."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -70,7 +74,10 @@ class CrossEntropy(evaluate.Metric):
             citation="",
             inputs_description="predictions: a list of class probabilities a row; references: integer labels",
             features=datasets.Features(
-                {"predictions": datasets.Sequence(datasets.Value("float32")), "references": datasets.Value("int32")}
+                {
+                    "predictions": datasets.Sequence(datasets.Value("float32")),
+                    "references": datasets.Value("int32"),
+                }
             ),
         )
 
@@ -80,13 +87,15 @@ class CrossEntropy(evaluate.Metric):
 
 
 def compute(probabilities: np.ndarray, labels: list[int]) -> dict[str, float]:
-    """accuracy, precision, recall, f1 (0–1) and cross_entropy (nats) of (rows, classes) probabilities.
+    """accuracy, precision, recall, f1 (0 to 1), cross_entropy (nats) of (rows, classes) probabilities.
 
     Raises:
         ValueError: no rows, or not one label a row.
     """
     if len(labels) == 0 or len(labels) != len(probabilities):
-        raise ValueError(f"metrics need one label a row and at least one row, not {len(labels)} for {len(probabilities)}")
+        raise ValueError(
+            f"metrics need one label a row, not {len(labels)} labels for {len(probabilities)} rows"
+        )
     predictions = probabilities.argmax(axis=1).tolist()
     averaged: dict[str, Any] = {"num_classes": probabilities.shape[1]}
     scores: dict[str, float] = {}

@@ -65,9 +65,10 @@ def train_classifier(
     Args:
         steps: optimiser steps, exactly; not read for `probe`.
         dtype: float32, or bfloat16 for autocast (and for the frozen body of `gpt2_lora`).
-        num_labels: classes; labels are 0 … num_labels − 1 and name `train.label_names`.
-        output: a folder that gets the trained model (for `gpt2_lora` its adapters) and tokenizer; not for `probe`.
-        features: a folder where `probe` keeps features from one cell to the next; without it, a temporary one.
+        num_labels: classes; labels are 0 … num_labels - 1 and name `train.label_names`.
+        output: a folder that gets the trained model (of `gpt2_lora` its adapters) and tokenizer;
+            `probe` writes nothing there.
+        features: a folder where `probe` keeps features for later cells; without it, a temporary one.
 
     Raises:
         UserError: weights that cannot be found or do not fit, or a folder that cannot be written.
@@ -81,7 +82,8 @@ def train_classifier(
     else:
         model, tokenizer = build(name, folder, train.label_names, dtype)
         trainer_rows, test_rows = (
-            encode(texts, tokenizer, settings.max_length, INPUT_SUFFIX.get(name, "")) for texts in (train, test)
+            encode(texts, tokenizer, settings.max_length, INPUT_SUFFIX.get(name, ""))
+            for texts in (train, test)
         )
         with tempfile.TemporaryDirectory() as scratch:
             trainer = ClassifierTrainer(
@@ -101,7 +103,7 @@ def train_classifier(
         probabilities=probabilities,
         seconds=time.perf_counter() - start,
         train_seconds=train_seconds,
-        weights=f"{source.id}@{source.revision[:19]}" + (f" (stand-in: {source.stand_in})" if source.stand_in else ""),
+        weights=_weights(source),
         steps=steps,
     )
 
@@ -190,7 +192,7 @@ def training_arguments(
 def encode(
     data: LabelledTexts, tokenizer: PreTrainedTokenizerBase, max_length: int, suffix: str = ""
 ) -> list[dict[str, Any]]:
-    """Rows for a model: the text's first tokens, then the suffix, `max_length` tokens in all; labels if there are."""
+    """Rows for a model: a text's first tokens, then the suffix, at most `max_length` in all."""
     ending = tokenizer(suffix, add_special_tokens=False)["input_ids"] if suffix else []
     encoded = tokenizer(data.texts, truncation=True, max_length=max_length - len(ending))["input_ids"]
     rows = [{"input_ids": ids + ending, "attention_mask": [1] * (len(ids) + len(ending))} for ids in encoded]
@@ -206,6 +208,11 @@ def predict(trainer: Trainer, rows: list[dict[str, Any]]) -> np.ndarray:
     probabilities = np.empty(logits.shape, dtype=np.float32)
     probabilities[order] = torch.tensor(logits).double().softmax(dim=-1).float().numpy()
     return probabilities
+
+
+def _weights(source: Source) -> str:
+    weights = f"{source.id}@{source.revision[:19]}"
+    return f"{weights} (stand-in: {source.stand_in})" if source.stand_in else weights
 
 
 def _probe(

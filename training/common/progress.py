@@ -25,7 +25,8 @@ class _WholeLines:
 
 def bar(iterable: Iterable[Any] | None = None, *, total: int | None, label: str, unit: str = "it") -> tqdm:
     """A progress bar; where stderr is no terminal, a line at most every 30 s. Off with TEXTVAE_PROGRESS=0."""
-    off = os.environ.get("TEXTVAE_PROGRESS") == "0"
+    # Of the processes of a distributed training the first speaks for all.
+    off = os.environ.get("TEXTVAE_PROGRESS") == "0" or os.environ.get("RANK", "0") != "0"
     if sys.stderr.isatty():
         return tqdm(
             iterable,

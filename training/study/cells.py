@@ -1,4 +1,4 @@
-"""What a worker does: grow the budget of one subset, or train and score one cell. All it reads stands in files.
+"""What a worker does: grow the budget of one subset, or train and score one cell, from files alone.
 
 The one place where a study's workers call the layers below.
 """
@@ -25,7 +25,7 @@ from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
 from ..vae.train import adapt, load_model
 from .plan import Cell, keeps_model, seed_of
-from .rows import budget_rows, candidates_file, test_rows, training_rows
+from .rows import budget_rows, candidates_file, held_out_rows, training_rows
 
 
 def grow_subset(folder: Path, recipe: Recipe, subset: int, dtype: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def grow_subset(folder: Path, recipe: Recipe, subset: int, dtype: str) -> dict[s
     if subset >= settings.perplexity_subsets:
         settings = replace(settings, perplexity_model=None)
     budget = budget_rows(folder, subset, recipe.study.budget)
-    tests, _ = test_rows(folder)
+    tests, _ = held_out_rows(folder)
     model, tokenizer = load_model(folder / "vae")
     if settings.adapt_steps:
         sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
@@ -60,7 +60,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
     """Train and score one cell and keep its predictions; returns its row of `results.jsonl`."""
     settings = recipe.classifiers[cell.classifier]
     train = training_rows(folder, cell, recipe.study.budget)
-    test, rows = test_rows(folder, settings.test_rows)
+    test, rows = held_out_rows(folder, settings.test_rows)
     outcome = train_classifier(
         cell.classifier,
         settings,
@@ -77,7 +77,9 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         raise UserError(
             f"{cell.key}: its probabilities are not finite; lower 'classifiers.{cell.classifier}.learning_rate'"
         )
-    _write_predictions(folder / "classifiers" / "predictions" / f"{cell.key}.parquet", rows, test, outcome.probabilities)
+    _write_predictions(
+        folder / "classifiers" / "predictions" / f"{cell.key}.parquet", rows, test, outcome.probabilities
+    )
     return {
         "classifier": cell.classifier,
         "arm": cell.arm,

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..common.errors import UserError
-from ..common.recipe import ClassifierRecipe, Recipe
+from ..common.recipe import ClassifierName, ClassifierRecipe, Recipe
 from ..common.sources import LabelledTexts
 from ..common.text import normalise, role
 
-# Cost of a token read forward, in tokens of a six-layer encoder of 22 million weights; training costs three times that.
+# Cost of a token read forward, in tokens of a six-layer encoder of 22 million weights; training: thrice that.
 COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.15, "bert": 1.0, "gpt2_lora": 6.0}
 
 
@@ -24,7 +24,7 @@ COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.15, "bert": 1.0, "gpt2_lora": 6.0}
 class Cell:
     """One training: a classifier on an arm of a size, for a subset and the number of a seed."""
 
-    classifier: str
+    classifier: ClassifierName
     arm: str
     size: int
     subset: int
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Draw:
-    """The real rows of a subset, classes in turn: the budget comes first, the oracle of size n is the first n."""
+    """The real rows of a subset, classes in turn: first the budget; the oracle of size n is the first n."""
 
     order: tuple[int, ...]
     budget: int
@@ -51,7 +51,7 @@ class Draw:
 
 
 def plan(recipe: Recipe) -> list[Cell]:
-    """Every cell of a recipe, the costliest first, so that no worker is left alone with a long one at the end."""
+    """Every cell of a recipe, the costliest first, lest one worker be left with a long one at the end."""
     cells = [
         Cell(name, arm, size, subset, seed)
         for name, settings in recipe.classifiers.items()
@@ -78,7 +78,7 @@ def subsets(recipe: Recipe, arm: str | None = None) -> int:
 
 
 def keeps_model(cell: Cell, recipe: Recipe) -> bool:
-    """Whether the trained model itself is kept: one a classifier, on the largest dataset of the first subset."""
+    """Whether the trained model is kept: one a classifier, on the largest dataset of the first subset."""
     sizes = recipe.classifiers[cell.classifier].arms.get("vae", ())
     return cell.arm == "vae" and cell.size == max(sizes) and cell.subset == cell.seed == 0
 
@@ -121,10 +121,10 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
 
 
 def draw_test(test: LabelledTexts, train: LabelledTexts, recipe: Recipe) -> list[int]:
-    """The fixed test rows, as indices into `test`, classes in turn; a classifier is scored on the first of them.
+    """The fixed test rows, as indices into `test`, classes in turn; a classifier is scored on a prefix.
 
-    Rows whose text stands in the training part are dropped. A recipe of the development role passes its training
-    part as `test` too, and gets rows that no budget of it is drawn from.
+    Rows whose text stands in the training part are dropped. A recipe of the development role passes its
+    training part as `test` too, and gets rows that no budget of it is drawn from.
 
     Raises:
         UserError: a class has fewer rows than 'test_rows' asks for.
@@ -140,8 +140,8 @@ def draw_test(test: LabelledTexts, train: LabelledTexts, recipe: Recipe) -> list
     for c, (name, pool) in enumerate(zip(test.label_names, pools, strict=True)):
         if len(pool) < _turns(wanted, c, classes):
             raise UserError(
-                f"{test.source.id}: class '{name}' has {len(pool)} test rows that are not training rows too, fewer "
-                f"than the {_turns(wanted, c, classes)} asked for; lower 'test_rows'"
+                f"{test.source.id}: class '{name}' has {len(pool)} test rows that are not training rows too, "
+                f"fewer than the {_turns(wanted, c, classes)} asked for; lower 'test_rows'"
             )
     return [pools[i % classes][i // classes] for i in range(wanted)]
 

@@ -1,4 +1,4 @@
-"""The plots of a report as SVG: text stays text, and colours are CSS variables that follow light and dark pages.
+"""The plots of a report as SVG: text stays text, colours are CSS variables that follow light and dark pages.
 
 Each is drawn narrow enough to be read on a phone at its full width; a page sets them side by side.
 """
@@ -61,19 +61,35 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
         means = [sum(curve[size]) / len(curve[size]) for size in sorted(curve)]
         colour = _INK[arm]
         axes.plot(
-            sorted(curve), means, LINES.get(arm, ""), color=colour, marker=MARKERS[arm], markersize=6, label=arm, zorder=3
+            sorted(curve),
+            means,
+            LINES.get(arm, ""),
+            color=colour,
+            marker=MARKERS[arm],
+            markersize=6,
+            label=arm,
+            zorder=3,
         )
         for size, values in by_size.items():
             shifted = [size + (place - 1) * step] * len(values)  # so that arms do not hide one another
             axes.plot(shifted, values, MARKERS[arm], color=colour, markersize=4, alpha=0.45, zorder=2)
     axes.axhline(chance, color=_INK["ink"], linewidth=1, linestyle=(0, (1, 3)))
-    axes.annotate("chance", (1, chance), (0, 3), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right")
+    axes.annotate(
+        "chance",
+        (1, chance),
+        (0, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+    )
     axes.set_xticks(sizes)
     axes.set_xlabel("training rows")
     axes.set_ylabel("accuracy, %")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(arms), handletextpad=0.3, columnspacing=1.0)
     told = "; ".join(
-        f"{arm} {size}: {sum(values) / len(values):.1f}" for arm, by_size in arms.items() for size, values in by_size.items()
+        f"{arm} {size}: {sum(values) / len(values):.1f}"
+        for arm, by_size in arms.items()
+        for size, values in by_size.items()
     )
     return _svg(figure, f"curve-{name}", f"Learning curve of {name}", f"Mean accuracy in per cent. {told}.")
 
@@ -83,16 +99,17 @@ def lifts(rows: Sequence[tuple[str, Interval, Sequence[float]]]) -> str:
     """Forest plot: (label, lift with its interval, lift of each subset), one a line."""
     figure, axes = _axes(1.1 + 0.42 * len(rows))
     for place, (_, gain, values) in enumerate(rows):
+        assert gain.mean is not None  # a line has values
         axes.plot(values, [place + 0.22] * len(values), "o", color=_INK["vae"], markersize=4, alpha=0.45)
         if gain.low is not None and gain.high is not None:
-            axes.plot([gain.low, gain.high], [place, place], color=_INK["vae"], linewidth=2)
+            axes.hlines(place, gain.low, gain.high, color=_INK["vae"], linewidth=2)
         filled = _INK["vae"] if gain.low is not None else "none"
-        axes.plot([gain.mean], [place], "D", color=_INK["vae"], markerfacecolor=filled, markersize=7)
+        axes.plot(gain.mean, place, "D", color=_INK["vae"], markerfacecolor=filled, markersize=7)
     axes.axvline(0, color=_INK["ink"], linewidth=1)
     axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("points of accuracy against duplicate")
-    told = "; ".join(f"{label}: {gain.mean:+.1f}" for label, gain, _ in rows if gain.mean is not None)
+    told = "; ".join(f"{label}: {gain.mean:+.1f}" for label, gain, _ in rows)
     return _svg(figure, "lifts", "Lift of generated rows", f"Mean lift in points. {told}.")
 
 
@@ -110,9 +127,7 @@ def training_curve(name: str, label: str, steps: Sequence[float], values: Sequen
 
 def stylesheet() -> str:
     """The variables' values, for a page or a file of its own."""
-    light, dark = (
-        " ".join(f"--{name}: {shades[side]};" for name, shades in COLOURS.items()) for side in (0, 1)
-    )
+    light, dark = (" ".join(f"--{name}: {shades[side]};" for name, shades in COLOURS.items()) for side in (0, 1))
     return f":root {{ {light} }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
 
 

@@ -1,4 +1,4 @@
-"""The report of a run: `report.md`, `report.html`, `summary.json` and `plots/`, from results.jsonl and run.json alone."""
+"""The report of a run, in Markdown and HTML, its summary and plots: from results.jsonl and run.json alone."""
 
 from __future__ import annotations
 
@@ -111,22 +111,27 @@ def _facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
 
 def _who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
     study, vae = info["study"], info["recipe"]["vae"]
-    texts = vae["texts"] + (f" and reviews of the role 'unlabelled' of {vae['unlabelled']}" if vae["unlabelled"] else "")
+    texts = vae["texts"] + (
+        f" and reviews of the role 'unlabelled' of {vae['unlabelled']}" if vae["unlabelled"] else ""
+    )
     tests = f"{study['test_rows']} class-balanced test rows, fixed before any training"
     if study["role"] == "development":
-        tests = f"{study['test_rows']} rows of the role 'development', as the budgets: figures to choose a recipe by"
+        tests = f"{study['test_rows']} rows of the role 'development', as the budgets, to choose a recipe by"
     return [
         ("The VAE", f"{texts}, no labels."),
-        ("The teacher that chooses generated rows", f"the {study['budget']} labelled rows of its subset, nothing else."),
+        (
+            "The teacher that chooses generated rows",
+            f"the {study['budget']} labelled rows of its subset, nothing else.",
+        ),
         (
             "The classifiers",
-            f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint and come "
-            f"from the role '{study['role']}'.",
+            f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint "
+            f"and come from the role '{study['role']}'.",
         ),
         (
             "Test rows",
-            f"{tests}; rows whose text stands in the training part are left out. Their texts are compared with "
-            "generated rows to drop copies; their labels are used for the figures only.",
+            f"{tests}; rows whose text stands in the training part are left out. Their texts are compared "
+            "with generated rows to drop copies; their labels are used for the figures only.",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The real rows of a study as small files: workers read a subset and the test rows, never the whole dataset."""
+"""The real rows of a study as small files: workers read a subset and the test rows only."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from pathlib import Path
 import pandas as pd
 
 from ..augment.dataset import take
-from ..common.recipe import Recipe
 from ..common.files import atomic_path, read_json, write_json
+from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, Source
 from .plan import Cell, Draw, subsets
 
 
 def files(folder: Path, recipe: Recipe) -> list[Path]:
     """Every file that `write_rows` writes under a run folder."""
-    return [test_file(folder), _dataset(folder), *(subset_file(folder, k) for k in range(subsets(recipe)))]
+    return [
+        held_out_file(folder),
+        _dataset(folder),
+        *(subset_file(folder, k) for k in range(subsets(recipe))),
+    ]
 
 
 def write_rows(
     folder: Path, train: LabelledTexts, test: LabelledTexts, draws: list[Draw], test_order: list[int]
 ) -> None:
-    """Write the drawn rows: `row` is the index in the dataset's split, in the order in which they are used."""
+    """Write the drawn rows: `row` is the index in the dataset's split, in the order of their use."""
     for k, draw in enumerate(draws):
         _write(subset_file(folder, k), train, draw.order)
-    _write(test_file(folder), test, test_order)
+    _write(held_out_file(folder), test, test_order)
     write_json(_dataset(folder), {"label_names": train.label_names, "source": train.source.to_dict()})
 
 
@@ -32,7 +36,7 @@ def subset_file(folder: Path, subset: int) -> Path:
     return folder / "rows" / f"subset-{subset}.parquet"
 
 
-def test_file(folder: Path) -> Path:
+def held_out_file(folder: Path) -> Path:
     return folder / "rows" / "test.parquet"
 
 
@@ -45,9 +49,9 @@ def budget_rows(folder: Path, subset: int, budget: int) -> LabelledTexts:
     return _read(folder, subset_file(folder, subset), budget)
 
 
-def test_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts, list[int]]:
+def held_out_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts, list[int]]:
     """The first (default: all) test rows, and their indices in the test split."""
-    table = pd.read_parquet(test_file(folder))[:count]
+    table = pd.read_parquet(held_out_file(folder))[:count]
     return _labelled(folder, table), table["row"].tolist()
 
 

@@ -108,7 +108,7 @@ def train_generator(run: RunFolder, recipe: Recipe) -> None:
 def grow_budgets(
     run: RunFolder, recipe: Recipe, grow: Callable[[Path, Recipe, int, str], dict[str, Any]] = grow_subset
 ) -> None:
-    """Grow the budget of every subset that an arm `vae` needs; the datasets of subset 0 are written for others."""
+    """Grow the budget of every subset that an arm `vae` needs; those of subset 0 become dataset folders."""
     count = subsets(recipe, "vae")
     if count == 0:
         return
@@ -122,12 +122,15 @@ def grow_budgets(
             dtype,
             weights,
             rows.subset_file(run.path, k),
-            rows.test_file(run.path),
+            rows.held_out_file(run.path),
             [_source(run, name) for name in models],
         )
         for k in range(count)
     }
-    datasets = {size: f"augmented/{recipe.study.dataset.split('/')[-1]}-vae-aug{size}" for size in recipe.augment.sizes}
+    datasets = {
+        size: f"augmented/{_source(run, recipe.study.dataset)['id'].rpartition('/')[2]}-vae-aug{size}"
+        for size in recipe.augment.sizes
+    }
     files = [str(rows.candidates_file(run.path, k).relative_to(run.path)) for k in range(count)]
     with run.stage("augment", inputs=[wanted], outputs=[*files, *datasets.values()]) as stage:
         if stage.done:
@@ -135,7 +138,8 @@ def grow_budgets(
         grown = {
             row["subset"]: row
             for row in run.info.get("augmentation", [])
-            if wanted.get(row["subset"]) == row["fingerprint"] and rows.candidates_file(run.path, row["subset"]).exists()
+            if wanted.get(row["subset"]) == row["fingerprint"]
+            and rows.candidates_file(run.path, row["subset"]).exists()
         }
         left = [k for k in wanted if k not in grown]
         if left:
@@ -155,7 +159,7 @@ def grow_budgets(
 def classify(
     run: RunFolder, recipe: Recipe, train: Callable[[Path, Recipe, Cell, str], dict[str, Any]] = train_cell
 ) -> None:
-    """Train and score every cell that has no row in results.jsonl yet; rows of no planned cell are removed."""
+    """Train and score every cell without a row in results.jsonl; rows of no planned cell are removed."""
     results = run.path / "results.jsonl"
     dtype = _dtype(run, recipe)
     cells = plan(recipe)
@@ -178,7 +182,9 @@ def classify(
                 progress.set_postfix_str(f"{len(kept)} of {len(cells)} cells", refresh=False)
                 progress.update(work[key])
         _write_results(results, recipe, list(kept.values()))
-        stage.note = f"{len(cells)} cells" + (f", {len(cells) - len(left)} of them reused" if len(left) < len(cells) else "")
+        stage.note = f"{len(cells)} cells" + (
+            f", {len(cells) - len(left)} of them reused" if len(left) < len(cells) else ""
+        )
 
 
 def _key(row: dict[str, Any]) -> str:
@@ -189,7 +195,7 @@ def _cell_fingerprint(run: RunFolder, recipe: Recipe, cell: Cell, dtype: str) ->
     settings = recipe.classifiers[cell.classifier]
     # The plan of the other cells has no part in this one.
     settings = replace(settings, arms={}, subsets=0, steps={cell.size: settings.steps.get(cell.size, 0)})
-    read = [rows.subset_file(run.path, cell.subset), rows.test_file(run.path)]
+    read = [rows.subset_file(run.path, cell.subset), rows.held_out_file(run.path)]
     if cell.arm == "vae":
         read.append(rows.candidates_file(run.path, cell.subset))
     return fingerprint(cell, settings, recipe.study.budget, recipe.seed, dtype, read, _source(run, settings.model))
@@ -233,7 +239,11 @@ def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
 
 
 def _model_ids(recipe: Recipe) -> list[str]:
-    names = [recipe.vae.encoder, recipe.augment.perplexity_model, *(s.model for s in recipe.classifiers.values())]
+    names = [
+        recipe.vae.encoder,
+        recipe.augment.perplexity_model,
+        *(s.model for s in recipe.classifiers.values()),
+    ]
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -263,7 +273,12 @@ def _dtype(run: RunFolder, recipe: Recipe) -> str:
     if chosen.get("asked") != recipe.precision:
         choice = precision.choose(recipe.precision, precision.device())
         dtype = str(choice.dtype).removeprefix("torch.")
-        chosen = {"asked": recipe.precision, "dtype": dtype, "reason": choice.reason, "speedup": choice.speedup}
+        chosen = {
+            "asked": recipe.precision,
+            "dtype": dtype,
+            "reason": choice.reason,
+            "speedup": choice.speedup,
+        }
         run.update(precision=chosen)
     return chosen["dtype"]
 

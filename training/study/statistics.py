@@ -32,7 +32,7 @@ class Interval:
 
 
 def paired_interval(differences: Sequence[float]) -> Interval:
-    """Mean and 95 % Student t interval of one number a subset (differences paired by subset, or plain values)."""
+    """Mean and 95 % Student t interval of one number a subset: a difference paired by subset, or a value."""
     n = len(differences)
     if n < FEWEST_SUBSETS:
         return Interval(fmean(differences) if n else None, None, None, n)
@@ -75,7 +75,7 @@ def mean_lift(rows: Sequence[Row], arm: str, size: int) -> tuple[Interval, list[
 
 
 def oracle_fraction(rows: Sequence[Row], classifier: str, arm: str, size: int) -> float | None:
-    """Share of the oracle's lift that an arm reaches; None where the oracle's own lift is not clearly above 0."""
+    """Share of the oracle's lift that an arm reaches; None where the oracle's own is not clearly above 0."""
     ours, oracle = (lift_by_subset(rows, classifier, name, size) for name in (arm, "oracle"))
     shared = sorted(set(ours) & set(oracle))
     whole = paired_interval([oracle[subset] for subset in shared])
@@ -134,7 +134,9 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         for arm, rows_of_arm in arms(rows, name):
             values = by_subset(rows, name, arm, rows_of_arm)
             figures[f"accuracy_{name}_{arm}_{rows_of_arm}"] = _rounded(fmean(values.values()))
-    for name in classifiers(rows) if size else ():
+    for name in classifiers(rows):
+        if size is None:
+            break
         gain = lift(rows, name, "vae", size)
         known = gain.low is not None
         figures[f"lift_{name}_vae_{size}"] = _rounded(gain.mean) if known else None

@@ -9,6 +9,11 @@ from typing import Literal
 from .statistics import FEWEST_SUBSETS, Interval, Row, by_subset, classifiers, lift, mean_lift
 
 Outcome = Literal["helped", "did not help", "cannot tell"]
+SAID: dict[Outcome, str] = {
+    "helped": "generated rows helped",
+    "did not help": "generated rows did not help",
+    "cannot tell": "we cannot tell whether generated rows help",
+}
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,15 @@ def overall(rows: Sequence[Row], size: int, budget: int, arm: str = "vae") -> Ve
     gain, names = mean_lift(rows, arm, size)
     if not names:
         why = f"no classifier was compared on the {FEWEST_SUBSETS} or more subsets that an interval needs"
-        return Verdict("overall", "cannot tell", f"Overall, we cannot tell whether generated rows help: {why}.")
+        return Verdict("overall", "cannot tell", f"Overall, {SAID['cannot tell']}: {why}.")
     about = f"mean of {' and '.join(names)}, " if len(names) > 1 else f"{names[0]} alone, "
     return Verdict("overall", outcome(gain), _sentence("Overall", gain, size, budget, about))
 
 
 def signed(points: float) -> str:
-    """+1.2, −0.3 or 0.0, with a real minus sign."""
+    """+1.2 or 0.0, and a real minus sign for what is below."""
     text = f"{abs(points):.1f}"
-    return text if text == "0.0" else ("+" if points > 0 else "−") + text
+    return text if text == "0.0" else ("+" if points > 0 else "\N{MINUS SIGN}") + text
 
 
 def interval_text(gain: Interval) -> str:
@@ -58,20 +63,16 @@ def _of_classifier(rows: Sequence[Row], name: str, arm: str, size: int, budget: 
     for needed in (arm, "duplicate"):
         if not by_subset(rows, name, needed, size):
             why = f"it was not trained on the arm '{needed}' at {size} rows"
-            return Verdict(name, "cannot tell", f"For {name}, we cannot tell whether generated rows help: {why}.")
+            return Verdict(name, "cannot tell", f"For {name}, {SAID['cannot tell']}: {why}.")
     gain = lift(rows, name, arm, size)
     return Verdict(name, outcome(gain), _sentence(f"For {name}", gain, size, budget))
 
 
 def _sentence(subject: str, gain: Interval, size: int, budget: int, about: str = "") -> str:
-    said = {
-        "helped": "generated rows helped",
-        "did not help": "generated rows did not help",
-        "cannot tell": "we cannot tell whether generated rows help",
-    }[outcome(gain)]
+    said = SAID[outcome(gain)]
     if gain.mean is None:
         return f"{subject}, {said}: no subset has both arms."
     return (
-        f"{subject}, {said}: {size - budget} of them beside {budget} real ones gave {signed(gain.mean)} points of "
-        f"accuracy against repeating the real ones ({about}{interval_text(gain)})."
+        f"{subject}, {said}: {size - budget} of them beside {budget} real ones gave {signed(gain.mean)} "
+        f"points of accuracy against repeating the real ones ({about}{interval_text(gain)})."
     )

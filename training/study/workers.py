@@ -34,7 +34,7 @@ ENVIRONMENT = {
 def in_workers(
     function: Callable[..., Any], tasks: Mapping[str, tuple], *, workers: int, log: Path
 ) -> Iterator[tuple[str, Any]]:
-    """Call `function(*arguments)` for every task, `workers` at a time, in order; yield (key, result) as they end.
+    """Call `function(*arguments)` for every task, `workers` at a time; yield (key, result) as they end.
 
     `function` is a module's top-level one. What workers print is appended to `log`. Leaving the iteration, by
     an exception too, ends the workers and with them the running tasks.
@@ -56,8 +56,9 @@ def in_workers(
                 with contextlib.suppress(BrokenPipeError):  # it died before its first task: read below
                     worker.connection.send((function, arguments))
                 busy[worker.connection] = worker, key
-            for ready in wait(list(busy)):
-                worker, key = busy.pop(ready)  # type: ignore[arg-type]
+            answered = wait(list(busy))
+            for connection in [connection for connection in busy if connection in answered]:
+                worker, key = busy.pop(connection)
                 result = worker.result(key, log)
                 idle.append(worker)
                 yield key, result
@@ -82,8 +83,9 @@ class _Worker:
             self.process.join()
             memory = "most likely out of memory; " if self.process.exitcode == -signal.SIGKILL else ""
             raise UserError(
-                f"{key}: its worker died (exit code {self.process.exitcode}); {memory}lower 'study.workers' or the "
-                f"batch size and run again, finished cells are kept; its output is in {log}"
+                f"{key}: its worker died (exit code {self.process.exitcode}); {memory}lower "
+                "'study.workers' or the batch size and run again, what is finished is kept; "
+                f"its output is in {log}"
             ) from None
         if outcome == "user error":
             raise UserError(result)
@@ -113,7 +115,7 @@ def _environment() -> Iterator[None]:
 
 def _serve(connection: Connection, log: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    pass
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -22,9 +22,9 @@ from textvae.modeling_textvae.decoder import PAD
 from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel, TextVAEOutput
 
 from ..common.errors import UserError
+from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text
 from ..common.progress import bar, say
 from ..common.recipe import VaeRecipe
-from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text
 from .data import Step, Tokens, plan_steps
 from .features import StateCache
 from .objective import KlController, candidate_set, learning_rate, objective, row_noise
@@ -93,7 +93,7 @@ class Loop:
         self.model.train()
         window = Window()
         before, started = self.seconds, time.monotonic()
-        with bar(None, total=self.recipe.steps, label="vae", unit="step") if main else _NoBar() as progress:
+        with bar(total=self.recipe.steps, label="vae", unit="step") as progress:
             progress.update(self.step)
             while self.step < self.recipe.steps:
                 plan, rate = self.plan[self.step], learning_rate(self.recipe, self.step)
@@ -131,9 +131,7 @@ class Loop:
             group["lr"] = rate * group["share"]
         ids, mask = self.tokens.batch(plan.rows)
         targets = self.unwrapped.decoder.respell(ids.to(device))
-        candidates, weights = candidate_set(
-            targets.cpu(), config.decoder_vocab_size, self.recipe, self.seed, self.step
-        )
+        candidates, weights = candidate_set(targets.cpu(), config.decoder_vocab_size, self.recipe, self.seed, self.step)
         noise, keep = row_noise(
             self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe.word_dropout
         )
@@ -241,16 +239,6 @@ class Window:
             "active_units": round(active, 4),
             "tokens_per_second": round(tokens / (time.monotonic() - self.started), 1),
         }
-
-
-class _NoBar(contextlib.nullcontext):
-    """What stands for the progress bar in all processes but the first."""
-
-    def __enter__(self) -> _NoBar:
-        return self
-
-    def update(self, steps: int) -> None:
-        """Show nothing."""
 
 
 def _optimizer(model: TextVAEModel, recipe: VaeRecipe) -> torch.optim.Optimizer:

@@ -1,10 +1,10 @@
 """Train a text VAE by a recipe; the same module behind every way to start it.
 
-    textvae train-vae quickstart
-    python -m textvae.training.vae.train quickstart
-    accelerate launch -m textvae.training.vae.train quickstart
-    accelerate launch training quickstart                                          (in a checkout)
-    torchrun --nproc_per_node 2 -m textvae.training.vae.train my_recipe.yaml        (its num_processes: 2)
+textvae train-vae quickstart
+python -m textvae.training.vae.train quickstart
+accelerate launch -m textvae.training.vae.train quickstart
+accelerate launch training quickstart                                          (in a checkout)
+torchrun --nproc_per_node 2 -m textvae.training.vae.train my_recipe.yaml        (its num_processes: 2)
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common import precision
 from ..common.errors import UserError
+from ..common.files import atomic_folder, write_json
 from ..common.progress import say
 from ..common.recipe import Recipe, VaeRecipe, load_recipe
-from ..common.files import atomic_folder, write_json
 from ..common.sources import resolve_model
 from .data import load_sentences
 from .evaluate import reconstruction_bleu
@@ -152,9 +152,7 @@ def draw_samples(model: TextVAEModel, tokenizer: Any, held_out: list[str]) -> di
     }
 
 
-def save_model(
-    model: PreTrainedModel, tokenizer: Any, output: Path, samples: dict[str, Any] | None = None
-) -> None:
+def save_model(model: PreTrainedModel, tokenizer: Any, output: Path, samples: dict[str, Any] | None = None) -> None:
     """Write what `from_pretrained` loads into `output`, config.json last; checkpoints are no longer needed then."""
     with atomic_folder(output / ".model") as folder:
         model.save_pretrained(folder)
@@ -181,7 +179,9 @@ def load_model(folder: Path) -> tuple[TextVAEModel, Any]:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{folder}: cannot be loaded, it is damaged or no text VAE ({reason}); train it anew") from error
+        raise UserError(
+            f"{folder}: cannot be loaded, it is damaged or no text VAE ({reason}); train it anew"
+        ) from error
     if loading["missing_keys"] or loading["mismatched_keys"]:
         raise UserError(f"{folder}: the weights do not fit config.json; they belong to another configuration")
     return model.eval(), tokenizer
@@ -189,7 +189,9 @@ def load_model(folder: Path) -> tuple[TextVAEModel, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="textvae train-vae", description="Train the text VAE of a recipe.")
-    parser.add_argument("recipe", help="name of a shipped recipe, or a YAML file")
+    parser.add_argument(
+        "recipe", nargs="?", default="quickstart", help="a shipped recipe's name (default quickstart) or a YAML file"
+    )
     parser.add_argument("--output", type=Path, help="model folder (default runs/RECIPE/vae)")
     arguments = parser.parse_args(argv)
     try:

@@ -38,11 +38,7 @@ def build_vocabulary(tokenizer: Any, token_ids: Iterable[list[int]], size: int) 
     decoder_ids = {index: position + NUM_SPECIAL for position, index in enumerate(kept)}
     by_token = {tokens[index]: position for index, position in decoder_ids.items()}
     spelled = [
-        []
-        if index in special
-        else [decoder_ids[index]]
-        if index in decoder_ids
-        else _spell(token, by_token, prefix)
+        [] if index in special else [decoder_ids[index]] if index in decoder_ids else _spell(token, by_token, prefix)
         for index, token in enumerate(tokens)
     ]
     respelling = torch.full((len(tokens), max(map(len, spelled))), -1, dtype=torch.int32)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from textvae.training.common.errors import UserError
+from textvae.training.common.recipe import Recipe, load_recipe, shipped_recipes
+
+
+def write(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["smoke", "quickstart", "paper"])
+def test_shipped_recipes_load(name):
+    assert name in shipped_recipes()
+    assert load_recipe(name).name == name
+
+
+def test_every_shipped_recipe_survives_being_resolved(tmp_path):
+    for name in shipped_recipes():
+        recipe = load_recipe(name)
+        path = write(tmp_path, yaml.safe_dump(recipe.to_dict()))
+        assert load_recipe(path) == recipe
+
+
+def test_defaults_and_values(tmp_path):
+    text = """
+vae: {steps: 7, learning_rate: 1, encoder_layers: [0, 3], target_kl: null}
+classifiers:
+  probe: {model: some/body, arms: {real: [100]}}
+"""
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.name == "mine"
+    assert recipe.vae.steps == 7
+    assert recipe.vae.learning_rate == 1.0
+    assert recipe.vae.encoder_layers == (0, 3)
+    assert recipe.vae.target_kl is None
+    assert recipe.classifiers["probe"].arms == {"real": (100,)}
+    assert recipe.study == Recipe(name="x").study
+
+
+BAD_RECIPES = [
+    ("vae: {stepz: 5}", "unknown key 'vae.stepz'; did you mean 'steps'"),
+    ("classifier: {}", "unknown key 'classifier'; did you mean 'classifiers'"),
+    ("zzz: 1", "unknown key 'zzz'; known: name, seed"),
+    ("vae: {steps: many}", "'vae.steps' must be a whole number, not 'many'"),
+    ("vae: {steps: 5.0}", "'vae.steps' must be a whole number, not 5.0"),
+    ("vae: {steps: true}", "'vae.steps' must be a whole number, not True"),
+    ("vae: {learning_rate: '1'}", "'vae.learning_rate' must be a number, not '1'"),
+    ("vae: {learning_rate: 1e-3}", "'vae.learning_rate' must be a number, not '1e-3'"),
+    ("vae: {encoder: 5}", "'vae.encoder' must be a text, not 5"),
+    ("vae: {cache_encoder_states: 1}", "'vae.cache_encoder_states' must be true or false"),
+    ("vae: {encoder_layers: 0}", "'vae.encoder_layers' must be a list"),
+    ("vae: {encoder_layers: [0, x]}", r"'vae.encoder_layers\[1\]' must be a whole number"),
+    ("vae: 5", "'vae' must be a mapping, not 5"),
+    ("precision: half", "'precision' must be one of 'auto', 'float32', 'bfloat16', not 'half'"),
+    ("classifiers: {svm: {model: a/b}}", "must be one of 'probe', 'lstm', 'bert', 'gpt2_lora', not 'svm'"),
+    ("vae: {steps: 0}", "'vae.steps' must be at least 1, not 0"),
+    ("study: {budget: -1}", "'study.budget' must be at least 1"),
+    ("vae: {latent_size: 10, latent_chunks: 4}", "'vae.latent_size' must be a multiple"),
+    ("vae: {encoder_layers: []}", "must name at least one layer"),
+    ("vae: {cache_encoder_states: true, encoder_layers: [1, 2, 3, 4]}", "at most three"),
+    ("vae: {cache_encoder_states: true, trainable_encoder_layers: 1}", "needs a frozen encoder"),
+    ("augment: {oversample: 1}", "'augment.oversample' must be at least 4"),
+    ("augment: {sizes: [100]}", "'augment.sizes' has 100, not more than the budget of 100"),
+    ("classifiers: {probe: {}}", "'classifiers.probe.model' is missing; give a Hub id"),
+    ("classifiers: {probe: {model: a/b, arms: {vaee: [200]}}}", "has 'vaee'; known: real, duplicate, vae"),
+    (
+        "classifiers: {bert: {model: a/b, arms: {real: [100]}}}",
+        "'classifiers.bert.steps' has no entry for size 100",
+    ),
+    ("classifiers: {probe: {model: a/b, arms: {real: [200]}}}", "has size 200; 'real' is the budget"),
+    (
+        "classifiers: {probe: {model: a/b, arms: {vae: [300]}}}",
+        "'classifiers.probe.arms.vae' has 300, not in",
+    ),
+    ("", "a recipe is a mapping of fields"),
+    ("- a\n- b", "a recipe is a mapping of fields"),
+    ("vae:\n  steps: [1\nseed: 2", "not valid YAML at line"),
+    ("name: café".encode("latin-1"), "not UTF-8 at byte 9; save the recipe as UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_RECIPES, ids=[str(text)[:40] for text, _ in BAD_RECIPES])
+def test_bad_recipes_are_named_in_one_line(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load_recipe(write(tmp_path, text))
+    assert str(caught.value).startswith(f"{tmp_path / 'mine.yaml'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_recipes_that_are_not_there(tmp_path):
+    with pytest.raises(
+        UserError, match=r"nothing: no such recipe; give a \.yaml file or one of .*quickstart"
+    ):
+        load_recipe("nothing")
+    with pytest.raises(UserError, match=r"absent\.yaml: no such recipe file"):
+        load_recipe(tmp_path / "absent.yaml")
+    with pytest.raises(UserError, match="no such recipe file"):
+        load_recipe(tmp_path)
