@@ -143,8 +143,7 @@ def _reorder(states: Tensor, positions: Tensor) -> Tensor:
 def _check_labels(labels: Tensor, num_labels: int) -> None:
     if labels.numel() and not (int(labels.min()) >= 0 and int(labels.max()) < num_labels):
         raise ValueError(
-            f"labels must lie in 0 … {num_labels - 1}, "
-            f"but the batch has {int(labels.min())} … {int(labels.max())}"
+            f"labels must lie in 0 … {num_labels - 1}, but the batch has {int(labels.min())} … {int(labels.max())}"
         )
 
 

@@ -30,7 +30,7 @@ class TextVAEConfig(PretrainedConfig):
     """
 
     model_type = "textvae"
-    sub_configs = {"encoder_config": AutoConfig}
+    sub_configs = {"encoder_config": AutoConfig}  # noqa: RUF012
 
     def __init__(
         self,

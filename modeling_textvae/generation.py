@@ -34,10 +34,7 @@ def decode(
     for step in range(max_new_tokens):
         outputs, state = decoder(tokens, memory, state)
         scores = _forbid_special(decoder.logits(outputs[:, 0]).float())
-        if do_sample:
-            chosen = _draw(scores / max(temperature, 1e-6), top_p, generator)
-        else:
-            chosen = scores.argmax(-1)
+        chosen = _draw(scores / max(temperature, 1e-6), top_p, generator) if do_sample else scores.argmax(-1)
         decoded[rows, step] = chosen
         going = (chosen != END).nonzero()[:, 0]
         if len(going) == 0:

@@ -106,17 +106,20 @@ def smoke_mirror(tmp_path_factory, tiny_encoder, tiny_tokenizer):
 
     import pandas as pd
     import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
     mirror = tmp_path_factory.mktemp("mirror")
     models = mirror / "models/hf-internal-testing"
     shutil.copytree(tiny_encoder, models / "tiny-random-BertModel")
     torch.manual_seed(0)
-    sizes = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
-    ends = {"bos_token_id": tiny_tokenizer.cls_token_id, "eos_token_id": tiny_tokenizer.sep_token_id}
-    causal = GPT2LMHeadModel(GPT2Config(vocab_size=len(tiny_tokenizer), **sizes, **ends))
-    causal.save_pretrained(models / "tiny-random-gpt2")
-    tiny_tokenizer.save_pretrained(models / "tiny-random-gpt2")
+    end = "<|endoftext|>"
+    pieces = ByteLevelBPETokenizer()
+    pieces.train_from_iterator(SENTENCES, vocab_size=300, special_tokens=[end])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces._tokenizer, eos_token=end, bos_token=end, unk_token=end)
+    sizes = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)).save_pretrained(models / "tiny-random-gpt2")
+    tokenizer.save_pretrained(models / "tiny-random-gpt2")
 
     draw = random.Random(0)
     kinds = [("dull", "bad", "worst", "lifeless"), ("funny", "good", "best", "moving")]

@@ -16,9 +16,7 @@ from textvae.training.common.errors import UserError
 def arguments(tmp_path, tiny_encoder, sentences):
     def write(name, labels):
         path = tmp_path / name
-        path.write_text(
-            "".join(["text,label\n", *(f'"{t}",{y}\n' for t, y in zip(sentences, labels, strict=True))])
-        )
+        path.write_text("".join(["text,label\n", *(f'"{t}",{y}\n' for t, y in zip(sentences, labels, strict=True))]))
         return str(path)
 
     return argparse.Namespace(

@@ -54,9 +54,7 @@ def test_the_lstm_starts_from_the_bodys_words_and_freezes_them(tiny_encoder):
 def test_bert_is_wholly_trainable(tiny_encoder):
     model, _ = build("bert", tiny_encoder, LABELS, torch.bfloat16)
     assert model.config.label2id == {"bad": 0, "fair": 1, "good": 2}
-    assert all(
-        parameter.requires_grad and parameter.dtype is torch.float32 for parameter in model.parameters()
-    )
+    assert all(parameter.requires_grad and parameter.dtype is torch.float32 for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])

@@ -111,9 +111,7 @@ def test_saved_adapters_name_their_body_and_predict_the_same(tiny_tokenizer, dat
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "lora")
     model.config.pad_token_id = model.get_base_model().config.pad_token_id = tokenizer.pad_token_id
     rows = encode(data, tokenizer, 32, "\nSentiment:")
-    batch = DataCollatorWithPadding(tokenizer)(
-        [{k: row[k] for k in ("input_ids", "attention_mask")} for row in rows]
-    )
+    batch = DataCollatorWithPadding(tokenizer)([{k: row[k] for k in ("input_ids", "attention_mask")} for row in rows])
     with torch.no_grad():
         probabilities = model.eval()(**batch).logits.softmax(-1)
     np.testing.assert_allclose(probabilities.numpy(), outcome.probabilities, atol=1e-5)
@@ -149,9 +147,7 @@ def test_batches_are_full_even_in_use_and_of_like_length(rows, batch, steps):
     counts = np.bincount(order, minlength=rows)
     assert counts.max() - counts.min() <= 1
     if steps > 8:
-        spread = np.mean(
-            [np.ptp([lengths[i] for i in order[b : b + batch]]) for b in range(0, len(order), batch)]
-        )
+        spread = np.mean([np.ptp([lengths[i] for i in order[b : b + batch]]) for b in range(0, len(order), batch)])
         assert spread < 0.4 * np.ptp(lengths)
 
 

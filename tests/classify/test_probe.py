@@ -32,9 +32,7 @@ def cache(folder, encoder, max_length=32, dtype=torch.float32):
     return FeatureCache(folder, encoder, max_length, dtype)
 
 
-def test_features_are_normalised_means_in_the_order_of_the_texts(
-    tmp_path, tiny_encoder, tiny_tokenizer, sentences
-):
+def test_features_are_normalised_means_in_the_order_of_the_texts(tmp_path, tiny_encoder, tiny_tokenizer, sentences):
     features = cache(tmp_path, tiny_encoder).features(sentences)
     assert features.dtype == np.float32
     body = AutoModel.from_pretrained(tiny_encoder)

@@ -61,9 +61,7 @@ def test_atomic_folder_replaces_all_files_or_none(tmp_path):
 def test_output_under_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "a.txt", tmp_path / "file" / "deeper" / "a.txt"):
-        with pytest.raises(
-            UserError, match=r"a\.txt: cannot be written: a part of this path is a file"
-        ) as caught:
+        with pytest.raises(UserError, match=r"a\.txt: cannot be written: a part of this path is a file") as caught:
             write_text(path, "x")
         assert "\n" not in str(caught.value)
         with pytest.raises(UserError, match="a part of this path is a file"):

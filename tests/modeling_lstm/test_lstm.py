@@ -133,9 +133,7 @@ def test_reload_is_exact_and_missing_weights_are_initialised(tmp_path):
     state = {name: value for name, value in model.state_dict().items() if "_lstm." not in name}
     model.save_pretrained(tmp_path, state_dict=state)
     fresh = LstmForSequenceClassification.from_pretrained(tmp_path)
-    assert all(
-        torch.isfinite(parameter).all() and parameter.abs().max() < 2 for parameter in fresh.parameters()
-    )
+    assert all(torch.isfinite(parameter).all() and parameter.abs().max() < 2 for parameter in fresh.parameters())
 
 
 def test_a_hub_user_without_this_package_gets_the_same_logits(tmp_path):

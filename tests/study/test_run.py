@@ -113,8 +113,8 @@ def test_ctrl_c_ends_the_workers_at_once(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_chain_survives_being_killed_at_every_stage(mirror, tmp_path):
-    environment = os.environ | {"TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0"}
+def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_path):
+    environment = os.environ | {"TEXTVAE_MIRROR": str(smoke_mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0"}
 
     def start(folder: Path) -> subprocess.Popen:
         command = [sys.executable, "-m", "textvae", "run", "smoke", "--output", str(folder)]

@@ -65,8 +65,7 @@ def _with_labels_of(train: LabelledTexts, test: LabelledTexts, place: str) -> La
     unknown = [name for name in test.label_names if name not in train.label_names]
     if unknown:
         raise UserError(
-            f"{place}: label '{unknown[0]}' does not stand in the training file; "
-            f"it has {', '.join(train.label_names)}"
+            f"{place}: label '{unknown[0]}' does not stand in the training file; it has {', '.join(train.label_names)}"
         )
     labels = [train.label_names.index(test.label_names[label]) for label in test.labels or []]
     return LabelledTexts(test.texts, labels, train.label_names, test.source)

@@ -20,9 +20,7 @@ class _LabelMetric(evaluate.Metric):
             description=self.__doc__,
             citation="",
             inputs_description="predictions, references: integer labels",
-            features=datasets.Features(
-                {"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}
-            ),
+            features=datasets.Features({"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}),
         )
 
 
@@ -36,9 +34,7 @@ class Accuracy(_LabelMetric):
 class _AveragedMetric(_LabelMetric):
     """A score of class 1 where there are two classes, else its mean over all `num_classes`."""
 
-    def _compute(
-        self, predictions: list[int], references: list[int], num_classes: int = 2
-    ) -> dict[str, float]:
+    def _compute(self, predictions: list[int], references: list[int], num_classes: int = 2) -> dict[str, float]:
         scores = precision_recall_fscore_support(
             references,
             predictions,
@@ -93,9 +89,7 @@ def compute(probabilities: np.ndarray, labels: list[int]) -> dict[str, float]:
         ValueError: no rows, or not one label a row.
     """
     if len(labels) == 0 or len(labels) != len(probabilities):
-        raise ValueError(
-            f"metrics need one label a row, not {len(labels)} labels for {len(probabilities)} rows"
-        )
+        raise ValueError(f"metrics need one label a row, not {len(labels)} labels for {len(probabilities)} rows")
     predictions = probabilities.argmax(axis=1).tolist()
     averaged: dict[str, Any] = {"num_classes": probabilities.shape[1]}
     scores: dict[str, float] = {}

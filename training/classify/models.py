@@ -82,9 +82,7 @@ def _bert(folder: Path, tokenizer: PreTrainedTokenizerBase, labels: dict, dtype:
     return AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32, **labels)
 
 
-def _gpt2_lora(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, labels: dict, dtype: torch.dtype
-) -> nn.Module:
+def _gpt2_lora(folder: Path, tokenizer: PreTrainedTokenizerBase, labels: dict, dtype: torch.dtype) -> nn.Module:
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, **labels)
     model.config.pad_token_id = tokenizer.pad_token_id
     return add_lora(model)

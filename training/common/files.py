@@ -90,9 +90,7 @@ def _writing_problem(error: Exception, temporary: Path) -> str | None:
     text = str(error)
     # safetensors and torch raise errors of their own around the system's words.
     if re.search("No space left on device|File too large|Disk quota exceeded", text):
-        return (
-            "the disk is full, or a file size limit or quota is reached; free space or choose another place"
-        )
+        return "the disk is full, or a file size limit or quota is reached; free space or choose another place"
     if not isinstance(error, OSError):
         return None
     named = error.filename2 or error.filename

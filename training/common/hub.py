@@ -94,9 +94,7 @@ def _explain(name: str, error: Exception, *not_found: type[Exception]) -> None:
     """Raise where asking elsewhere cannot help, else say what went wrong."""
     if problem():
         return
-    if isinstance(
-        error, (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError, ValueError, *not_found)
-    ):
+    if isinstance(error, (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError, ValueError, *not_found)):
         reason = str(error).strip() if isinstance(error, ValueError) else "not on the Hub, or not open to you"
         hint = "check id, revision and split, or log in with `hf auth login`"
         raise UserError(f"{name}: {' '.join(reason.split()).rstrip('.')}; {hint}") from error

@@ -56,18 +56,14 @@ DATASETS = {
 }
 
 MODELS = {
-    "sentence-transformers/all-MiniLM-L6-v2": Known(
-        "c9745ed1d9f207416be6d2e6f8de32d1f16199bf", "Apache-2.0", MINILM
-    ),
+    "sentence-transformers/all-MiniLM-L6-v2": Known("c9745ed1d9f207416be6d2e6f8de32d1f16199bf", "Apache-2.0", MINILM),
     "distilbert/distilbert-base-uncased": Known(
         "12040accade4e8a0f71eabdb258fecc2e7e948be", "Apache-2.0", MINILM, _MINILM_STANDS_IN
     ),
     "google-bert/bert-base-uncased": Known(
         "86b5e0934494bd15c9632b12f734a8a67f723594", "Apache-2.0", MINILM, _MINILM_STANDS_IN
     ),
-    "openai-community/gpt2": Known(
-        "607a30d783dfa663caf39e06633721c8d4cfcd7e", "MIT", SMOLLM2, _SMOLLM2_4_BIT
-    ),
+    "openai-community/gpt2": Known("607a30d783dfa663caf39e06633721c8d4cfcd7e", "MIT", SMOLLM2, _SMOLLM2_4_BIT),
     "HuggingFaceTB/SmolLM2-135M-Instruct": Known(
         "12fd25f77366fa6b3b4b768ec3050bf629380bac",
         "Apache-2.0",

@@ -201,7 +201,7 @@ def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:
 
 def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, place, f"{where}.")
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in arguments:

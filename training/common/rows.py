@@ -82,20 +82,14 @@ def texts_of(rows: Rows, column: str) -> list[str]:
         if _missing(value):
             raise UserError(f"{where} is missing; fill it in or delete the row")
         if not isinstance(value, str):
-            raise UserError(
-                f"{where} is {_kind(value)}, not a text; put it in quotes or choose another column"
-            )
+            raise UserError(f"{where} is {_kind(value)}, not a text; put it in quotes or choose another column")
         if len(value.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-            raise UserError(
-                f"{where} is longer than {MAX_TEXT_BYTES // 1_000_000} MB; cut it or delete the row"
-            )
+            raise UserError(f"{where} is longer than {MAX_TEXT_BYTES // 1_000_000} MB; cut it or delete the row")
         text = clean(value)
         if not text:
             raise UserError(f"{where} is empty; fill it in or delete the row")
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise UserError(
-                f"{where} holds half of a surrogate pair, which is no character; mend or delete the row"
-            )
+            raise UserError(f"{where} holds half of a surrogate pair, which is no character; mend or delete the row")
         texts.append(text)
     return texts
 
@@ -138,7 +132,8 @@ def read_parquet(path: Path) -> Rows:
 
 def _read_parquet(place: str, data: bytes) -> Rows:
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        # Without threads: pyarrow 26 now and then aborts a process that ends while its pool still starts one.
+        table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
     except (pa.ArrowException, OSError):
         raise UserError(f"{place}: not a parquet file, or damaged; write it again") from None
     declared = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
@@ -203,9 +198,7 @@ def _read_jsonl(place: str, text: str) -> Rows:
         except ValueError:
             raise UserError(f"{place}: line {number} is not JSON; write one object a line") from None
         if not isinstance(record, dict):
-            raise UserError(
-                f"{place}: line {number} is {_kind(record)}, not an object; write one object a line"
-            )
+            raise UserError(f"{place}: line {number} is {_kind(record)}, not an object; write one object a line")
         records.append(record)
         lines.append(number)
     names = dict.fromkeys(key for record in records for key in record)

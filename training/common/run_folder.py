@@ -25,32 +25,9 @@ from typing import Any
 import psutil
 import yaml
 
-from .files import (
-    append_jsonl,
-    atomic_folder,
-    atomic_path,
-    fingerprint,
-    read_json,
-    read_jsonl,
-    write_json,
-    write_text,
-)
+from .files import fingerprint, read_json, write_json, write_text
 from .progress import say
 from .recipe import Recipe
-
-__all__ = [
-    "Memory",
-    "RunFolder",
-    "Stage",
-    "append_jsonl",
-    "atomic_folder",
-    "atomic_path",
-    "fingerprint",
-    "read_json",
-    "read_jsonl",
-    "write_json",
-    "write_text",
-]
 
 LIBRARIES = (
     "torch",
@@ -78,12 +55,8 @@ class RunFolder:
     def __init__(self, path: str | Path, recipe: Recipe):
         self.path = Path(path)
         self._file = self.path / "run.json"
-        self.info: dict[str, Any] = (
-            read_json(self._file) if self._file.exists() else {"sources": [], "stages": {}}
-        )
-        write_text(
-            self.path / "recipe.yaml", yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
-        )
+        self.info: dict[str, Any] = read_json(self._file) if self._file.exists() else {"sources": [], "stages": {}}
+        write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
         self.update(
             recipe=recipe.to_dict(),
             textvae=metadata.version("textvae"),
@@ -111,9 +84,7 @@ class RunFolder:
         """
         made_from = fingerprint(name, *inputs)
         old = self.info["stages"].get(name, {})
-        done = old.get("fingerprint") == made_from and all(
-            (self.path / output).exists() for output in outputs
-        )
+        done = old.get("fingerprint") == made_from and all((self.path / output).exists() for output in outputs)
         place = self.path / os.path.commonpath([Path(output).parent for output in outputs])
         stage = Stage(done, old.get("note") if done else None)
         if done:
@@ -133,10 +104,7 @@ class RunFolder:
             "note": stage.note,
         }
         self.update(stages={**self.info["stages"], name: record})
-        say(
-            f"{name}: {seconds:.{0 if seconds >= 10 else 1}f} s → {place}"
-            + (f" ({stage.note})" if stage.note else "")
-        )
+        say(f"{name}: {seconds:.{0 if seconds >= 10 else 1}f} s → {place}" + (f" ({stage.note})" if stage.note else ""))
 
 
 def _hardware() -> dict[str, Any]:

@@ -29,7 +29,5 @@ def read_table(input: str, text_column: str, label_column: str) -> LabelledTexts
     texts = texts_of(rows, text_column)
     labels, names = labels_of(rows, label_column)
     if len(set(labels)) < 2:
-        raise UserError(
-            f"{input}: '{label_column}' has one class only ('{names[labels[0]]}'); at least two are needed"
-        )
+        raise UserError(f"{input}: '{label_column}' has one class only ('{names[labels[0]]}'); at least two are needed")
     return LabelledTexts(texts, labels, names, source)

@@ -32,9 +32,7 @@ def normalise(text: str) -> str:
 
 def split_share(text: str) -> float:
     """A number in [0, 1), uniform over texts and the same for the same text for ever."""
-    digest = hashlib.sha1(
-        normalise(clean(text)).encode("utf-8", "surrogatepass"), usedforsecurity=False
-    ).digest()
+    digest = hashlib.sha1(normalise(clean(text)).encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
