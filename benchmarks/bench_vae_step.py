@@ -57,9 +57,7 @@ def random_model() -> TextVAEModel:
 def step_of(model: TextVAEModel, dtype: torch.dtype, device: torch.device) -> Callable[[], None]:
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4, fused=True)
     ids = torch.randint(NUM_SPECIAL, RECIPE.vocabulary_size, (ROWS, LENGTH))
-    candidates, weights = candidate_set(
-        model.decoder.respell(ids), RECIPE.vocabulary_size, RECIPE, seed=0, step=0
-    )
+    candidates, weights = candidate_set(model.decoder.respell(ids), RECIPE.vocabulary_size, RECIPE, seed=0, step=0)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
     batch |= {"candidates": candidates, "candidate_log_weights": weights}
     batch = {name: tensor.to(device) for name, tensor in batch.items() if tensor is not None}
@@ -112,9 +110,7 @@ def main() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         name = str(dtype).removeprefix("torch.")
         figures[f"train_step_ms_{name}"] = round(milliseconds(step_of(model.train(), dtype, device)), 1)
-        figures[f"sentences_per_cpu_second_{name}"] = round(
-            sentences_a_cpu_second(model.eval(), dtype, device), 1
-        )
+        figures[f"sentences_per_cpu_second_{name}"] = round(sentences_a_cpu_second(model.eval(), dtype, device), 1)
     print(json.dumps(figures, indent=2))
 
 

@@ -26,16 +26,12 @@ OURS = SOURCES + sorted(path for folder in ("tests", "benchmarks") for path in (
 
 
 def test_the_walk_sees_the_packages():
-    assert {"cli.py", "recipe.py", "modeling_textvae.py", "modeling_lstm.py"} <= {
-        path.name for path in SOURCES
-    }
+    assert {"cli.py", "recipe.py", "modeling_textvae.py", "modeling_lstm.py"} <= {path.name for path in SOURCES}
 
 
 def test_every_package_has_a_layer():
     folders = [*ROOT.glob("modeling_*/__init__.py"), *ROOT.glob("training/*/__init__.py")]
-    assert {name_of(path) for path in folders} | {"textvae"} == {
-        package for layer in LAYERS for package in layer
-    }
+    assert {name_of(path) for path in folders} | {"textvae"} == {package for layer in LAYERS for package in layer}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -66,24 +62,18 @@ def test_remote_code_can_travel(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 1, f"line {node.lineno}: reaches out of its folder"
             assert node.module, f"line {node.lineno}: write `from .file import name`"
-            assert path.with_name(f"{node.module}.py").is_file(), (
-                f"line {node.lineno}: no sibling {node.module}.py"
-            )
+            assert path.with_name(f"{node.module}.py").is_file(), f"line {node.lineno}: no sibling {node.module}.py"
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_import_by_folder_name(path):
     """`training.x` and `textvae.training.x` would be two modules with two sets of classes."""
     for imported in imports_of(path):
-        assert imported.split(".")[0] not in set(PACKAGES) - {"textvae"}, (
-            f"{imported}: write textvae.{imported}"
-        )
+        assert imported.split(".")[0] not in set(PACKAGES) - {"textvae"}, f"{imported}: write textvae.{imported}"
 
 
 def test_the_walk_finds_lazy_and_relative_imports(tmp_path):
-    source = (
-        "def f():\n    from ..study.run import g\n    import training.vae\n    import_module('textvae.cli')\n"
-    )
+    source = "def f():\n    from ..study.run import g\n    import training.vae\n    import_module('textvae.cli')\n"
     found = set(imports_in(ast.parse(source), package="textvae.training.vae"))
     assert {"textvae.training.study.run", "training.vae", "textvae.cli"} <= found
 
@@ -136,8 +126,5 @@ def imports_in(tree: ast.Module, package: str) -> Iterator[str]:
             yield base
             # `from . import vae` names a package in its list; a class in that place is harmless here.
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif (
-            isinstance(node, ast.Call)
-            and getattr(node.func, "attr", getattr(node.func, "id", "")) == "import_module"
-        ):
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "import_module":
             yield from (argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant))

@@ -22,13 +22,9 @@ def test_listed_packages_are_the_folders():
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
     listed = settings["options"]["packages"].split()
     places = dict(line.split(" = ") for line in settings["options"]["package_dir"].strip().splitlines())
-    folders = [
-        path.parent.relative_to(ROOT) for top in TOP_FOLDERS for path in (ROOT / top).rglob("__init__.py")
-    ]
+    folders = [path.parent.relative_to(ROOT) for top in TOP_FOLDERS for path in (ROOT / top).rglob("__init__.py")]
     names = {place: name for name, place in places.items()}
-    assert sorted(listed) == sorted(
-        ".".join((names[folder.parts[0]], *folder.parts[1:])) for folder in folders
-    )
+    assert sorted(listed) == sorted(".".join((names[folder.parts[0]], *folder.parts[1:])) for folder in folders)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +46,7 @@ def test_wheel_has_one_top_level_name(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"textvae"}
 
 
-@pytest.mark.parametrize(
-    "pattern", ["training/recipes/*.yaml", "training/study/templates/*", "modeling_*/*.py"]
-)
+@pytest.mark.parametrize("pattern", ["training/recipes/*.yaml", "training/study/templates/*", "modeling_*/*.py"])
 def test_wheel_has_every_file(wheel, pattern):
     files = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern) if path.is_file()}
     assert files
@@ -66,9 +60,7 @@ def test_installed_wheel_works_outside_the_checkout(wheel, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(site)}
 
     def run(*command: str | Path) -> str:
-        result = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

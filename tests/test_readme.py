@@ -55,9 +55,7 @@ def test_launchers_start_a_training_that_takes_their_arguments(arguments, monkey
         return {"seconds": 0.0}
 
     monkeypatch.setattr(train, "train_vae", train_vae)
-    entry = next(
-        index for index, word in enumerate(arguments) if word in ("training", "textvae.training.vae.train")
-    )
+    entry = next(index for index, word in enumerate(arguments) if word in ("training", "textvae.training.vae.train"))
     # The recipe that the reader has just made is quickstart with one line more.
     own = [word.replace("two.yaml", "quickstart") for word in arguments[entry + 1 :]]
     assert train.main(own) == 0
@@ -94,9 +92,7 @@ def test_links_lead_somewhere(page):
 def test_the_example_is_what_the_readme_says():
     import pandas
 
-    tickets, test = (
-        pandas.read_csv(ROOT / "examples" / name) for name in ("tickets.csv", "tickets_test.csv")
-    )
+    tickets, test = (pandas.read_csv(ROOT / "examples" / name) for name in ("tickets.csv", "tickets_test.csv"))
     assert len(tickets) >= 60
     assert set(tickets["label"]) == set(test["label"]) == {"billing", "technical", "delivery"}
     assert not set(tickets["text"]) & set(test["text"])

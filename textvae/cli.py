@@ -55,9 +55,7 @@ def share(text: str) -> float:
 
 
 def build_parser() -> Parser:
-    parser = Parser(
-        prog="textvae", description="Can generated text make my classifier better, and how sure are we?"
-    )
+    parser = Parser(prog="textvae", description="Can generated text make my classifier better, and how sure are we?")
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
@@ -108,16 +106,12 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 
 def _train_vae_options(parser: argparse.ArgumentParser) -> None:
     _recipe_option(parser)
-    parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="the model's folder (default: runs/NAME/vae)"
-    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the model's folder (default: runs/NAME/vae)")
 
 
 def _generate_options(parser: argparse.ArgumentParser) -> None:
     _model_option(parser)
-    parser.add_argument(
-        "--num", type=positive, default=10, metavar="N", help="how many sentences (default: 10)"
-    )
+    parser.add_argument("--num", type=positive, default=10, metavar="N", help="how many sentences (default: 10)")
     parser.add_argument(
         "--temperature", type=not_negative, default=1.0, metavar="T", help="of the next word (default: 1.0)"
     )
@@ -132,9 +126,7 @@ def _generate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _augment_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id"
-    )
+    parser.add_argument("--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
     _column_options(parser)
     parser.add_argument(
         "--target-size",
@@ -144,9 +136,7 @@ def _augment_options(parser: argparse.ArgumentParser) -> None:
         help="rows of the new dataset, those of the input included",
     )
     _model_option(parser)
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="where the dataset is written"
-    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the dataset is written")
     parser.add_argument(
         "--temperature",
         type=not_negative,
@@ -169,14 +159,10 @@ def _augment_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _classify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--train", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id"
-    )
+    parser.add_argument("--train", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
     parser.add_argument("--test", required=True, metavar="FILE|ID", help="the same, for the figures")
     _column_options(parser)
-    parser.add_argument(
-        "--classifier", choices=get_args(ClassifierName), default="bert", help="default: bert"
-    )
+    parser.add_argument("--classifier", choices=get_args(ClassifierName), default="bert", help="default: bert")
     parser.add_argument(
         "--model",
         required=True,
@@ -190,16 +176,12 @@ def _classify_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="optimiser steps (default: 150; probe has none)",
     )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="where the classifier is saved"
-    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the classifier is saved")
     _seed_option(parser)
 
 
 def _report_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made"
-    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
 
 
 def _no_options(parser: argparse.ArgumentParser) -> None:
@@ -207,15 +189,11 @@ def _no_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _recipe_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "recipe", metavar="RECIPE", help=f"a recipe file, or one of {', '.join(shipped_recipes())}"
-    )
+    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {', '.join(shipped_recipes())}")
 
 
 def _model_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", required=True, metavar="ID|FOLDER", help="a text VAE, as runs/quickstart/vae"
-    )
+    parser.add_argument("--model", required=True, metavar="ID|FOLDER", help="a text VAE, as runs/quickstart/vae")
 
 
 def _column_options(parser: argparse.ArgumentParser) -> None:
@@ -295,11 +273,7 @@ VERBS = {
     "train-vae": Verb("train the text VAE of a recipe", _train_vae_options, _train_vae, resumes=True),
     "generate": Verb("write sentences drawn from a text VAE", _generate_options, _generate),
     "augment": Verb("grow a labelled file with a text VAE", _augment_options, _augment),
-    "classify": Verb(
-        "fine-tune a classifier on one file and score it on another", _classify_options, _classify
-    ),
+    "classify": Verb("fine-tune a classifier on one file and score it on another", _classify_options, _classify),
     "report": Verb("write the report of a run folder again", _report_options, _report),
-    "doctor": Verb(
-        "say what is installed, what can be reached, and what this machine has", _no_options, _doctor
-    ),
+    "doctor": Verb("say what is installed, what can be reached, and what this machine has", _no_options, _doctor),
 }

@@ -166,10 +166,7 @@ def test_escaped_text_is_one_line_without_markup(text):
 def test_a_dataset_is_replaced_whole(rows, tmp_path):
     write_dataset(tmp_path / "out", rows, 12, FACTS)
     write_dataset(tmp_path / "out", rows, 8, FACTS)
-    assert (
-        len(Dataset.from_parquet(str(tmp_path / "out" / "train.parquet"), cache_dir=str(tmp_path / "cache")))
-        == 8
-    )
+    assert len(Dataset.from_parquet(str(tmp_path / "out" / "train.parquet"), cache_dir=str(tmp_path / "cache"))) == 8
 
 
 def test_nothing_is_half_written(rows, tmp_path, monkeypatch):

@@ -16,9 +16,7 @@ WORDS = [f"w{number}" for number in range(14)]  # 10 different word 5-grams
 
 
 def test_copies_are_found_whatever_their_spacing_case_and_marks():
-    reasons = find_copies(
-        ["A good film!", "a GOOD, film", "Other", "a good filmy"], ["x", "a good film."], 0.6
-    )
+    reasons = find_copies(["A good film!", "a GOOD, film", "Other", "a good filmy"], ["x", "a good film."], 0.6)
     assert reasons == ["copy of a test row", "copy of a test row", None, None]
 
 

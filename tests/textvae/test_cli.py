@@ -15,9 +15,7 @@ HEAVY = {"torch", "transformers", "datasets", "sklearn", "pandas", "numpy", "eva
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "textvae", *arguments], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-m", "textvae", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_help_is_quick_and_names_every_verb():

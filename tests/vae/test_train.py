@@ -40,6 +40,11 @@ def test_a_recipe_trains_a_model_that_loads(smoke_mirror, tmp_path):
     assert len(samples["reconstructions"]) == len(samples["prior_samples"]) == 10
     assert not (folder / "checkpoints").exists()
     assert "runs/smoke/vae" in done.stderr
+    written = (folder / "model.safetensors").stat().st_mtime_ns
+    again = start(["-m", "textvae", "train-vae", "smoke"], smoke_mirror, tmp_path)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "reused" in again.stderr
+    assert (folder / "model.safetensors").stat().st_mtime_ns == written
 
 
 def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):

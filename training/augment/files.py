@@ -44,18 +44,14 @@ def augment_file(args: argparse.Namespace) -> None:
         raise UserError(f"--temperature {args.temperature:g}: must not be negative; 0.5 is the default")
     budget = read_table(args.input, args.text_column, args.label_column)
     if args.target_size <= len(budget):
-        raise UserError(
-            f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more"
-        )
+        raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = _test_texts(args.test_input, args.text_column) if args.test_input else []
     folder, source = resolve_model(args.model)
     model, tokenizer = load_model(folder)
     model = model.to(device())
     dtype = choose("auto", device()).dtype
 
-    sentences = [
-        s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row
-    ]
+    sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
     bleu = _bleu(model, tokenizer, sentences, dtype)
     notes = [f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."]
     remedy = "--adapt 300 first fine-tunes a copy of it on them"

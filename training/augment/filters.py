@@ -90,9 +90,7 @@ def perplexities(
         with autocast(dtype, place):
             logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
         targets = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, -100)
-        losses = torch.nn.functional.cross_entropy(
-            logits[:, :-1].transpose(1, 2).float(), targets, reduction="none"
-        )
+        losses = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2).float(), targets, reduction="none")
         counts = (targets != -100).sum(1)
         for row, total, count in zip(rows, losses.sum(1).tolist(), counts.tolist(), strict=True):
             if count:

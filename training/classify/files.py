@@ -21,7 +21,7 @@ SETTINGS: dict[ClassifierName, dict[str, Any]] = {
     "probe": {},
     "lstm": {"learning_rate": 2e-3},
     "bert": {"learning_rate": 2e-4, "max_length": 128},
-    "gpt2_lora": {"learning_rate": 1e-3, "max_length": 128, "batch_size": 8},
+    "gpt2_lora": {"learning_rate": 2e-4, "max_length": 128, "batch_size": 8},
 }
 
 

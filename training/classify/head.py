@@ -18,7 +18,7 @@ from torch import nn
 from ..common.precision import autocast, device
 
 HEAD_ROWS = 100  # different training rows at most: a pass over them costs a third of a training step a row
-INVERSE_PENALTY = 0.01  # scikit-learn's C for standardised states
+INVERSE_PENALTY = 6.0  # scikit-learn's C, for states whose variances sum to about 1
 
 
 def fit_head(model: nn.Module, rows: list[dict[str, Any]], dtype: torch.dtype, seed: int) -> None:
@@ -33,7 +33,7 @@ def fit_head(model: nn.Module, rows: list[dict[str, Any]], dtype: torch.dtype, s
     states = np.stack([_last_state(body, row["input_ids"], dtype) for row in sample])
     labels = [row["labels"] for row in sample]
     # Not centred: the states' large common part serves as the intercept that the head does not have.
-    scale = states.std(axis=0) + 1e-6
+    scale = (states.std(axis=0) + 1e-6) * states.shape[1] ** 0.5
     regression = LogisticRegression(C=INVERSE_PENALTY, fit_intercept=False, max_iter=1000)
     regression.fit(states / scale, labels)
     weights = regression.coef_ / scale

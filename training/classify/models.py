@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -93,15 +94,16 @@ def add_lora(model: nn.Module) -> nn.Module:
 
     peft knows by the model type which attention projections to adapt.
     """
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            task_type=TaskType.SEQ_CLS,
-            r=LORA_RANK,
-            lora_alpha=2 * LORA_RANK,
-            fan_in_fan_out=model.config.model_type == "gpt2",  # its layers are Conv1D
-        ),
+    lora = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=LORA_RANK,
+        lora_alpha=2 * LORA_RANK,
+        fan_in_fan_out=model.config.model_type == "gpt2",  # its layers are Conv1D
     )
+    with warnings.catch_warnings():
+        # peft asks for a property that transformers has renamed.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        adapted = get_peft_model(model, lora)
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()

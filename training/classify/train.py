@@ -73,8 +73,11 @@ def train_classifier(
 
     Raises:
         UserError: weights that cannot be found or do not fit, or a folder that cannot be written.
+        ValueError: texts without labels.
     """
     start = time.perf_counter()
+    if train.labels is None or test.labels is None:
+        raise ValueError("a classifier is trained and scored on labelled texts")
     set_seed(seed)
     folder, source = resolve_model(settings.model)
     if name == "probe":
@@ -230,6 +233,7 @@ def _probe(
         cache = FeatureCache(features or Path(scratch), folder, settings.max_length, dtype)
         train_features, test_features = cache.features(train.texts), cache.features(test.texts)
     start = time.perf_counter()
+    assert train.labels is not None  # train_classifier has looked
     probabilities = fit_predict(train_features, train.labels, test_features, num_labels)
     return probabilities, time.perf_counter() - start
 

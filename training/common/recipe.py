@@ -58,9 +58,7 @@ class VaeRecipe:
     warmup_steps: int = 100
     gradient_clip: float = 5.0
     beta: float = 0.003  # weight of the KL at the start, and throughout when target_kl is null
-    target_kl: float | None = (
-        110.0  # nats a sentence that beta is steered to (notes in training/vae/objective.py)
-    )
+    target_kl: float | None = 110.0  # nats a sentence that beta is steered to (notes in training/vae/objective.py)
     target_kl_start: float = 220.0  # the target falls from here geometrically ...
     autoencoder_share: float = 0.1  # ... after this share of the steps at constant beta ...
     anneal_share: float = 0.5  # ... over this share
@@ -81,9 +79,7 @@ class AugmentRecipe:
 
     sizes: tuple[int, ...] = (200, 500)  # rows of the published datasets, the budget included
     temperature: float = 0.5  # posterior standard deviations of noise
-    interpolation_share: float = (
-        0.25  # candidates made between two sentences of one class; the rest are neighbours
-    )
+    interpolation_share: float = 0.25  # candidates made between two sentences of one class; the rest are neighbours
     oversample: float = 4.0  # candidates a wanted row
     teacher_tokens: int = 128  # encoder tokens of a row that the teacher reads
     near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one test row that makes it a copy
@@ -97,9 +93,7 @@ class AugmentRecipe:
 class ClassifierRecipe:
     """One classifier: its body, how it is trained, and on which cells."""
 
-    model: str = (
-        ""  # Hub id or folder; the body of `bert`, `gpt2_lora`, `probe`, and the embeddings of `lstm`
-    )
+    model: str = ""  # Hub id or folder; the body of `bert`, `gpt2_lora`, `probe`, and the embeddings of `lstm`
     max_length: int = 256
     batch_size: int = 16
     learning_rate: float = 5e-5
@@ -117,9 +111,7 @@ class StudyRecipe:
     dataset: str = "stanfordnlp/imdb"
     budget: int = 100  # labelled rows of a subset, equal numbers a class
     seeds: int = 1  # trainings a cell
-    role: Literal["study", "development"] = (
-        "study"  # development: choose recipes without looking at test rows
-    )
+    role: Literal["study", "development"] = "study"  # development: choose recipes without looking at test rows
     workers: int = 2  # cells run at a time, one thread each
 
 
@@ -151,9 +143,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or path.exists():
         if not path.is_file():
-            raise UserError(
-                f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}"
-            )
+            raise UserError(f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}")
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -161,9 +151,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     else:
         shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
         if not shipped.is_file():
-            raise UserError(
-                f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}"
-            )
+            raise UserError(f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}")
         text = shipped.read_text(encoding="utf-8")
         path = Path(f"{place}.yaml")
     try:
@@ -214,9 +202,7 @@ def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
     if origin is dict and isinstance(value, dict):
         key_hint, value_hint = arguments
         return {
-            _convert(key_hint, key, place, f"{where} key {key!r}"): _convert(
-                value_hint, item, place, f"{where}.{key}"
-            )
+            _convert(key_hint, key, place, f"{where} key {key!r}"): _convert(value_hint, item, place, f"{where}.{key}")
             for key, item in value.items()
         }
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -51,18 +51,23 @@ def budget_rows(folder: Path, subset: int, budget: int) -> LabelledTexts:
 
 def held_out_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts, list[int]]:
     """The first (default: all) test rows, and their indices in the test split."""
-    table = pd.read_parquet(held_out_file(folder))[:count]
+    table = read_table(held_out_file(folder))[:count]
     return _labelled(folder, table), table["row"].tolist()
 
 
 def training_rows(folder: Path, cell: Cell, budget: int) -> LabelledTexts:
     """What a cell is trained on: `cell.size` rows."""
     if cell.arm == "vae":
-        grown = take(pd.read_parquet(candidates_file(folder, cell.subset)), cell.size)
+        grown = take(read_table(candidates_file(folder, cell.subset)), cell.size)
         return _labelled(folder, grown)
     if cell.arm == "duplicate":
         return budget_rows(folder, cell.subset, budget).take([i % budget for i in range(cell.size)])
     return _read(folder, subset_file(folder, cell.subset), cell.size)  # the budget comes first, then the oracle's rows
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    # A process that ends soon after pyarrow 26 read with threads sometimes aborts while they are torn down.
+    return pd.read_parquet(path, use_threads=False, pre_buffer=False)
 
 
 def _dataset(folder: Path) -> Path:
@@ -81,7 +86,7 @@ def _write(path: Path, data: LabelledTexts, rows: list[int] | tuple[int, ...]) -
 
 
 def _read(folder: Path, path: Path, count: int) -> LabelledTexts:
-    return _labelled(folder, pd.read_parquet(path).head(count))
+    return _labelled(folder, read_table(path).head(count))
 
 
 def _labelled(folder: Path, table: pd.DataFrame) -> LabelledTexts:

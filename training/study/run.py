@@ -150,7 +150,7 @@ def grow_budgets(
                 grown[facts["subset"]] = facts | {"fingerprint": wanted[facts["subset"]]}
                 run.update(augmentation=[grown[k] for k in sorted(grown)])
                 progress.update()
-        first = pd.read_parquet(rows.candidates_file(run.path, 0))
+        first = rows.read_table(rows.candidates_file(run.path, 0))
         for size, folder in datasets.items():
             write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
         run.update(synthetic=_unpicked(take(first, max(datasets)), recipe.seed))

@@ -20,11 +20,12 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from textvae.modeling_textvae.generation import decode_ids
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common import precision
 from ..common.errors import UserError
-from ..common.files import atomic_folder, write_json
+from ..common.files import atomic_folder, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import Recipe, VaeRecipe, load_recipe
 from ..common.sources import resolve_model
@@ -40,8 +41,9 @@ VALIDATION_TEXTS = 300
 def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     """Train the recipe's VAE into the model folder `output`, going on from a checkpoint there.
 
-    Writes config, weights, code and tokenizer (what `from_pretrained` loads), `metrics.jsonl` and
-    `samples.json`. Returns the facts of the training, sources included, for `run.json`.
+    Writes config, weights, code and tokenizer (what `from_pretrained` loads), `metrics.jsonl`, `samples.json` and
+    `training.json`: the facts of the training, sources included, which are returned. A training that has been
+    finished there, of the same recipe and texts, is not done again.
     """
     transformers_logging.disable_progress_bar()
     settings = recipe.vae
@@ -62,6 +64,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         num_processes=recipe.num_processes,
     )
     main = loop.accelerator.is_main_process
+    finished = output / "training.json"
+    if finished.exists() and read_json(finished)["fingerprint"] == loop.fingerprint:
+        if main:
+            say(f"vae: reused {output}")
+        return read_json(finished)["facts"]
     if main:
         say(
             f"vae: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
@@ -81,7 +88,9 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         with precision.autocast(choice, model.device):
             samples = draw_samples(model, tokenizer, sentences.validation[:VALIDATION_TEXTS])
         facts["bleu_reconstruction"] = samples["bleu_reconstruction"]
-        save_model(model, tokenizer, output, samples)
+        save_model(model, tokenizer, output)
+        write_json(output / "samples.json", samples)
+        write_json(finished, {"fingerprint": loop.fingerprint, "facts": facts})
     loop.accelerator.wait_for_everyone()
     loop.accelerator.end_training()
     return facts
@@ -148,17 +157,15 @@ def draw_samples(model: TextVAEModel, tokenizer: Any, held_out: list[str]) -> di
         "bleu_reconstruction": round(bleu, 2),
         "held_out_texts": len(held_out),
         "reconstructions": [{"text": text, "reconstruction": rebuilt} for text, rebuilt in pairs],
-        "prior_samples": tokenizer.batch_decode(ids, skip_special_tokens=True),
+        "prior_samples": decode_ids(ids, tokenizer),
     }
 
 
-def save_model(model: PreTrainedModel, tokenizer: Any, output: Path, samples: dict[str, Any] | None = None) -> None:
+def save_model(model: PreTrainedModel, tokenizer: Any, output: Path) -> None:
     """Write what `from_pretrained` loads into `output`, config.json last; checkpoints are no longer needed then."""
     with atomic_folder(output / ".model") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    if samples is not None:
-        write_json(output / "samples.json", samples)
     saved = sorted((output / ".model").iterdir(), key=lambda item: item.name == "config.json")
     for item in saved:
         os.replace(item, output / item.name)
