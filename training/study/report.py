@@ -20,6 +20,13 @@ from .verdict import overall, signed, verdicts
 
 VAE_CURVES = {"nll": "nats a sentence (nll)", "kl": "KL, nats a sentence", "beta": "β (weight of the KL)"}
 CURVE_TABLE_ROWS = 10
+KINDS = {
+    "probe": "logistic regression on the body's frozen, mean-pooled features",
+    "lstm": "a bidirectional LSTM, max-pooled, over the body's frozen word embeddings",
+    "bert": "the whole body fine-tuned",
+    "gpt2_lora": "LoRA adapters on the body; a short prompt follows each text, and the head starts from a regression on "
+    "the body's frozen states (LP-FT)",
+}
 
 
 def write_report(folder: str | Path) -> dict[str, Any]:
@@ -92,6 +99,7 @@ def _facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": name,
                 "model": models[name],
+                "kind": KINDS[name],
                 "arms": _arms(rows, name),
                 "seconds": statistics.training_seconds(rows, name),
                 "cells": sum(row["classifier"] == name for row in rows),
