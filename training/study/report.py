@@ -24,8 +24,8 @@ KINDS = {
     "probe": "logistic regression on the body's frozen, mean-pooled features",
     "lstm": "a bidirectional LSTM, max-pooled, over the body's frozen word embeddings",
     "bert": "the whole body fine-tuned",
-    "gpt2_lora": "LoRA adapters on the body; a short prompt follows each text, and the head starts from a regression on "
-    "the body's frozen states (LP-FT)",
+    "gpt2_lora": "LoRA adapters on the body; a short prompt follows each text, and the head starts from a regression "
+    "on the body's frozen states (LP-FT)",
 }
 
 
