@@ -56,6 +56,22 @@ def test_leaving_the_iteration_ends_running_tasks(tmp_path):
     assert not any(child.is_running() and "spawn_main" in " ".join(child.cmdline()) for child in children)
 
 
+def test_workers_leave_nothing_to_clean_up(tmp_path):
+    """A killed worker's semaphores (every progress bar makes one) would be warned of as leaked."""
+    (tmp_path / "task.py").write_text("import tqdm\n\ndef work():\n    list(tqdm.tqdm([1]))\n")
+    (tmp_path / "parent.py").write_text(
+        "from pathlib import Path\n"
+        "import task\n"
+        "from textvae.training.study.workers import in_workers\n"
+        "if __name__ == '__main__':\n"
+        "    print(dict(in_workers(task.work, {'bar': ()}, workers=1, log=Path('log'))))\n"
+    )
+    parent = subprocess.run(
+        [sys.executable, "parent.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (parent.stdout, parent.stderr, parent.returncode) == ("{'bar': None}\n", "", 0)
+
+
 def test_no_worker_outlives_a_killed_parent(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(

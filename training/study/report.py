@@ -164,7 +164,7 @@ def _arms(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
                 "n": accuracy.n,
                 "lift": f"{signed(gain.mean)}" if compared and gain.mean is not None else "",
                 "interval": _range(gain) if compared else "",
-                "oracle_fraction": "" if fraction is None else f"{100 * fraction:.0f} %",
+                "oracle_fraction": "" if fraction is None else f"{100 * fraction:.0f} %".replace("-", "−"),
             }
         )
     return lines

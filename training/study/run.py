@@ -22,7 +22,7 @@ from ..common.errors import UserError
 from ..common.files import append_jsonl, fingerprint, read_json, read_jsonl, write_text
 from ..common.progress import bar
 from ..common.recipe import ARMS, Recipe, load_recipe
-from ..common.run_folder import Memory, RunFolder
+from ..common.run_folder import Memory, RunFolder, give_back_memory
 from ..common.sources import Source, load_texts, resolve_model
 from ..vae.train import train_vae
 from . import rows
@@ -53,6 +53,7 @@ def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_secon
                 run.update(setup_seconds=setup_seconds)
             for stage in (draw_rows, train_generator, grow_budgets, classify):
                 stage(run, recipe)
+                give_back_memory()
                 run.update(peak_memory_gb=memory.peak_gb)
             write_report(run.path)
     except filelock.Timeout:

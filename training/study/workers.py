@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TEXTVAE_PROGRESS": "0",
 }
+SECONDS_TO_LEAVE = 10.0
 
 
 def in_workers(
@@ -63,8 +64,9 @@ def in_workers(
                 idle.append(worker)
                 yield key, result
     finally:
+        at_work = [worker for worker, _ in busy.values()]
         for worker in team:
-            worker.end()
+            worker.end(busy=worker in at_work)
 
 
 class _Worker:
@@ -93,10 +95,12 @@ class _Worker:
             raise RuntimeError(f"{key}:\n{result}")
         return result
 
-    def end(self) -> None:
+    def end(self, busy: bool) -> None:
+        self.connection.close()  # an idle worker leaves by itself then, so its libraries clean up after themselves
+        if not busy:
+            self.process.join(SECONDS_TO_LEAVE)
         self.process.kill()
         self.process.join()
-        self.connection.close()
 
 
 @contextlib.contextmanager
