@@ -173,8 +173,8 @@ def classify(
             return
         _write_results(results, recipe, list(kept.values()))
         _check_sources(run, {recipe.classifiers[cell.classifier].model for cell in left})
-        # In millions of tokens read forward by a small encoder: cells differ a hundredfold in length.
-        work = {cell.key: max(1, round(cost(cell, recipe.classifiers[cell.classifier]) / 1e6)) for cell in left}
+        # In ten thousands of tokens read forward by a small encoder: cells differ a hundredfold in length.
+        work = {cell.key: max(1, round(cost(cell, recipe.classifiers[cell.classifier]) / 1e4)) for cell in left}
         tasks = {cell.key: (run.path, recipe, cell, dtype) for cell in left}
         with bar(total=sum(work.values()), label="classify", unit="work") as progress:
             for key, row in in_workers(train, tasks, workers=recipe.study.workers, log=_log(run)):
