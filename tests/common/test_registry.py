@@ -14,9 +14,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from textvae.training.common import conversions
+from textvae.training.common import conversions, registry
 from textvae.training.common.errors import UserError
-from textvae.training.common.registry import Package, obtain
+from textvae.training.common.registry import READING, Package, obtain
+
+FOLDER = f"words-1.0-reading{READING}"
 
 
 def tarball(path: Path, members: dict[str, bytes]) -> Path:
@@ -79,14 +81,16 @@ def npm(tmp_path, monkeypatch):
     return folder
 
 
-def test_npm_package_is_fetched_once_and_converted(cache, npm, capsys):
+def test_npm_package_is_fetched_once_and_converted(cache, npm, capsys, monkeypatch):
     wanted = package(tarball(npm / "a.tgz", {"package/words.txt": b"good bad"}))
     for _ in range(2):
         assert (obtain(wanted) / "words.txt").read_text() == "good bad"
     assert (npm / "calls").read_text().splitlines() == ["pack --silent --ignore-scripts words@1.0"]
-    assert sorted(path.name for path in cache.iterdir()) == ["words-1.0", "words-1.0.lock"]
-    assert [path.name for path in (cache / "words-1.0").iterdir()] == ["words.txt"]
+    assert sorted(path.name for path in cache.iterdir()) == [FOLDER, f"{FOLDER}.lock"]
+    assert [path.name for path in (cache / FOLDER).iterdir()] == ["words.txt"]
     assert capsys.readouterr().err.count("npm words 1.0: fetching 1 MB") == 1
+    monkeypatch.setattr(registry, "READING", READING + 1)  # what an older version made of it is not taken
+    assert obtain(wanted) != cache / FOLDER
 
 
 def test_two_processes_fetch_once(cache, npm, tmp_path):
@@ -96,7 +100,7 @@ def test_two_processes_fetch_once(cache, npm, tmp_path):
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_registry import unpack_words
-from textvae.training.common.registry import Package, obtain
+from textvae.training.common.registry import READING, Package, obtain
 folder = obtain(Package("npm", "words", "1.0", {sha256!r}, 1, "MIT", unpack_words))
 print((folder / "words.txt").read_text())
 """
@@ -130,7 +134,7 @@ def test_wrong_checksum_leaves_nothing(cache, npm):
     archive = tarball(npm / "a.tgz", {"package/words.txt": b"good bad"})
     with pytest.raises(UserError, match=r"npm words 1\.0: the download has sha256 .*, not 0000"):
         obtain(package(archive, sha256="0" * 64))
-    assert [path.name for path in cache.iterdir()] == ["words-1.0.lock"]
+    assert [path.name for path in cache.iterdir()] == [f"{FOLDER}.lock"]
 
 
 def test_failed_conversion_leaves_nothing_and_can_be_tried_again(cache, npm):
@@ -144,7 +148,7 @@ def test_failed_conversion_leaves_nothing_and_can_be_tried_again(cache, npm):
         obtain(package(archive, convert=broken))
     (cache / ".words-1-0123abcd.0").mkdir()  # what a killed process leaves
     assert [path.name for path in obtain(package(archive)).iterdir()] == ["words.txt"]
-    assert sorted(path.name for path in cache.iterdir()) == ["words-1.0", "words-1.0.lock"]
+    assert sorted(path.name for path in cache.iterdir()) == [FOLDER, f"{FOLDER}.lock"]
 
 
 def test_npm_is_missing(cache, npm, monkeypatch):
