@@ -57,6 +57,12 @@ def assert_same(first, second):
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
+def test_two_trainings_in_one_process_may_differ_in_precision(tiny_model, tiny_tokenizer, sentences):
+    for dtype in (torch.float32, torch.bfloat16):
+        loop = make_loop(tiny_model, tiny_tokenizer, sentences, dtype)
+        assert loop.accelerator.mixed_precision == ("bf16" if dtype is torch.bfloat16 else "no")
+
+
 def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(tiny_model, tiny_tokenizer, sentences, tmp_path):
     start = weights(tiny_model)
     whole = weights(make_loop(tiny_model, tiny_tokenizer, sentences).run(tmp_path / "whole"))

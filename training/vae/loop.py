@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from textvae.modeling_textvae.decoder import PAD
 from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel, TextVAEOutput
@@ -47,6 +48,7 @@ class Loop:
         dtype: torch.dtype,
         num_processes: int = 1,
     ) -> None:
+        AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(), mixed_precision="bf16" if dtype == torch.bfloat16 else "no"
         )
