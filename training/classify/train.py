@@ -147,8 +147,6 @@ class ClassifierTrainer(Trainer):
     micro-batches. Classification losses do not, so gradients would grow with every accumulation step.
     """
 
-    loss_is_scaled_for_ga = False
-
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
         self.model_accepts_loss_kwargs = False
