@@ -1,16 +1,12 @@
-"""Copies of test rows, and perplexity."""
+"""Copies of test rows."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textvae.training.augment import filters
-from textvae.training.augment.filters import find_copies, perplexities
+from textvae.training.augment.filters import find_copies
 
 WORDS = [f"w{number}" for number in range(14)]  # 10 different word 5-grams
 
@@ -39,38 +35,3 @@ def test_ngrams_of_several_test_rows_do_not_add_up():
 def test_any_text_is_judged_and_its_own_copy_found(texts, tests):
     assert len(find_copies(texts, tests, 0.6)) == len(texts)
     assert all(find_copies(texts, texts, 0.6)) or not texts
-
-
-@pytest.fixture
-def tiny_causal(tmp_path, tiny_tokenizer):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tiny_tokenizer),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    model = LlamaForCausalLM(config).eval()
-    model.save_pretrained(tmp_path / "causal")
-    tiny_tokenizer.save_pretrained(tmp_path / "causal")
-    return model, str(tmp_path / "causal")
-
-
-def test_perplexity_is_that_of_each_text_alone(tiny_causal, tiny_tokenizer, monkeypatch, sentences):
-    monkeypatch.setattr(filters, "BATCH", 3)
-    model, folder = tiny_causal
-    scores = perplexities(sentences, folder, 64)
-    for text, score in zip(sentences, scores, strict=True):
-        ids = torch.tensor([tiny_tokenizer(text)["input_ids"]])
-        with torch.no_grad():
-            loss = model(input_ids=ids, labels=ids).loss
-        assert score == pytest.approx(math.exp(loss), rel=1e-4)
-
-
-def test_perplexity_reads_no_further_than_asked(tiny_causal):
-    near, far = perplexities(["a moving film", "a moving film is dull and bad"], tiny_causal[1], 4)
-    assert near == pytest.approx(far, rel=1e-4)

@@ -24,11 +24,12 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common.errors import UserError
 from ..common.files import atomic_folder
+from ..common.perplexity import perplexities
 from ..common.precision import autocast
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts
 from .card import DatasetFacts, write_card
-from .filters import find_copies, perplexities
+from .filters import find_copies
 from .generators import vae
 
 

@@ -1,21 +1,14 @@
-"""What a generated row must not be, and how likely a language model finds it."""
+"""What a generated row must not be: a test row, or nearly one."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-from ..common.precision import autocast, device
-from ..common.sources import resolve_model
 from ..common.text import normalise
 
 NGRAM = 5
-BATCH = 8  # rows scored together; the logits of a 49,000-token vocabulary take 25 MB a row of 128 tokens
 
 _WORD = re.compile(r"\w+")
 
@@ -53,48 +46,3 @@ def find_copies(texts: list[str], tests: Iterable[str], overlap: float) -> list[
 def _ngrams(text: str) -> Ngrams:
     words = _WORD.findall(text.lower())
     return set(zip(*(words[start:] for start in range(NGRAM)), strict=False))
-
-
-@torch.no_grad()
-def perplexities(
-    texts: list[str],
-    model_id: str,
-    tokens: int,
-    dtype: torch.dtype = torch.float32,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> list[float | None]:
-    """exp of a causal language model's mean negative log-likelihood a token, over a text's first `tokens`.
-
-    The first token has no context and is not scored; a text of one token has no perplexity (null).
-
-    Raises:
-        UserError: the model is not found.
-    """
-    folder, _ = resolve_model(model_id)
-    place = device()
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(place).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
-    results: list[float | None] = [None] * len(texts)
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-    for start in range(0, len(order), BATCH):
-        rows = order[start : start + BATCH]
-        batch = tokenizer(
-            [texts[row] for row in rows],
-            truncation=True,
-            max_length=tokens,
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-        ).to(place)
-        with autocast(dtype, place):
-            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-        targets = batch["input_ids"][:, 1:].masked_fill(batch["attention_mask"][:, 1:] == 0, -100)
-        losses = torch.nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2).float(), targets, reduction="none")
-        counts = (targets != -100).sum(1)
-        for row, total, count in zip(rows, losses.sum(1).tolist(), counts.tolist(), strict=True):
-            if count:
-                results[row] = float(torch.tensor(total / count).exp())
-        if progress:
-            progress("perplexity", len(rows), len(texts))
-    return results
