@@ -50,7 +50,8 @@ def random_model() -> TextVAEModel:
     kept = torch.arange(RECIPE.vocabulary_size)
     respelling = torch.full((config.encoder_config.vocab_size, 1), -1, dtype=torch.int32)
     respelling[NUM_SPECIAL : RECIPE.vocabulary_size, 0] = kept[NUM_SPECIAL:].int()
-    model.set_decoder_vocabulary(kept, respelling, torch.zeros(RECIPE.vocabulary_size))
+    no_joins = torch.zeros(RECIPE.vocabulary_size, dtype=torch.bool), torch.zeros(0, dtype=torch.long)
+    model.set_decoder_vocabulary(kept, respelling, torch.zeros(RECIPE.vocabulary_size), *no_joins)
     return model
 
 

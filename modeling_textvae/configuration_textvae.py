@@ -22,6 +22,7 @@ class TextVAEConfig(PretrainedConfig):
         hidden_size: units of the decoder's GRU.
         decoder_vocab_size: rows of the decoder's vocabulary, the three special ones included.
         max_pieces: most decoder tokens that spell one encoder token.
+        num_joins: joins of word pieces that the training text has; 0 where any join may be generated.
         num_classes: classes the model is conditioned on; 0 for an unconditional VAE.
         class_size: size of the class embedding beside the latent.
         max_text_length: encoder tokens a text, special tokens included; longer texts are cut.
@@ -45,6 +46,7 @@ class TextVAEConfig(PretrainedConfig):
         hidden_size: int = 512,
         decoder_vocab_size: int = 12000,
         max_pieces: int = 8,
+        num_joins: int = 0,
         num_classes: int = 0,
         class_size: int = 16,
         max_text_length: int = 64,
@@ -75,6 +77,7 @@ class TextVAEConfig(PretrainedConfig):
         self.hidden_size = hidden_size
         self.decoder_vocab_size = decoder_vocab_size
         self.max_pieces = max_pieces
+        self.num_joins = num_joins
         self.num_classes = num_classes
         self.class_size = class_size
         self.max_text_length = max_text_length

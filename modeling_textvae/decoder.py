@@ -36,7 +36,10 @@ class LatentDecoder(nn.Module):
 
     The vocabulary: ids 0, 1, 2 are padding (also the input of a dropped word), begin and end; from 3 on stand
     the kept encoder tokens. `respelling` spells every other encoder token by kept ones, so that no ordinary
-    text is unknown. Both buffers are persistent: weights are built on the meta device when they are loaded.
+    text is unknown. `joins` are the pairs of pieces that stand side by side in some word of the training text,
+    as sorted numbers first · vocabulary size + second, where second `PAD` says that a word may end in first; with
+    `continues`, which marks the pieces that continue a word, they keep generated text to joins that were seen. All
+    buffers are persistent: weights are built on the meta device when they are loaded.
     """
 
     def __init__(self, config: TextVAEConfig) -> None:
@@ -60,6 +63,8 @@ class LatentDecoder(nn.Module):
             "respelling",
             torch.full((config.encoder_config.vocab_size, config.max_pieces), -1, dtype=torch.int32),
         )
+        self.register_buffer("joins", torch.zeros(config.num_joins, dtype=torch.long))
+        self.register_buffer("continues", torch.zeros(config.decoder_vocab_size, dtype=torch.bool))
 
     def reset_parameters(self) -> None:
         init.normal_(self.embedding.weight, std=EMBEDDING_STD)
@@ -110,6 +115,28 @@ class LatentDecoder(nn.Module):
         if rows is None:
             return F.linear(outputs, self.embedding.weight, self.bias)
         return F.linear(outputs, self.embedding.weight[rows], self.bias[rows])
+
+    def seen_joins(self, previous: torch.Tensor) -> torch.Tensor:
+        """(B, decoder_vocab_size) bool: what may follow the tokens `previous` (B,) as in the training text's words.
+
+        Everything may where no joins are known.
+        """
+        size = len(self.continues)
+        if len(self.joins) == 0:
+            return torch.ones(len(previous), size, dtype=torch.bool, device=previous.device)
+        first, last = torch.searchsorted(self.joins, torch.stack([previous, previous + 1]) * size)
+        counts = last - first
+        rows = torch.arange(len(previous), device=previous.device).repeat_interleave(counts)
+        within = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+        following = self.joins[first[rows] + within] % size
+        ends = torch.zeros(len(previous), dtype=torch.bool, device=previous.device)
+        ends[rows[following == PAD]] = True
+        begins = torch.zeros_like(self.continues)
+        begins[self.joins // size] = True  # pieces that stand in no training text have no joins of their own
+        begins[END] = True
+        allowed = ends[:, None] & (begins & ~self.continues)
+        allowed[rows, following] = True
+        return allowed
 
     def to_encoder_ids(self, tokens: torch.Tensor) -> torch.Tensor:
         """Encoder ids of decoder ids; special ones become the encoder's padding."""

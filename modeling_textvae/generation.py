@@ -23,6 +23,7 @@ def decode(
     do_sample: bool = False,
     temperature: float = 1.0,
     top_p: float = 1.0,
+    seen_joins: bool = False,
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
     """(B, T) decoder ids, greedy or sampled; rows that have ended leave the batch."""
@@ -33,7 +34,7 @@ def decode(
     state = decoder.initial_state(memory)
     for step in range(max_new_tokens):
         outputs, state = decoder(tokens, memory, state)
-        scores = _forbid_special(decoder.logits(outputs[:, 0]).float())
+        scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
         chosen = _draw(scores / max(temperature, 1e-6), top_p, generator) if do_sample else scores.argmax(-1)
         decoded[rows, step] = chosen
         going = (chosen != END).nonzero()[:, 0]
@@ -47,7 +48,9 @@ def decode(
     return decoded[:, : max(int(lengths.max()), 1)] if count else decoded
 
 
-def beam_search(decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_tokens: int) -> torch.Tensor:
+def beam_search(
+    decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_tokens: int, seen_joins: bool = False
+) -> torch.Tensor:
     """(B, T) decoder ids of the best of `num_beams` hypotheses by log-probability a token."""
     count, device = len(memory.context), memory.context.device
     memory = memory.select(torch.arange(count, device=device).repeat_interleave(num_beams))
@@ -61,7 +64,8 @@ def beam_search(decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_
     lengths = torch.zeros(count, num_beams, device=device)
     for _ in range(max_new_tokens):
         outputs, state = decoder(tokens, memory, state)
-        steps = _forbid_special(decoder.logits(outputs[:, 0]).float()).log_softmax(-1).view(count, num_beams, -1)
+        scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
+        steps = scores.log_softmax(-1).view(count, num_beams, -1)
         # An ended hypothesis stays as it is: padding is its one continuation, at no cost.
         steps = steps.masked_fill(ended[..., None], float("-inf"))
         steps[..., PAD] = torch.where(ended, 0.0, steps[..., PAD])
@@ -82,7 +86,9 @@ def beam_search(decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_
     return history[torch.arange(count, device=device), best]
 
 
-def _forbid_special(scores: torch.Tensor) -> torch.Tensor:
+def _allowed(decoder: LatentDecoder, scores: torch.Tensor, previous: torch.Tensor, seen_joins: bool) -> torch.Tensor:
+    if seen_joins:
+        scores = scores.masked_fill(~decoder.seen_joins(previous), float("-inf"))
     scores[..., PAD] = float("-inf")
     scores[..., BEGIN] = float("-inf")
     return scores

@@ -114,7 +114,12 @@ class TextVAEModel(PreTrainedModel):
         return model
 
     def set_decoder_vocabulary(
-        self, kept_ids: torch.Tensor, respelling: torch.Tensor, log_frequencies: torch.Tensor
+        self,
+        kept_ids: torch.Tensor,
+        respelling: torch.Tensor,
+        log_frequencies: torch.Tensor,
+        continues: torch.Tensor,
+        joins: torch.Tensor,
     ) -> None:
         """Fill the decoder's vocabulary and start its embeddings from the encoder's.
 
@@ -122,10 +127,14 @@ class TextVAEModel(PreTrainedModel):
             kept_ids: (decoder_vocab_size,) encoder id of each decoder id; the first three are not read.
             respelling: (encoder vocabulary, max_pieces) decoder ids that spell each encoder id, −1 beyond.
             log_frequencies: (decoder_vocab_size,) where the output bias starts.
+            continues: (decoder_vocab_size,) bool, the pieces that continue a word.
+            joins: (num_joins,) the joins of pieces that the training text has, as `LatentDecoder` numbers them.
         """
         decoder = self.decoder
         decoder.kept_ids.copy_(kept_ids)
         decoder.respelling.copy_(respelling)
+        decoder.continues.copy_(continues)
+        decoder.joins.copy_(joins)
         with torch.no_grad():
             decoder.bias.copy_(log_frequencies)
             words = self.get_input_embeddings().weight[kept_ids[NUM_SPECIAL:]].float()
@@ -271,6 +280,7 @@ class TextVAEModel(PreTrainedModel):
         top_p: float = 1.0,
         num_beams: int = 1,
         max_new_tokens: int | None = None,
+        seen_joins: bool = True,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """Decode latents, or draws from N(0, I), into encoder tokens.
@@ -283,6 +293,7 @@ class TextVAEModel(PreTrainedModel):
             temperature: divides the token scores before drawing.
             top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
             max_new_tokens: decoder tokens a text at most; the configuration's `max_text_length` by default.
+            seen_joins: join word pieces only as some word of the training text does; no word is glued then.
             generator: seeds everything drawn here.
 
         Returns:
@@ -299,11 +310,11 @@ class TextVAEModel(PreTrainedModel):
         if num_beams > 1:
             if do_sample:
                 raise ValueError("num_beams > 1 needs do_sample=False: beam search draws nothing")
-            tokens = beam_search(self.decoder, memory, num_beams, limit)
+            tokens = beam_search(self.decoder, memory, num_beams, limit, seen_joins)
         else:
             tokens = decode(
                 self.decoder, memory, limit, do_sample=do_sample, temperature=temperature, top_p=top_p,
-                generator=generator,
+                seen_joins=seen_joins, generator=generator,
             )  # fmt: skip
         return self.decoder.to_encoder_ids(tokens)
 

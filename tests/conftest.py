@@ -80,7 +80,7 @@ def tiny_model(tiny_encoder, tiny_tokenizer):
 
     torch.manual_seed(0)
     ids = tiny_tokenizer(SENTENCES)["input_ids"]
-    vocabulary = build_vocabulary(tiny_tokenizer, ids, size=40)
+    vocabulary = build_vocabulary(tiny_tokenizer, ids, size=25)
     model = TextVAEModel.from_encoder_pretrained(
         str(tiny_encoder),
         encoder_layers=(0, 2),
@@ -93,6 +93,7 @@ def tiny_model(tiny_encoder, tiny_tokenizer):
         max_text_length=24,
         decoder_vocab_size=len(vocabulary.kept_ids),
         max_pieces=vocabulary.respelling.shape[1],
+        num_joins=len(vocabulary.joins),
     )
     model.set_decoder_vocabulary(*vocabulary)
     return model.eval()

@@ -17,6 +17,7 @@ from textvae.modeling_textvae.generation import (
     interpolate,
     tidy,
 )
+from textvae.training.vae.vocabulary import find_joins
 
 
 def latents(model, count=6, seed=0):
@@ -136,3 +137,29 @@ def test_spacing_loses_no_character(text):
 def test_decoding_skips_special_tokens(tiny_tokenizer):
     ids = tiny_tokenizer(["it's a good film."], padding="max_length", max_length=16, return_tensors="pt").input_ids
     assert decode_ids(ids, tiny_tokenizer) == ["it's a good film."]
+
+
+@pytest.mark.parametrize("options", [{}, {"do_sample": False}, {"do_sample": False, "num_beams": 3}])
+def test_pieces_are_joined_only_as_in_the_training_text(tiny_model, options):
+    decoder = tiny_model.decoder
+    decoder.bias.data.zero_()  # so that frequent tokens do not push out all others
+
+    def glued(seen_joins):
+        generator = torch.Generator().manual_seed(1)
+        ids = tiny_model.generate(latents(tiny_model, 30), seen_joins=seen_joins, generator=generator, **options)
+        joins = set(find_joins(ids.tolist(), decoder.respelling, decoder.continues).tolist())
+        # A text that was cut at its longest may end within a word.
+        return {join for join in joins - set(decoder.joins.tolist()) if join % len(decoder.continues) != PAD}
+
+    assert glued(seen_joins=False)
+    assert not glued(seen_joins=True)
+
+
+def test_where_a_word_may_not_end_it_goes_on(tiny_model, tiny_tokenizer):
+    """`worst` is spelled w ##o ##r ##s ##t there, and no word of the training text ends in w ##o."""
+    decoder = tiny_model.decoder
+    spelled = decoder.respell(torch.tensor(tiny_tokenizer(["worst"], add_special_tokens=False)["input_ids"]))[0]
+    assert len(spelled) > 3
+    allowed = decoder.seen_joins(spelled[1:2])[0]
+    assert allowed[spelled[2]]
+    assert not allowed[~decoder.continues].any()

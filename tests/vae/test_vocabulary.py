@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from textvae.training.vae.vocabulary import build_vocabulary
+from textvae.modeling_textvae.decoder import BEGIN, PAD
+from textvae.training.vae.vocabulary import build_vocabulary, find_joins
 
 
 def spell(vocabulary, tokenizer, token):
@@ -34,3 +35,20 @@ def test_frequencies_are_log_probabilities(tiny_tokenizer):
     torch.testing.assert_close(vocabulary.log_frequencies.exp().sum(), torch.tensor(1.0))
     by_id = dict(zip(vocabulary.kept_ids.tolist()[3:], vocabulary.log_frequencies.tolist()[3:], strict=True))
     assert by_id[10] > by_id[11] > by_id[12]
+
+
+def test_joins_are_those_of_the_text(tiny_tokenizer):
+    def pieces(text):
+        return tiny_tokenizer(text)["input_ids"]
+
+    vocabulary = build_vocabulary(tiny_tokenizer, [pieces("film films filming dull")], size=20)
+    names = {p: tiny_tokenizer.convert_ids_to_tokens(i) for p, i in enumerate(vocabulary.kept_ids.tolist()) if p > 2}
+    names |= {PAD: None, BEGIN: "begin"}
+    size = len(vocabulary.kept_ids)
+    joins = find_joins([pieces("filming dull."), pieces("dullest")], vocabulary.respelling, vocabulary.continues)
+    assert {(names[j // size], names[j % size]) for j in joins.tolist()} == {
+        ("begin", None), ("film", "##ing"), ("##ing", None), ("dull", None), (".", None),
+        ("dull", "##e"), ("##e", "##s"), ("##s", "##t"), ("##t", None),
+    }  # fmt: skip
+    assert joins.tolist() == sorted(set(joins.tolist()))
+    assert all(names[piece].startswith("##") for piece in vocabulary.continues.nonzero()[:, 0].tolist())

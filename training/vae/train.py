@@ -33,7 +33,7 @@ from ..common.sources import resolve_model
 from .data import load_sentences
 from .evaluate import reconstruction_bleu
 from .loop import Loop
-from .vocabulary import build_vocabulary
+from .vocabulary import build_vocabulary, find_joins
 
 NUM_SAMPLES = 10
 VALIDATION_TEXTS = 300
@@ -112,7 +112,12 @@ def adapt(
     """
     model, tokenizer = load_model(model_folder)
     choice = precision.choose("auto", precision.device())
-    tokens = sum(map(len, tokenizer(sentences)["input_ids"]))
+    ids = tokenizer(sentences)["input_ids"]
+    # Their own words may be said from now on.
+    joins = find_joins(ids, model.decoder.respelling, model.decoder.continues)
+    model.decoder.joins = torch.cat([model.decoder.joins, joins]).unique()
+    model.config.num_joins = len(model.decoder.joins)
+    tokens = sum(map(len, ids))
     steps = min(max_steps, math.ceil(ADAPT_PASSES * tokens / ADAPT_TOKENS))
     settings = VaeRecipe(
         encoder=model.config.encoder,
@@ -149,6 +154,7 @@ def new_model(settings: VaeRecipe, encoder: str, tokenizer: Any, texts: list[str
             max_text_length=settings.max_length,
             decoder_vocab_size=len(vocabulary.kept_ids),
             max_pieces=vocabulary.respelling.shape[1],
+            num_joins=len(vocabulary.joins),
         )
     except ValueError as error:
         raise UserError(f"vae: {error}") from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from textvae.modeling_textvae.decoder import NUM_SPECIAL
+from textvae.modeling_textvae.decoder import BEGIN, END, NUM_SPECIAL, PAD
 
 
 class Vocabulary(NamedTuple):
@@ -17,9 +16,11 @@ class Vocabulary(NamedTuple):
     kept_ids: torch.Tensor  # (decoder vocabulary,) int64 encoder ids; the first three are padding
     respelling: torch.Tensor  # (encoder vocabulary, max pieces) int32 decoder ids, −1 beyond
     log_frequencies: torch.Tensor  # (decoder vocabulary,) float32, add-one smoothed
+    continues: torch.Tensor  # (decoder vocabulary,) bool: pieces that continue a word
+    joins: torch.Tensor  # (joins,) int64, sorted: first · vocabulary + second; second 0: the word may end in first
 
 
-def build_vocabulary(tokenizer: Any, token_ids: Iterable[list[int]], size: int) -> Vocabulary:
+def build_vocabulary(tokenizer: Any, token_ids: list[list[int]], size: int) -> Vocabulary:
     """Keep the `size` most frequent tokens of `token_ids`, and single characters to spell the rest with.
 
     Any encoder token that is not kept is spelled by greedy longest match over the kept ones, as WordPiece
@@ -48,7 +49,26 @@ def build_vocabulary(tokenizer: Any, token_ids: Iterable[list[int]], size: int) 
     frequencies = torch.ones(len(kept_ids))
     frequencies[NUM_SPECIAL:] += torch.from_numpy(counts[kept]).float()
     frequencies[2] += frequencies[NUM_SPECIAL:].sum() / 25  # an end a sentence; its start need not be exact
-    return Vocabulary(kept_ids, respelling, (frequencies / frequencies.sum()).log())
+    continues = torch.tensor(
+        [False] * NUM_SPECIAL + [bool(prefix) and tokens[index].startswith(prefix) for index in kept]
+    )
+    joins = find_joins(token_ids, respelling, continues)
+    return Vocabulary(kept_ids, respelling, (frequencies / frequencies.sum()).log(), continues, joins)
+
+
+def find_joins(token_ids: list[list[int]], respelling: torch.Tensor, continues: torch.Tensor) -> torch.Tensor:
+    """The joins of word pieces in some text (see `Vocabulary.joins`); none where no piece is marked as continuing."""
+    if not continues.any():
+        return torch.zeros(0, dtype=torch.long)
+    size = len(continues)
+    found = [np.array([BEGIN * size + PAD])]
+    table, continuing = respelling.numpy(), continues.numpy()
+    for row in token_ids:
+        pieces = table[row].astype(np.int64)
+        first = np.append(pieces[pieces >= 0], END)
+        second = first[1:]
+        found.append(first[:-1] * size + np.where(continuing[second], second, PAD))
+    return torch.from_numpy(np.unique(np.concatenate(found)))
 
 
 def _continuation_prefix(tokenizer: Any) -> str:
