@@ -116,6 +116,38 @@ class LatentDecoder(nn.Module):
             return F.linear(outputs, self.embedding.weight, self.bias)
         return F.linear(outputs, self.embedding.weight[rows], self.bias[rows])
 
+    def nll(
+        self,
+        targets: torch.Tensor,
+        memory: Memory,
+        input_keep: torch.Tensor | None = None,
+        candidates: torch.Tensor | None = None,
+        candidate_log_weights: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """−log p(text | z) in nats, (B,), by teacher forcing, and logits (B, T, decoder_vocab_size) or None.
+
+        Args:
+            targets: (B, T) from `respell`.
+            input_keep, candidates, candidate_log_weights: see `TextVAEModel.forward`; with candidates no logits.
+        """
+        inputs = F.pad(targets[:, :-1], (1, 0), value=BEGIN)
+        if input_keep is not None:
+            keep = input_keep[:, : inputs.shape[1]] | (inputs == BEGIN)
+            inputs = torch.where(keep, inputs, PAD)
+        outputs, _ = self(inputs, memory, self.initial_state(memory))
+        logits = None
+        real = targets != PAD
+        if candidates is None:
+            logits = self.logits(outputs)
+            losses = F.cross_entropy(logits[real].float(), targets[real], reduction="none")
+        else:
+            scores = self.logits(outputs[real], candidates).float()
+            if candidate_log_weights is not None:
+                scores = scores + candidate_log_weights
+            losses = F.cross_entropy(scores, torch.searchsorted(candidates, targets[real]), reduction="none")
+        nll = torch.zeros(targets.shape, device=losses.device, dtype=losses.dtype)
+        return nll.masked_scatter(real, losses).sum(-1), logits
+
     def seen_joins(self, previous: torch.Tensor) -> torch.Tensor:
         """(B, decoder_vocab_size) bool: what may follow the tokens `previous` (B,) as in the training text's words.
 

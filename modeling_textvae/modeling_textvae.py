@@ -14,7 +14,7 @@ from transformers.utils import ModelOutput
 
 from .augmentation import augment
 from .configuration_textvae import TextVAEConfig
-from .decoder import BEGIN, NUM_SPECIAL, PAD, LatentDecoder, Memory
+from .decoder import NUM_SPECIAL, LatentDecoder, Memory
 from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .pooler import LatentPooler
 
@@ -237,25 +237,9 @@ class TextVAEModel(PreTrainedModel):
             latents = posterior.sample(generator=generator)
         else:
             latents = posterior.mean + (0.5 * posterior.log_variance).exp() * noise
+        memory = self.read_latents(latents, class_ids)
         targets = self.decoder.respell(labels)
-        inputs = F.pad(targets[:, :-1], (1, 0), value=BEGIN)
-        if input_keep is not None:
-            keep = input_keep[:, : inputs.shape[1]] | (inputs == BEGIN)
-            inputs = torch.where(keep, inputs, PAD)
-        memory = self.decoder.read(latents, self.class_vectors(class_ids))
-        outputs, _ = self.decoder(inputs, memory, self.decoder.initial_state(memory))
-        logits = None
-        real = targets != PAD
-        if candidates is None:
-            logits = self.decoder.logits(outputs)
-            losses = F.cross_entropy(logits[real].float(), targets[real], reduction="none")
-        else:
-            scores = self.decoder.logits(outputs[real], candidates).float()
-            if candidate_log_weights is not None:
-                scores = scores + candidate_log_weights
-            losses = F.cross_entropy(scores, torch.searchsorted(candidates, targets[real]), reduction="none")
-        nll = torch.zeros(targets.shape, device=losses.device, dtype=losses.dtype)
-        nll = nll.masked_scatter(real, losses).sum(-1)
+        nll, logits = self.decoder.nll(targets, memory, input_keep, candidates, candidate_log_weights)
         return TextVAEOutput(
             loss=(nll + kl).mean(),
             nll=nll,
