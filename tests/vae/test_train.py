@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,17 @@ def test_few_sentences_are_not_learned_by_heart(tiny_model, tiny_tokenizer, sent
     *_, steps = adapt(tmp_path / "model", sentences, 300, tmp_path / "adapted")
     tokens = sum(map(len, tiny_tokenizer(sentences)["input_ids"]))
     assert steps == math.ceil(ADAPT_PASSES * tokens / ADAPT_TOKENS) < 20
+
+
+def test_an_adapted_model_may_say_the_users_words(tiny_model, tiny_tokenizer, tmp_path):
+    tiny_model.save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    adapt(tmp_path / "model", ["the zebra is quick."] * 8, 1, tmp_path / "adapted")
+    decoder = load_model(tmp_path / "adapted")[0].decoder
+    zebra = decoder.respell(tiny_tokenizer("zebra", add_special_tokens=False, return_tensors="pt")["input_ids"])[0]
+    for before, after in pairwise(zebra[:-1]):
+        assert not tiny_model.decoder.seen_joins(before[None])[0, after]
+        assert decoder.seen_joins(before[None])[0, after]
 
 
 def test_models_that_cannot_be_loaded_are_named(tiny_model, tiny_tokenizer, tmp_path):
