@@ -264,7 +264,7 @@ class TextVAEModel(PreTrainedModel):
         top_p: float = 1.0,
         num_beams: int = 1,
         max_new_tokens: int | None = None,
-        seen_joins: bool = True,
+        seen_joins: bool = False,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """Decode latents, or draws from N(0, I), into encoder tokens.

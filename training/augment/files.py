@@ -65,7 +65,8 @@ def augment_file(args: argparse.Namespace) -> None:
             f"Generator fine-tuned for {steps} steps on these rows' sentences, labels unseen; its "
             f"reconstruction BLEU on them went from {before:.1f} to {bleu:.1f}."
         ]
-        remedy = "give --adapt more steps"
+        ended_early = steps < args.adapt  # for want of rows: more steps would change nothing
+        remedy = "give more such rows, or a VAE trained on such texts" if ended_early else "give --adapt more steps"
     if bleu < FLUENT_BLEU:
         say(f"warning: {args.input}: reconstruction BLEU {bleu:.1f}, the model knows no such texts; {remedy}")
 
