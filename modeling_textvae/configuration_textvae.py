@@ -14,8 +14,9 @@ class TextVAEConfig(PretrainedConfig):
         encoder: name of the encoder's body, for the record; its architecture is `encoder_config`.
         encoder_config: configuration of any `AutoModel` body; BERT's by default.
         encoder_layers: hidden states that the pooler mixes; 0 is the embedding layer, and 0 alone skips the body.
-        latent_size: dimensions of the diagonal Gaussian.
-        latent_chunks: chunks in which the latent is written and read; 1 is a flat latent.
+        latent_size: dimensions of the diagonal Gaussian; 0 leaves a GRU language model.
+        latent_chunks: chunks in which the latent is written and read; 1 is a flat latent, and with 0 the latent sets
+            the decoder's initial state alone (Bowman et al. 2016).
         embedding_size: size of the decoder's tied token embeddings.
         pooler_size: units a direction of the pooler's biGRU.
         query_size: size of the pooler's queries and of the decoder's attention over chunks.
@@ -60,8 +61,10 @@ class TextVAEConfig(PretrainedConfig):
             encoder_config = {"model_type": "bert"}
         if isinstance(encoder_config, dict):
             encoder_config = CONFIG_MAPPING[encoder_config["model_type"]](**encoder_config)
-        if latent_size % latent_chunks:
+        if latent_chunks and latent_size % latent_chunks:
             raise ValueError(f"latent_size ({latent_size}) must be a multiple of latent_chunks ({latent_chunks})")
+        if latent_chunks and not latent_size:
+            raise ValueError(f"latent_size is 0, which has no chunks: latent_chunks must be 0, not {latent_chunks}")
         depth = encoder_config.num_hidden_layers
         for layer in encoder_layers:
             if not 0 <= layer <= depth:

@@ -20,19 +20,21 @@ EMBEDDING_STD = 0.05
 class Memory(NamedTuple):
     """What a decoder reads of a batch of latents, computed once."""
 
-    context: torch.Tensor  # (B, Z [+ class_size]), beside every input
-    keys: torch.Tensor  # (B, K, query_size)
-    values: torch.Tensor  # (B, K, hidden_size)
+    state: torch.Tensor  # (B, hidden_size), where the GRU starts
+    beside: torch.Tensor  # (B, …), beside every input: the latent where it has chunks, and the class
+    keys: torch.Tensor | None  # (B, K, query_size)
+    values: torch.Tensor | None  # (B, K, hidden_size)
 
     def select(self, rows: torch.Tensor) -> Memory:
-        return Memory(*(tensor[rows] for tensor in self))
+        return Memory(*(None if tensor is None else tensor[rows] for tensor in self))
 
 
 class LatentDecoder(nn.Module):
     """GRU with the latent beside every input and in the initial state; its outputs attend to the latent's chunks.
 
     The attention stands outside the recurrence, so that teacher forcing stays one fused GRU call. The token
-    embeddings (decoder tokens, `embedding_size`) are read again as the output layer.
+    embeddings (decoder tokens, `embedding_size`) are read again as the output layer. A latent without chunks sets the
+    initial state alone (Bowman et al. 2016); without a latent this is a GRU language model.
 
     The vocabulary: ids 0, 1, 2 are padding (also the input of a dropped word), begin and end; from 3 on stand
     the kept encoder tokens. `respelling` spells every other encoder token by kept ones, so that no ordinary
@@ -44,19 +46,23 @@ class LatentDecoder(nn.Module):
 
     def __init__(self, config: TextVAEConfig) -> None:
         super().__init__()
-        context = config.latent_size + (config.class_size if config.num_classes else 0)
+        class_size = config.class_size if config.num_classes else 0
+        context = config.latent_size + class_size
         self.chunks = config.latent_chunks
+        self.hidden_size = config.hidden_size
         self.pad_token_id = config.pad_token_id
-        chunk_size = config.latent_size // config.latent_chunks
         self.embedding = nn.Embedding(config.decoder_vocab_size, config.embedding_size)
         self.bias = nn.Parameter(torch.empty(config.decoder_vocab_size))
-        self.initial = nn.Linear(context, config.hidden_size)
-        self.gru = nn.GRU(config.embedding_size + context, config.hidden_size, batch_first=True)
-        self.query = nn.Linear(config.hidden_size, config.query_size)
-        self.chunk_key = nn.Linear(chunk_size, config.query_size)
-        self.chunk_value = nn.Linear(chunk_size, config.hidden_size)
-        self.key_offsets = nn.Parameter(torch.empty(config.latent_chunks, config.query_size))
-        self.value_offsets = nn.Parameter(torch.empty(config.latent_chunks, config.hidden_size))
+        self.initial = nn.Linear(context, config.hidden_size) if context else None
+        beside = context if self.chunks else class_size
+        self.gru = nn.GRU(config.embedding_size + beside, config.hidden_size, batch_first=True)
+        if self.chunks:
+            chunk_size = config.latent_size // self.chunks
+            self.query = nn.Linear(config.hidden_size, config.query_size)
+            self.chunk_key = nn.Linear(chunk_size, config.query_size)
+            self.chunk_value = nn.Linear(chunk_size, config.hidden_size)
+            self.key_offsets = nn.Parameter(torch.empty(self.chunks, config.query_size))
+            self.value_offsets = nn.Parameter(torch.empty(self.chunks, config.hidden_size))
         self.output = nn.Linear(config.hidden_size, config.embedding_size)
         self.register_buffer("kept_ids", torch.zeros(config.decoder_vocab_size, dtype=torch.long))
         self.register_buffer(
@@ -69,8 +75,9 @@ class LatentDecoder(nn.Module):
     def reset_parameters(self) -> None:
         init.normal_(self.embedding.weight, std=EMBEDDING_STD)
         init.zeros_(self.bias)
-        init.normal_(self.key_offsets, std=0.5)
-        init.zeros_(self.value_offsets)
+        if self.chunks:
+            init.normal_(self.key_offsets, std=0.5)
+            init.zeros_(self.value_offsets)
 
     def respell(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Decoder ids (B, T') of encoder ids (B, T): kept tokens, spelled tokens, then `END`, then `PAD`.
@@ -91,23 +98,33 @@ class LatentDecoder(nn.Module):
 
     def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
         """Memory of latents (B, Z)."""
-        chunks = latents.unflatten(1, (self.chunks, -1))
         context = latents if class_vectors is None else torch.cat([latents, class_vectors], dim=-1)
+        state = latents.new_zeros(len(latents), self.hidden_size)
+        if self.initial is not None:
+            state = torch.tanh(self.initial(context))
+        if not self.chunks:
+            return Memory(state, latents[:, :0] if class_vectors is None else class_vectors, None, None)
+        chunks = latents.unflatten(1, (self.chunks, -1))
         keys = self.chunk_key(chunks) + self.key_offsets
-        return Memory(context, keys, self.chunk_value(chunks) + self.value_offsets)
+        return Memory(state, context, keys, self.chunk_value(chunks) + self.value_offsets)
 
-    def initial_state(self, memory: Memory) -> torch.Tensor:
-        """(1, B, hidden_size)"""
-        return torch.tanh(self.initial(memory.context))[None]
+    def forward(
+        self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output vectors (B, T, embedding_size) that `logits` compares with the embeddings, and the last state.
 
-    def forward(self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Output vectors (B, T, embedding_size) that `logits` compares with the embeddings, and the last state."""
+        Args:
+            tokens: (B, T)
+            state: (1, B, hidden_size) from a call before; the memory's own at the start.
+        """
         embedded = self.embedding(tokens) * (0.5 / EMBEDDING_STD)
-        context = memory.context[:, None, :].expand(-1, tokens.shape[1], -1)
-        hidden, state = self.gru(torch.cat([embedded, context.to(embedded.dtype)], dim=-1), state)
-        scores = self.query(hidden) @ memory.keys.transpose(1, 2).to(hidden.dtype)
-        attention = (scores.float() / math.sqrt(memory.keys.shape[-1])).softmax(-1)
-        hidden = hidden + attention.to(memory.values.dtype) @ memory.values
+        beside = memory.beside[:, None, :].expand(-1, tokens.shape[1], -1)
+        state = memory.state[None] if state is None else state
+        hidden, state = self.gru(torch.cat([embedded, beside.to(embedded.dtype)], dim=-1), state)
+        if memory.keys is not None and memory.values is not None:
+            scores = self.query(hidden) @ memory.keys.transpose(1, 2).to(hidden.dtype)
+            attention = (scores.float() / math.sqrt(memory.keys.shape[-1])).softmax(-1)
+            hidden = hidden + attention.to(memory.values.dtype) @ memory.values
         return self.output(hidden), state
 
     def logits(self, outputs: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
@@ -134,7 +151,7 @@ class LatentDecoder(nn.Module):
         if input_keep is not None:
             keep = input_keep[:, : inputs.shape[1]] | (inputs == BEGIN)
             inputs = torch.where(keep, inputs, PAD)
-        outputs, _ = self(inputs, memory, self.initial_state(memory))
+        outputs, _ = self(inputs, memory)
         logits = None
         real = targets != PAD
         if candidates is None:

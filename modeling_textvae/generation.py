@@ -27,11 +27,11 @@ def decode(
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
     """(B, T) decoder ids, greedy or sampled; rows that have ended leave the batch."""
-    count, device = len(memory.context), memory.context.device
+    count, device = len(memory.state), memory.state.device
     decoded = torch.full((count, max_new_tokens), PAD, dtype=torch.long, device=device)
     rows = torch.arange(count, device=device)
     tokens = torch.full((count, 1), BEGIN, device=device)
-    state = decoder.initial_state(memory)
+    state = None
     for step in range(max_new_tokens):
         outputs, state = decoder(tokens, memory, state)
         scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
@@ -52,9 +52,9 @@ def beam_search(
     decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_tokens: int, seen_joins: bool = False
 ) -> torch.Tensor:
     """(B, T) decoder ids of the best of `num_beams` hypotheses by log-probability a token."""
-    count, device = len(memory.context), memory.context.device
+    count, device = len(memory.state), memory.state.device
     memory = memory.select(torch.arange(count, device=device).repeat_interleave(num_beams))
-    state = decoder.initial_state(memory)
+    state = None
     tokens = torch.full((count * num_beams, 1), BEGIN, device=device)
     history = torch.zeros(count, num_beams, 0, dtype=torch.long, device=device)
     # At first all beams of a row are alike, so only one of them may be continued.

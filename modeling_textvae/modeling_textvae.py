@@ -79,7 +79,7 @@ class TextVAEModel(PreTrainedModel):
             # BERT's pooled output is not read, and parameters without gradient would stop distributed training.
             self.encoder.pooler = None
         self.classes = nn.Embedding(config.num_classes, config.class_size) if config.num_classes else None
-        self.pooler = LatentPooler(config)
+        self.pooler = LatentPooler(config) if config.latent_size else None
         self.decoder = LatentDecoder(config)
         self.post_init()
         self.freeze_encoder()
@@ -192,6 +192,9 @@ class TextVAEModel(PreTrainedModel):
         """Posterior of right-padded texts (B, T), or of encoder states kept from `encoder_states`."""
         if attention_mask is None:
             attention_mask = (input_ids != self.config.pad_token_id).long()
+        if self.pooler is None:
+            nothing = torch.zeros(len(attention_mask), 0, device=attention_mask.device)
+            return Posterior(nothing, nothing)
         if encoder_states is None:
             encoder_states = self.encoder_states(input_ids, attention_mask)
         return Posterior(*self.pooler(encoder_states, attention_mask, self.class_vectors(class_ids)))

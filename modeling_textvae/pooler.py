@@ -19,31 +19,33 @@ class LatentPooler(nn.Module):
 
     Query k writes chunk k. A query starts out looking at its own stretch of the sentence (evenly spread
     centres, learned widths), because word order is what a single pooled vector loses first; the biGRU's
-    final states add a map of the whole sentence to every chunk.
+    final states add a map of the whole sentence to every chunk. A latent without chunks is that map alone.
     """
 
     def __init__(self, config: TextVAEConfig) -> None:
         super().__init__()
         size, chunks = config.pooler_size, config.latent_chunks
-        self.chunk_size = config.latent_size // chunks
+        self.chunks = chunks
         self.initial_log_variance = config.initial_log_variance
         self.mixture = nn.Parameter(torch.empty(len(config.encoder_layers)))
         self.project = nn.Linear(config.encoder_config.hidden_size, config.embedding_size)
         self.gru = nn.GRU(config.embedding_size, size, batch_first=True, bidirectional=True)
-        self.key = nn.Linear(2 * size + 6 * POSITION_FREQUENCIES, config.query_size)
-        self.value = nn.Linear(2 * size, config.query_size)
-        self.queries = nn.Parameter(torch.empty(chunks, config.query_size))
-        self.centres = nn.Parameter(torch.empty(chunks))
-        self.widths = nn.Parameter(torch.empty(chunks))
-        self.chunk_heads = nn.Parameter(torch.empty(chunks, config.query_size, 2 * self.chunk_size))
+        if chunks:
+            self.key = nn.Linear(2 * size + 6 * POSITION_FREQUENCIES, config.query_size)
+            self.value = nn.Linear(2 * size, config.query_size)
+            self.queries = nn.Parameter(torch.empty(chunks, config.query_size))
+            self.centres = nn.Parameter(torch.empty(chunks))
+            self.widths = nn.Parameter(torch.empty(chunks))
+            self.chunk_heads = nn.Parameter(torch.empty(chunks, config.query_size, 2 * config.latent_size // chunks))
         self.whole = nn.Linear(2 * size + (config.class_size if config.num_classes else 0), 2 * config.latent_size)
 
     def reset_parameters(self) -> None:
         init.zeros_(self.mixture)
-        init.normal_(self.queries, std=0.5)
-        init.copy_(self.centres, (torch.arange(len(self.centres)) + 0.5) / len(self.centres))
-        init.constant_(self.widths, 3.0)
-        init.normal_(self.chunk_heads, std=self.chunk_heads.shape[1] ** -0.5)
+        if self.chunks:
+            init.normal_(self.queries, std=0.5)
+            init.copy_(self.centres, (torch.arange(self.chunks) + 0.5) / self.chunks)
+            init.constant_(self.widths, 3.0)
+            init.normal_(self.chunk_heads, std=self.chunk_heads.shape[1] ** -0.5)
 
     def forward(
         self, states: torch.Tensor, attention_mask: torch.Tensor, class_vectors: torch.Tensor | None
@@ -51,32 +53,35 @@ class LatentPooler(nn.Module):
         """Mean and log-variance, each (B, Z), of token states (B, L, T, H) under a right-padded mask (B, T)."""
         weights = self.mixture.softmax(0).to(states.dtype)
         mixed = self.project(torch.einsum("l,blth->bth", weights, states))
-        lengths = attention_mask.sum(1)
         # Packing keeps the backward direction from reading padding.
-        packed = nn.utils.rnn.pack_padded_sequence(mixed, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        lengths = attention_mask.sum(1).cpu()
+        packed = nn.utils.rnn.pack_padded_sequence(mixed, lengths, batch_first=True, enforce_sorted=False)
         outputs, final = self.gru(packed)
         outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=mixed.shape[1])
-        relative, features = _positions(attention_mask, lengths, outputs.dtype)
+        whole = torch.cat([final[0], final[1], *([] if class_vectors is None else [class_vectors])], dim=-1)
+        mean, log_variance = self.whole(whole).float().chunk(2, dim=-1)
+        if self.chunks:
+            chunk_mean, chunk_log_variance = self.read_chunks(outputs, attention_mask).chunk(2, dim=-1)
+            mean, log_variance = mean + chunk_mean.flatten(1), log_variance + chunk_log_variance.flatten(1)
+        # exp of the log-variance must stay finite; the bounds are far outside what training visits.
+        return mean, (log_variance + self.initial_log_variance).clamp(-16.0, 8.0)
+
+    def read_chunks(self, outputs: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(B, K, 2 Z / K) float32: what each query makes of the biGRU's outputs (B, T, ·)."""
+        relative, features = _positions(attention_mask, outputs.dtype)
         keys = self.key(torch.cat([outputs, features], dim=-1))
         scores = torch.einsum("kd,btd->bkt", self.queries.to(keys.dtype), keys).float() / math.sqrt(keys.shape[-1])
         distance = (relative[:, None, :] - self.centres[None, :, None]).abs()
-        scores = scores - F.softplus(self.widths)[None, :, None] * len(self.centres) / 4 * distance
+        scores = scores - F.softplus(self.widths)[None, :, None] * self.chunks / 4 * distance
         scores = scores.masked_fill(attention_mask[:, None, :] == 0, torch.finfo(scores.dtype).min)
         read = torch.einsum("bkt,btd->bkd", scores.softmax(-1).to(outputs.dtype), self.value(outputs))
-        chunks = torch.einsum("bkd,kdc->bkc", read, self.chunk_heads.to(read.dtype)).float()
-        mean, log_variance = chunks.chunk(2, dim=-1)
-        whole = torch.cat([final[0], final[1], *([] if class_vectors is None else [class_vectors])], dim=-1)
-        whole_mean, whole_log_variance = self.whole(whole).float().chunk(2, dim=-1)
-        mean = mean.flatten(1) + whole_mean
-        log_variance = log_variance.flatten(1) + whole_log_variance + self.initial_log_variance
-        # exp of the log-variance must stay finite; the bounds are far outside what training visits.
-        return mean, log_variance.clamp(-16.0, 8.0)
+        return torch.einsum("bkd,kdc->bkc", read, self.chunk_heads.to(read.dtype)).float()
 
 
-def _positions(mask: torch.Tensor, lengths: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+def _positions(mask: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Relative position in [0, 1], (B, T), and sinusoids of the place: from the start, relative, from the end."""
     place = torch.arange(mask.shape[1], device=mask.device, dtype=torch.float32)[None, :]
-    last = (lengths[:, None] - 1).clamp(min=1).float()
+    last = (mask.sum(1, keepdim=True) - 1).clamp(min=1).float()
     relative = (place / last).clamp(max=1.0)
     rates = torch.exp(-math.log(100.0) * torch.arange(POSITION_FREQUENCIES, device=mask.device) / POSITION_FREQUENCIES)
     angles = torch.stack([place.expand_as(relative), relative * 50.0, last - place], dim=-1)[..., None] * rates

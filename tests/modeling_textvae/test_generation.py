@@ -55,7 +55,7 @@ def test_one_beam_is_greedy_and_more_beams_find_better_texts(tiny_model):
 
     def score(tokens):
         inputs = torch.nn.functional.pad(tokens[:, :-1], (1, 0), value=1)
-        outputs, _ = tiny_model.decoder(inputs, memory, tiny_model.decoder.initial_state(memory))
+        outputs, _ = tiny_model.decoder(inputs, memory)
         logits = tiny_model.decoder.logits(outputs)
         logits[..., :2] = float("-inf")
         chosen = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]

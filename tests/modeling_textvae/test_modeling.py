@@ -189,7 +189,50 @@ def test_accumulation_in_a_trainer_does_not_scale_the_loss(tiny_model, tiny_toke
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
+def rebuilt(model, **fields):
+    """A fresh model of the same vocabulary with other config fields."""
+    config = copy.deepcopy(model.config)
+    for name, value in fields.items():
+        setattr(config, name, value)
+    torch.manual_seed(0)
+    fresh = TextVAEModel(config).eval()
+    for name, buffer in fresh.decoder.named_buffers():
+        buffer.copy_(model.decoder.get_buffer(name))
+    return fresh
+
+
+def test_without_a_latent_it_is_a_language_model(tiny_model, tiny_tokenizer, batch, sentences, tmp_path):
+    model = rebuilt(tiny_model, latent_size=0, latent_chunks=0)
+    out = run(model, batch)
+    assert out.kl.eq(0).all()
+    assert out.mean.shape == (len(sentences), 0)
+    # The likelihood of a text does not depend on what is encoded.
+    other = tiny_tokenizer(sentences[::-1], padding=True, return_tensors="pt")
+    reversed_nll = model(other.input_ids, other.attention_mask, labels=batch.input_ids).nll
+    torch.testing.assert_close(reversed_nll, out.nll)
+    out.loss.backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    drawn = model.generate(num_return_sequences=3, generator=torch.Generator().manual_seed(0))
+    assert len(drawn) == 3
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(run(TextVAEModel.from_pretrained(tmp_path), batch).nll, out.nll)
+
+
+def test_a_latent_without_chunks_sets_the_initial_state_alone(tiny_model, batch):
+    model = rebuilt(tiny_model, latent_chunks=0)
+    assert model.decoder.gru.input_size == model.config.embedding_size
+    first = run(model, batch)
+    moved = run(model, batch, noise=torch.ones(len(batch.input_ids), 16))
+    assert not torch.allclose(first.nll, moved.nll)
+    with torch.no_grad():
+        model.decoder.initial.weight.zero_()
+    forgetful = [run(model, batch, noise=torch.full((len(batch.input_ids), 16), e)).nll for e in (0.0, 1.0)]
+    torch.testing.assert_close(*forgetful)
+
+
 def test_impossible_configurations_are_refused():
+    with pytest.raises(ValueError, match="latent_chunks must be 0"):
+        TextVAEConfig(latent_size=0, latent_chunks=4)
     with pytest.raises(ValueError, match="multiple of latent_chunks"):
         TextVAEConfig(latent_size=10, latent_chunks=4)
     with pytest.raises(ValueError, match="layers 0 to 12"):

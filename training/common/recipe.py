@@ -42,8 +42,8 @@ class VaeRecipe:
 
     # What it is
     vocabulary_size: int = 12000  # most frequent tokens kept by the decoder, spelling pieces not counted
-    latent_size: int = 192
-    latent_chunks: int = 16  # the latent is read in this many chunks; 1 is a flat latent
+    latent_size: int = 192  # 0: a GRU language model
+    latent_chunks: int = 16  # the latent is read in this many chunks; 1 is flat, 0 sets the initial state alone
     embedding_size: int = 256
     pooler_size: int = 256  # units a direction of the pooler's biGRU
     hidden_size: int = 512  # units of the decoder's GRU
@@ -228,8 +228,6 @@ def _check(recipe: Recipe, place: str) -> None:
 
     for name, value in (
         ("vae.steps", vae.steps),
-        ("vae.latent_size", vae.latent_size),
-        ("vae.latent_chunks", vae.latent_chunks),
         ("vae.tokens_per_step", vae.tokens_per_step),
         ("vae.gradient_accumulation", vae.gradient_accumulation),
         ("vae.checkpoint_every", vae.checkpoint_every),
@@ -241,7 +239,11 @@ def _check(recipe: Recipe, place: str) -> None:
     ):
         need(value >= 1, f"'{name}' must be at least 1, not {value}")
     need(
-        vae.latent_size % vae.latent_chunks == 0,
+        vae.latent_size >= 0 and vae.latent_chunks >= 0,
+        "'vae.latent_size' and 'vae.latent_chunks' must not be negative",
+    )
+    need(
+        vae.latent_chunks == 0 or (vae.latent_size > 0 and vae.latent_size % vae.latent_chunks == 0),
         "'vae.latent_size' must be a multiple of 'vae.latent_chunks'",
     )
     need(

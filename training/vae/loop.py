@@ -228,17 +228,17 @@ class Window:
         self.sums = sums if self.sums is None else self.sums + sums
         self.moments = moments if self.moments is None else self.moments + moments
 
-    def figures(self, accelerator: Accelerator) -> dict[str, float]:
+    def figures(self, accelerator: Accelerator) -> dict[str, float | None]:
         """Means over the texts of all processes: nats a text, and the share of active latent dimensions."""
         texts, tokens, nll, kl = accelerator.reduce(self.sums, "sum").tolist()
         first, second = accelerator.reduce(self.moments, "sum") / texts
-        active = (second - first.square() > ACTIVE_VARIANCE).double().mean().item()
+        active = (second - first.square() > ACTIVE_VARIANCE).double().mean().item() if len(first) else None
         return {
             "nll": round(nll / texts, 4),
             "kl": round(kl / texts, 4),
             "loss": round((nll + kl) / texts, 4),
             "nll_per_token": round(nll / tokens, 4),
-            "active_units": round(active, 4),
+            "active_units": active if active is None else round(active, 4),
             "tokens_per_second": round(tokens / (time.monotonic() - self.started), 1),
         }
 
