@@ -25,6 +25,7 @@ class TextVAEConfig(PretrainedConfig):
         max_pieces: most decoder tokens that spell one encoder token.
         num_joins: joins of word pieces that the training text has; 0 where any join may be generated.
         num_classes: classes the model is conditioned on; 0 for an unconditional VAE.
+        bag_of_words: a head that predicts a text's words from the latent alone: a training aid.
         class_size: size of the class embedding beside the latent.
         max_text_length: encoder tokens a text, special tokens included; longer texts are cut.
         initial_log_variance: where the posterior's log-variance starts, in log units.
@@ -50,6 +51,7 @@ class TextVAEConfig(PretrainedConfig):
         num_joins: int = 0,
         num_classes: int = 0,
         class_size: int = 16,
+        bag_of_words: bool = False,
         max_text_length: int = 64,
         initial_log_variance: float = -3.0,
         initializer_range: float = 0.02,
@@ -83,6 +85,7 @@ class TextVAEConfig(PretrainedConfig):
         self.num_joins = num_joins
         self.num_classes = num_classes
         self.class_size = class_size
+        self.bag_of_words = bag_of_words
         self.max_text_length = max_text_length
         self.initial_log_variance = initial_log_variance
         self.initializer_range = initializer_range

@@ -64,6 +64,7 @@ class LatentDecoder(nn.Module):
             self.key_offsets = nn.Parameter(torch.empty(self.chunks, config.query_size))
             self.value_offsets = nn.Parameter(torch.empty(self.chunks, config.hidden_size))
         self.output = nn.Linear(config.hidden_size, config.embedding_size)
+        self.bag = nn.Linear(config.latent_size, config.embedding_size) if config.bag_of_words else None
         self.register_buffer("kept_ids", torch.zeros(config.decoder_vocab_size, dtype=torch.long))
         self.register_buffer(
             "respelling",
@@ -152,18 +153,41 @@ class LatentDecoder(nn.Module):
             keep = input_keep[:, : inputs.shape[1]] | (inputs == BEGIN)
             inputs = torch.where(keep, inputs, PAD)
         outputs, _ = self(inputs, memory)
-        logits = None
         real = targets != PAD
         if candidates is None:
             logits = self.logits(outputs)
             losses = F.cross_entropy(logits[real].float(), targets[real], reduction="none")
         else:
-            scores = self.logits(outputs[real], candidates).float()
-            if candidate_log_weights is not None:
-                scores = scores + candidate_log_weights
+            logits = None
+            scores = self._candidate_scores(outputs[real], candidates, candidate_log_weights)
             losses = F.cross_entropy(scores, torch.searchsorted(candidates, targets[real]), reduction="none")
         nll = torch.zeros(targets.shape, device=losses.device, dtype=losses.dtype)
         return nll.masked_scatter(real, losses).sum(-1), logits
+
+    def bag_nll(
+        self,
+        targets: torch.Tensor,
+        latents: torch.Tensor,
+        candidates: torch.Tensor | None = None,
+        candidate_log_weights: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(B,) nats: each text's tokens (B, T), in any order, given its latent (B, Z) alone (Zhao et al. 2017)."""
+        if self.bag is None:
+            raise ValueError("this model has bag_of_words=False and no head for it")
+        words = self.bag(latents)
+        if candidates is None:
+            scores, places = self.logits(words).float(), targets
+        else:
+            scores = self._candidate_scores(words, candidates, candidate_log_weights)
+            places = torch.searchsorted(candidates, targets.contiguous())
+        spelled = scores.log_softmax(-1).gather(-1, places)
+        return -spelled.masked_fill(targets == PAD, 0.0).sum(-1)
+
+    def _candidate_scores(
+        self, outputs: torch.Tensor, candidates: torch.Tensor, log_weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        scores = self.logits(outputs, candidates).float()
+        return scores if log_weights is None else scores + log_weights
 
     def seen_joins(self, previous: torch.Tensor) -> torch.Tensor:
         """(B, decoder_vocab_size) bool: what may follow the tokens `previous` (B,) as in the training text's words.

@@ -28,7 +28,11 @@ class Posterior(NamedTuple):
     def sample(self, temperature: float = 1.0, generator: torch.Generator | None = None) -> torch.Tensor:
         """(B, Z) draws of mean + temperature · σ · ε; temperature 0 gives the mean."""
         noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype).to(self.mean.device)
-        return self.mean + temperature * (0.5 * self.log_variance).exp() * noise
+        return self.at(temperature * noise)
+
+    def at(self, noise: torch.Tensor) -> torch.Tensor:
+        """(B, Z) the latents `noise` (B, Z) standard deviations from the mean."""
+        return self.mean + (0.5 * self.log_variance).exp() * noise
 
     def kl(self) -> torch.Tensor:
         """KL(q ‖ N(0, I)) in nats a dimension, (B, Z) (Kingma and Welling 2014, appendix B)."""
@@ -42,6 +46,7 @@ class TextVAEOutput(ModelOutput):
         loss: () mean over the batch of nll + kl, in nats a text.
         nll: (B,) −log p(text | z) of one sampled z, summed over tokens and the end token.
         kl: (B,) KL divergence of the posterior from N(0, I).
+        bag_nll: (B,) −log of the product of the words' probabilities given z alone; with `bag_of_words`.
         logits: (B, T', decoder_vocab_size) over the respelled labels; none with candidates.
         mean: (B, Z)
         log_variance: (B, Z)
@@ -50,6 +55,7 @@ class TextVAEOutput(ModelOutput):
     loss: torch.Tensor | None = None
     nll: torch.Tensor | None = None
     kl: torch.Tensor | None = None
+    bag_nll: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     mean: torch.Tensor | None = None
     log_variance: torch.Tensor | None = None
@@ -78,7 +84,8 @@ class TextVAEModel(PreTrainedModel):
         if getattr(self.encoder, "pooler", None) is not None:
             # BERT's pooled output is not read, and parameters without gradient would stop distributed training.
             self.encoder.pooler = None
-        self.classes = nn.Embedding(config.num_classes, config.class_size) if config.num_classes else None
+        # One row more than classes: the last stands for a text whose class nobody knows.
+        self.classes = nn.Embedding(config.num_classes + 1, config.class_size) if config.num_classes else None
         self.pooler = LatentPooler(config) if config.latent_size else None
         self.decoder = LatentDecoder(config)
         self.post_init()
@@ -97,6 +104,8 @@ class TextVAEModel(PreTrainedModel):
                     init.xavier_uniform_(weight)
                 else:
                     init.zeros_(weight)
+        elif module is self.classes:
+            init.normal_(module.weight, std=0.5)  # of the latent's size, beside which it stands
         elif isinstance(module, (LatentPooler, LatentDecoder)):
             module.reset_parameters()
 
@@ -197,13 +206,19 @@ class TextVAEModel(PreTrainedModel):
             return Posterior(nothing, nothing)
         if encoder_states is None:
             encoder_states = self.encoder_states(input_ids, attention_mask)
-        return Posterior(*self.pooler(encoder_states, attention_mask, self.class_vectors(class_ids)))
+        return Posterior(
+            *self.pooler(encoder_states, attention_mask, self.class_vectors(class_ids, len(attention_mask)))
+        )
 
-    def class_vectors(self, class_ids: torch.Tensor | None) -> torch.Tensor | None:
-        if (class_ids is None) != (self.classes is None):
-            wanted = "needs class_ids" if class_ids is None else "takes no class_ids"
-            raise ValueError(f"this model has num_classes={self.config.num_classes} and {wanted}")
-        return None if self.classes is None else self.classes(class_ids)
+    def class_vectors(self, class_ids: torch.Tensor | None, count: int) -> torch.Tensor | None:
+        """(count, class_size) of class ids (count,), or of the unknown class; None for a model without classes."""
+        if self.classes is None:
+            if class_ids is not None:
+                raise ValueError("this model has num_classes=0 and takes no class_ids")
+            return None
+        if class_ids is None:
+            class_ids = torch.full((count,), self.config.num_classes, device=self.device)
+        return self.classes(class_ids)
 
     def forward(
         self,
@@ -224,7 +239,7 @@ class TextVAEModel(PreTrainedModel):
         Args:
             input_ids, attention_mask: (B, T) encoder tokens, right-padded.
             labels: (B, T) encoder tokens to reconstruct (usually `input_ids`); respelled inside.
-            class_ids: (B,) for a model with classes.
+            class_ids: (B,) for a model with classes; `num_classes` (the default) where a text's class is not known.
             encoder_states: (B, L, T, H) in place of `input_ids`, from `encoder_states`.
             noise: (B, Z) ε of the reparameterisation; drawn from `generator` when not given.
             input_keep: (B, ≥ T') bool; False hides a decoder input (word dropout, Bowman et al. 2016).
@@ -236,17 +251,18 @@ class TextVAEModel(PreTrainedModel):
         kl = posterior.kl().sum(-1)
         if labels is None:
             return TextVAEOutput(kl=kl, mean=posterior.mean, log_variance=posterior.log_variance)
-        if noise is None:
-            latents = posterior.sample(generator=generator)
-        else:
-            latents = posterior.mean + (0.5 * posterior.log_variance).exp() * noise
+        latents = posterior.sample(generator=generator) if noise is None else posterior.at(noise)
         memory = self.read_latents(latents, class_ids)
         targets = self.decoder.respell(labels)
         nll, logits = self.decoder.nll(targets, memory, input_keep, candidates, candidate_log_weights)
+        bag_nll = None
+        if self.config.bag_of_words:
+            bag_nll = self.decoder.bag_nll(targets, latents, candidates, candidate_log_weights)
         return TextVAEOutput(
             loss=(nll + kl).mean(),
             nll=nll,
             kl=kl,
+            bag_nll=bag_nll,
             logits=logits,
             mean=posterior.mean,
             log_variance=posterior.log_variance,
@@ -254,7 +270,7 @@ class TextVAEModel(PreTrainedModel):
 
     def read_latents(self, latents: torch.Tensor, class_ids: torch.Tensor | None = None) -> Memory:
         """What the decoder reads of latents (B, Z); for decoding step by step."""
-        return self.decoder.read(latents, self.class_vectors(class_ids))
+        return self.decoder.read(latents, self.class_vectors(class_ids, len(latents)))
 
     @torch.no_grad()
     def generate(

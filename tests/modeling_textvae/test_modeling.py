@@ -79,20 +79,26 @@ def test_any_word_is_spelled_by_kept_tokens(tiny_model, tiny_tokenizer):
     assert tiny_tokenizer.decode(back[0], skip_special_tokens=True) == text
 
 
-def test_classes_condition_the_model_and_are_asked_for(tiny_model, batch):
-    config = copy.deepcopy(tiny_model.config)
-    config.num_classes = 2
-    torch.manual_seed(0)
-    model = TextVAEModel(config).eval()
-    model.decoder.load_state_dict(
-        {k: v for k, v in tiny_model.decoder.state_dict().items() if k in ("kept_ids", "respelling")}, strict=False
-    )
+def test_classes_condition_the_model_and_may_be_unknown(tiny_model, batch):
+    model = rebuilt(tiny_model, num_classes=2)
     ones = torch.ones(len(batch.input_ids), dtype=torch.long)
-    assert not torch.allclose(run(model, batch, class_ids=ones).nll, run(model, batch, class_ids=0 * ones).nll)
-    with pytest.raises(ValueError, match="needs class_ids"):
-        run(model, batch)
+    first, second, unknown = (run(model, batch, class_ids=c * ones).nll for c in (0, 1, 2))
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(run(model, batch).nll, unknown)
     with pytest.raises(ValueError, match="takes no class_ids"):
         run(tiny_model, batch, class_ids=ones)
+
+
+def test_the_bag_of_words_is_the_texts_tokens_in_any_order(tiny_model, batch):
+    model = rebuilt(tiny_model, bag_of_words=True)
+    out = run(model, batch)
+    targets = model.decoder.respell(batch.input_ids)
+    scores = model.decoder.logits(model.decoder.bag(out.mean)).log_softmax(-1)
+    expected = [-scores[row, [token for token in targets[row].tolist() if token]].sum() for row in range(len(targets))]
+    torch.testing.assert_close(out.bag_nll, torch.stack(expected))
+    everything = torch.arange(model.config.decoder_vocab_size)
+    torch.testing.assert_close(run(model, batch, candidates=everything).bag_nll, out.bag_nll)
+    assert run(tiny_model, batch).bag_nll is None
 
 
 def test_the_embedding_layer_alone_skips_the_body(tiny_model, batch):

@@ -48,6 +48,17 @@ def test_held_out_sentences_and_copies_are_not_trained_on(mirror):
     assert sentences.validation == ["Held out: sentence."]
 
 
+def test_a_conditional_recipe_has_the_labels_of_its_texts_and_an_unknown_class(mirror, tmp_path):
+    sentences = load_sentences(recipe(conditional=True), seed=0)
+    assert sentences.num_classes == 2
+    assert sentences.class_ids == [0, 1] + [2] * 10
+    assert load_sentences(recipe(), seed=0).class_ids is None
+    bare = tmp_path / "bare.csv"
+    bare.write_text("text\nA fine film.\n")
+    with pytest.raises(UserError, match=r"vae\.conditional: .*bare\.csv has no labels"):
+        load_sentences(recipe(texts=str(bare), unlabelled=None, conditional=True), seed=0)
+
+
 def test_unlabelled_sentences_come_from_reviews_of_that_role_alone(mirror):
     drawn = set(load_sentences(recipe(), seed=0).train[2:])
     for review in mirror:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -11,10 +12,13 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from textvae.modeling_textvae.generation import decode_latents
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.recipe import VaeRecipe
-from textvae.training.vae.loop import Loop, Window
+from textvae.training.vae.loop import Loop
+from textvae.training.vae.window import Window, collapse_warning
 
 ALL_OPTIONS = {
     "encoder": "tiny",
@@ -33,6 +37,8 @@ ALL_OPTIONS = {
     "log_every": 4,
     "text_weight": 2,
     "final_text_share": 0.2,
+    "reset_decoder": True,
+    "autoencoder_share": 0.5,  # the decoder starts anew after the checkpoint that the resume test goes on from
 }
 
 
@@ -87,6 +93,60 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(tiny_model, t
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == [4, 8, 12]
     assert rows[0][-1]["beta"] == rows[1][-1]["beta"] != ALL_OPTIONS.get("beta", 0.003)
     assert any(not torch.equal(start[name], whole[name]) for name in start if name.startswith("encoder.encoder"))
+
+
+def test_after_the_autoencoder_phase_the_decoder_starts_anew(tiny_model, tiny_tokenizer, sentences):
+    start = weights(tiny_model)
+    loop = make_loop(tiny_model, tiny_tokenizer, sentences, word_dropout=0.0)
+    for loop.step in range(7):
+        before = weights(tiny_model)
+        loop.train_step(loop.plan[loop.step], 0.0 if loop.step == 6 else 1e-2, Window())
+    moved = {name for name in start if not torch.equal(start[name], before[name])}
+    assert {"decoder.gru.weight_hh_l0", "pooler.project.weight"} <= moved
+    after = weights(tiny_model)
+    for name, tensor in after.items():
+        assert torch.equal(tensor, (start if name.startswith("decoder.") else before)[name]), name
+
+
+def test_a_conditional_model_with_every_term_learns_what_its_classes_say(
+    tiny_model, tiny_tokenizer, sentences, tmp_path
+):
+    """Texts whose words are their class alone: without a latent to tell them, the class must."""
+    texts, classes = ["a dull film.", "a funny film."], [0, 1]
+    model = conditional(tiny_model, 2)
+    settings = {
+        **ALL_OPTIONS, "steps": 60, "learning_rate": 1e-2, "target_kl": None, "beta": 1.0, "free_bits": 0.0,
+        "mmd_weight": 1.0, "bag_of_words_weight": 0.1, "reset_decoder": False,
+    }  # fmt: skip
+    loop = Loop(
+        model, tiny_tokenizer, texts * 20, 40, VaeRecipe(**settings), seed=0, dtype=torch.float32,
+        class_ids=[*classes * 19, 2, 2],
+    )  # fmt: skip
+    model = loop.run(tmp_path)
+    latents = torch.zeros(2, 16)
+    assert decode_latents(model, latents, tiny_tokenizer, class_ids=torch.tensor([0, 1])) == texts
+    assert decode_latents(model, latents[:1], tiny_tokenizer)[0] in texts  # of unknown class
+
+
+def conditional(model, num_classes):
+    config = copy.deepcopy(model.config)
+    config.num_classes, config.bag_of_words = num_classes, True
+    torch.manual_seed(0)
+    fresh = TextVAEModel(config)
+    for name, buffer in fresh.decoder.named_buffers():
+        buffer.copy_(model.decoder.get_buffer(name))
+    return fresh
+
+
+def test_a_collapse_is_noticed_and_its_remedy_named(tiny_model, tiny_tokenizer, sentences, tmp_path, capfd):
+    collapsing = {"target_kl": None, "beta": 30.0, "beta_end": 30.0, "free_bits": 0.0, "steps": 120}
+    make_loop(tiny_model, tiny_tokenizer, sentences, learning_rate=1e-2, **collapsing).run(tmp_path)
+    (warning,) = [line for line in capfd.readouterr().err.splitlines() if "collapse" in line]  # once
+    assert "set 'vae.target_kl' (say 24)" in warning
+    healthy = {"active_units": 1.0, "kl": 40.0}
+    assert collapse_warning(healthy, VaeRecipe(), 1) is None
+    assert collapse_warning({"active_units": None, "kl": 0.0}, VaeRecipe(latent_size=0), 1) is None
+    assert "raise 'vae.target_kl' (110)" in collapse_warning({"active_units": 0.02, "kl": 3.0}, VaeRecipe(), 1)
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_step(tiny_model, tiny_tokenizer, sentences):
@@ -152,6 +212,8 @@ def test_training_learns_to_rebuild_its_sentences(tiny_model, tiny_tokenizer, se
         steps=250,
         learning_rate=1e-2,
         target_kl=None,
+        beta_end=0.003,
+        reset_decoder=False,
         free_bits=0.0,
         word_dropout=0.0,
         checkpoint_every=1000,

@@ -21,6 +21,7 @@ import yaml
 from .errors import UserError
 
 Precision = Literal["auto", "float32", "bfloat16"]
+BetaSchedule = Literal["constant", "linear", "cyclical"]
 ClassifierName = Literal["probe", "lstm", "bert", "gpt2_lora"]
 ARMS = ("real", "duplicate", "vae", "oracle")
 
@@ -36,6 +37,7 @@ class VaeRecipe:
     texts: str = "cornell-movie-review-data/rotten_tomatoes"
     unlabelled: str | None = None  # a dataset whose *unlabelled* role adds sentences
     unlabelled_sentences: int = 0  # how many of them
+    conditional: bool = False  # condition on the labels of `texts`; other sentences are of unknown class
     text_weight: int = 1  # how often each sentence of `texts` stands in an epoch
     final_text_share: float = 0.0  # this last share of the steps reads `texts` alone
     max_length: int = 40  # encoder tokens a sentence, special tokens included
@@ -57,14 +59,20 @@ class VaeRecipe:
     final_learning_rate_share: float = 0.03  # cosine down to this share
     warmup_steps: int = 100
     gradient_clip: float = 5.0
-    beta: float = 0.003  # weight of the KL at the start, and throughout when target_kl is null
-    target_kl: float | None = 110.0  # nats a sentence that beta is steered to (notes in training/vae/objective.py)
-    target_kl_start: float = 220.0  # the target falls from here geometrically ...
-    autoencoder_share: float = 0.1  # ... after this share of the steps at constant beta ...
-    anneal_share: float = 0.5  # ... over this share
+    autoencoder_share: float = 0.1  # of the steps, from the first, that keep beta at its start
+    reset_decoder: bool = False  # start the decoder anew after them (Li et al. 2019)
+    beta: float = 0.003  # weight of the KL at the start
+    target_kl: float | None = 110.0  # nats a sentence that beta is then steered to (training/vae/schedule.py); or null:
+    target_kl_start: float = 220.0  # where the target starts to fall geometrically
     control_rate: float = 0.02  # gain of the controller a step, in log beta
+    beta_schedule: BetaSchedule = "constant"  # without a target: how beta comes to beta_end
+    beta_end: float = 1.0
+    beta_cycles: int = 4
+    anneal_share: float = 0.5  # of the steps, over which the target falls or beta rises on a line
     free_bits: float = 0.0  # nats a latent dimension that cost nothing (Kingma et al. 2016)
     word_dropout: float = 0.0  # share of decoder inputs replaced (Bowman et al. 2016)
+    mmd_weight: float = 0.0  # of the discrepancy between latents and prior (InfoVAE, Zhao et al. 2019)
+    bag_of_words_weight: float = 0.0  # of a loss that predicts every word from the latent alone (Zhao et al. 2017)
     candidate_words: int = 1500  # most frequent tokens always among the softmax candidates; 0: full softmax
     sampled_words: int = 600  # random others a step, importance weighted
     cache_encoder_states: bool = False  # keep the frozen encoder's states (at most three layers, bf16)
@@ -254,8 +262,13 @@ def _check(recipe: Recipe, place: str) -> None:
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
     need(
         vae.target_kl is None or vae.target_kl > 0,
-        "'vae.target_kl' must be positive, or null for a constant beta",
+        "'vae.target_kl' must be positive, or null for a schedule of beta",
     )
+    need(
+        vae.target_kl is None or vae.beta_schedule == "constant",
+        f"'vae.beta_schedule' is '{vae.beta_schedule}', but 'vae.target_kl' steers beta; set it to null",
+    )
+    need(vae.beta_cycles >= 1, f"'vae.beta_cycles' must be at least 1, not {vae.beta_cycles}")
     need(
         not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),
         "'vae.cache_encoder_states' needs a frozen encoder and at most three 'vae.encoder_layers'",

@@ -25,23 +25,36 @@ class Sentences:
 
     train: list[str]
     num_main: int  # the first so many of `train` come from the recipe's `texts`
+    class_ids: list[int] | None  # of `train`, where the recipe is conditional; `num_classes` is unknown
+    num_classes: int
     validation: list[str]
     sources: list[Source]
 
 
 def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
-    """Read the recipe's texts; nothing that stands in their validation or test part is trained on."""
+    """Read the recipe's texts; nothing that stands in their validation or test part is trained on.
+
+    Raises:
+        UserError: the recipe is conditional and its texts have no labels; too few unlabelled sentences.
+    """
     main = load_texts(recipe.texts, "train")
     held_out = [load_texts(recipe.texts, split) for split in ("validation", "test")]
     seen = {normalise(text) for part in held_out for text in part.texts}
-    train = _unseen(main.texts, seen)
+    rows = _unseen(main.texts, seen)
+    train = [main.texts[row] for row in rows]
     num_main, sources = len(train), [main.source]
     if recipe.unlabelled and recipe.unlabelled_sentences:
         reviews = load_texts(recipe.unlabelled, "train")
         sources.append(reviews.source)
         hidden = [text for text in reviews.texts if role(text) == "unlabelled"]
         train += _draw_sentences(hidden, seen, recipe.unlabelled_sentences, seed)
-    return Sentences(train, num_main, held_out[0].texts, sources)
+    class_ids, num_classes = None, 0
+    if recipe.conditional:
+        if main.labels is None:
+            raise UserError(f"vae.conditional: {recipe.texts} has no labels; set it to false")
+        num_classes = len(main.label_names)
+        class_ids = [main.labels[row] for row in rows] + [num_classes] * (len(train) - num_main)
+    return Sentences(train, num_main, class_ids, num_classes, held_out[0].texts, sources)
 
 
 def _draw_sentences(reviews: list[str], seen: set[str], count: int, seed: int) -> list[str]:
@@ -49,7 +62,7 @@ def _draw_sentences(reviews: list[str], seen: set[str], count: int, seed: int) -
     drawn: list[str] = []
     for index in order:
         sentences = [text for text in split_sentences(reviews[index]) if len(text.split()) in WORDS]
-        drawn += _unseen(sentences, seen)
+        drawn += [sentences[row] for row in _unseen(sentences, seen)]
         if len(drawn) >= count:
             return drawn[:count]
     raise UserError(
@@ -57,14 +70,14 @@ def _draw_sentences(reviews: list[str], seen: set[str], count: int, seed: int) -
     )
 
 
-def _unseen(texts: list[str], seen: set[str]) -> list[str]:
-    """Texts whose letters and digits are not in `seen`, which grows by them."""
+def _unseen(texts: list[str], seen: set[str]) -> list[int]:
+    """Indices of the texts whose letters and digits are not in `seen`, which grows by them."""
     kept = []
-    for text in texts:
+    for row, text in enumerate(texts):
         identity = normalise(text)
         if identity and identity not in seen:
             seen.add(identity)
-            kept.append(text)
+            kept.append(row)
     return kept
 
 

@@ -28,9 +28,9 @@ from ..common.progress import bar, say
 from ..common.recipe import VaeRecipe
 from .data import Step, Tokens, plan_steps
 from .features import StateCache
-from .objective import KlController, candidate_set, learning_rate, objective, row_noise
-
-ACTIVE_VARIANCE = 0.01  # of a dimension's posterior means over texts (Burda et al. 2016)
+from .objective import candidate_set, objective, row_noise
+from .schedule import Beta, learning_rate
+from .window import Window, collapse_warning
 
 
 class Loop:
@@ -47,6 +47,7 @@ class Loop:
         seed: int,
         dtype: torch.dtype,
         num_processes: int = 1,
+        class_ids: list[int] | None = None,
     ) -> None:
         AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
         self.accelerator = Accelerator(
@@ -60,6 +61,7 @@ class Loop:
                 "--nproc_per_node (on a CPU, accelerate launch starts only one)"
             )
         self.recipe, self.seed = recipe, seed
+        self.class_ids = None if class_ids is None else torch.tensor(class_ids)
         self.tokens = Tokens(tokenizer, texts, model.config.max_text_length)
         self.plan = plan_steps(
             self.tokens.lengths, num_main, recipe, seed, num_processes * recipe.gradient_accumulation
@@ -69,18 +71,23 @@ class Loop:
         self.cache = StateCache(model, self.tokens, recipe.cache_gigabytes) if recipe.cache_encoder_states else None
         self.unwrapped = model
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(model, recipe))
-        self.controller = KlController(recipe)
+        self.beta = Beta(recipe)
+        # A resumed training builds the same fresh model first, so these are the same weights.
+        fresh = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
+        self.fresh_decoder = fresh if recipe.reset_decoder else None
         self.step = 0
         self.seconds = 0.0
         self.accelerator.register_for_checkpointing(self)
-        self.fingerprint = fingerprint(recipe, seed, texts, model.config.to_json_string(), str(dtype), num_processes)
+        self.fingerprint = fingerprint(
+            recipe, seed, texts, class_ids, model.config.to_json_string(), str(dtype), num_processes
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "seconds": self.seconds, "controller": self.controller.state_dict()}
+        return {"step": self.step, "seconds": self.seconds, "beta": self.beta.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
-        self.controller.load_state_dict(state["controller"])
+        self.beta.load_state_dict(state["beta"])
 
     def run(self, output: Path) -> TextVAEModel:
         """Train to the end of the plan, from the last checkpoint under `output`, where metrics are written too."""
@@ -93,7 +100,7 @@ class Loop:
             for row in rows:
                 append_jsonl(metrics, row)
         self.model.train()
-        window = Window()
+        window, warned = Window(), False
         before, started = self.seconds, time.monotonic()
         with bar(total=self.recipe.steps, label="vae", unit="step") as progress:
             progress.update(self.step)
@@ -114,13 +121,17 @@ class Loop:
                                 "step": self.step,
                                 "epoch": plan.epoch,
                                 **figures,
-                                "beta": self.controller.beta,
-                                "target_kl": self.controller.target(self.step - 1),
+                                "beta": self.beta.value,
+                                "target_kl": self.beta.target(self.step - 1),
                                 "learning_rate": rate,
                                 "seconds": round(self.seconds, 2),
                             },
                         )
                         progress.set_postfix(nll=f"{figures['nll']:.1f}", kl=f"{figures['kl']:.1f}")
+                        warning = None if warned else collapse_warning(figures, self.recipe, self.step)
+                        if warning:
+                            say(f"vae: {warning}")
+                            warned = True
                 if self.step % self.recipe.checkpoint_every == 0 and not last:
                     self.save(checkpoints)
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
@@ -129,14 +140,14 @@ class Loop:
         """One optimiser step: the gradient of the mean over the step's rows, whatever these are cut into."""
         accelerator, config = self.accelerator, self.unwrapped.config
         device, count = accelerator.device, len(plan.rows)
+        if self.fresh_decoder and self.step == round(self.recipe.autoencoder_share * self.recipe.steps):
+            self._reset_decoder(self.fresh_decoder)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         ids, mask = self.tokens.batch(plan.rows)
         targets = self.unwrapped.decoder.respell(ids.to(device))
         candidates, weights = candidate_set(targets.cpu(), config.decoder_vocab_size, self.recipe, self.seed, self.step)
-        noise, keep = row_noise(
-            self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe.word_dropout
-        )
+        drawn = row_noise(self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe)
         parts = np.array_split(np.arange(count), accelerator.num_processes * self.recipe.gradient_accumulation)
         mine = parts[accelerator.process_index :: accelerator.num_processes]
         self.optimizer.zero_grad()
@@ -150,13 +161,16 @@ class Loop:
                     attention_mask=mask[part, :width].to(device),
                     labels=ids[part, :width].to(device),
                     encoder_states=None if self.cache is None else self.cache.batch(plan.rows[part]).to(device),
-                    noise=noise[part].to(device),
-                    input_keep=None if keep is None else keep[part].to(device),
+                    noise=drawn.posterior[part].to(device),
+                    input_keep=None if drawn.keep is None else drawn.keep[part].to(device),
+                    class_ids=None if self.class_ids is None else self.class_ids[plan.rows[part]].to(device),
                     candidates=None if candidates is None else candidates.to(device),
                     candidate_log_weights=None if weights is None else weights.to(device),
                 )
-                kl = Posterior(out.mean, out.log_variance).kl()
-                losses = objective(out.nll, kl, self.controller.beta, self.recipe.free_bits)
+                posterior = Posterior(out.mean, out.log_variance)
+                latents = posterior.at(drawn.posterior[part].to(device))
+                prior = None if drawn.prior is None else drawn.prior[part].to(device)
+                losses = objective(out, posterior.kl(), latents, prior, self.beta.value, self.recipe)
                 # Distributed training averages over processes, where the sum over the step's rows is wanted.
                 accelerator.backward(losses.sum() * accelerator.num_processes / count)
             kl_sum += out.kl.detach().sum()
@@ -169,7 +183,13 @@ class Loop:
                 f"vae: the loss is no longer finite at step {self.step + 1}; lower 'vae.learning_rate' "
                 f"({self.recipe.learning_rate:g})"
             )
-        self.controller.update(self.step, kl_mean)
+        self.beta.update(self.step, kl_mean)
+
+    def _reset_decoder(self, weights: dict[str, torch.Tensor]) -> None:
+        self.unwrapped.decoder.load_state_dict(weights)
+        for weight in self.unwrapped.decoder.parameters():
+            for moment in self.optimizer.state.get(weight, {}).values():
+                moment.zero_()
 
     def save(self, checkpoints: Path) -> None:
         """Write a checkpoint under a temporary name, rename it, and drop the ones before it."""
@@ -210,37 +230,6 @@ class Loop:
             raise UserError(f"{place}: cannot be read, it is truncated or damaged; delete it and run again") from error
         if self.accelerator.is_main_process:
             say(f"vae: going on at step {self.step} of {self.recipe.steps} from {place}")
-
-
-class Window:
-    """Sums over the texts since the last row of metrics."""
-
-    def __init__(self) -> None:
-        self.sums: torch.Tensor | None = None  # texts, tokens, nll, kl
-        self.moments: torch.Tensor | None = None  # (2, Z) of the posterior's means
-        self.started = time.monotonic()
-
-    def add(self, out: TextVAEOutput, tokens: int) -> None:
-        mean = out.mean.detach().double()
-        sums = torch.stack([out.nll.detach().sum().double(), out.kl.detach().sum().double()])
-        sums = torch.cat([torch.tensor([len(mean), tokens], dtype=torch.double, device=mean.device), sums])
-        moments = torch.stack([mean.sum(0), mean.square().sum(0)])
-        self.sums = sums if self.sums is None else self.sums + sums
-        self.moments = moments if self.moments is None else self.moments + moments
-
-    def figures(self, accelerator: Accelerator) -> dict[str, float | None]:
-        """Means over the texts of all processes: nats a text, and the share of active latent dimensions."""
-        texts, tokens, nll, kl = accelerator.reduce(self.sums, "sum").tolist()
-        first, second = accelerator.reduce(self.moments, "sum") / texts
-        active = (second - first.square() > ACTIVE_VARIANCE).double().mean().item() if len(first) else None
-        return {
-            "nll": round(nll / texts, 4),
-            "kl": round(kl / texts, 4),
-            "loss": round((nll + kl) / texts, 4),
-            "nll_per_token": round(nll / tokens, 4),
-            "active_units": active if active is None else round(active, 4),
-            "tokens_per_second": round(tokens / (time.monotonic() - self.started), 1),
-        }
 
 
 def _optimizer(model: TextVAEModel, recipe: VaeRecipe) -> torch.optim.Optimizer:

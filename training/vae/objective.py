@@ -1,78 +1,62 @@
-"""What is minimised: reconstruction plus a weighted KL, and how the weight is steered."""
+"""What is minimised: reconstruction, a weighted KL and optional terms; and the randomness of a step, keyed by row."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from textvae.modeling_textvae.modeling_textvae import TextVAEOutput
+
 from ..common.recipe import VaeRecipe
 
-KL_SMOOTHING = 0.95  # of the running KL that the controller looks at, about 20 steps
-BETA_RANGE = (1e-5, 3.0)
 
+def objective(
+    out: TextVAEOutput,
+    kl: torch.Tensor,
+    latents: torch.Tensor,
+    prior_draws: torch.Tensor | None,
+    beta: float,
+    recipe: VaeRecipe,
+) -> torch.Tensor:
+    """(B,) nats: nll + β · KL, and the recipe's other terms.
 
-@dataclass
-class KlController:
-    """β steered so that the KL meets a target: an autoencoder first, then a falling target, then a constant one.
+    Free bits (Kingma et al. 2016): so many nats of each dimension cost nothing. Over the mean of a batch they would
+    couple its rows, and with them micro-batches and processes; so they are applied a row. The bag-of-words loss
+    (Zhao et al. 2017) asks the latent alone for every word. MMD (InfoVAE, Zhao et al. 2019) compares the rows'
+    latents with draws from the prior; it does couple the rows that are computed together.
 
-    For `autoencoder_share` of the steps β stays at its start. Then the target falls geometrically from
-    `target_kl_start` to `target_kl` over `anneal_share`, and each step log β moves by
-    `control_rate` · clip(2 log(KL / target), −1, 1): an integral controller, as in ControlVAE (Shao et al.
-    2020). Without a target β is constant.
+    Args:
+        out: of the rows; `bag_nll` is read where the recipe weighs it.
+        kl: (B, Z) a dimension.
+        latents: (B, Z) the draws that `out.nll` was computed from.
+        prior_draws: (B, Z) from N(0, I), where the recipe weighs MMD.
     """
-
-    recipe: VaeRecipe
-    beta: float = 0.0
-    running_kl: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.beta = self.beta or self.recipe.beta
-
-    def target(self, step: int) -> float | None:
-        """Nats a sentence wanted at `step`; None while β is constant."""
-        recipe, share = self.recipe, step / self.recipe.steps
-        if recipe.target_kl is None or share < recipe.autoencoder_share:
-            return None
-        fallen = min((share - recipe.autoencoder_share) / max(recipe.anneal_share, 1e-9), 1.0)
-        start = max(recipe.target_kl_start, recipe.target_kl)
-        return start * (recipe.target_kl / start) ** fallen
-
-    def update(self, step: int, kl: float) -> None:
-        """Take the mean KL of a step's texts into account."""
-        self.running_kl = kl if step == 0 else KL_SMOOTHING * self.running_kl + (1 - KL_SMOOTHING) * kl
-        target = self.target(step)
-        if target is not None:
-            error = 2 * math.log(max(self.running_kl, 1e-6) / target)
-            self.beta *= math.exp(self.recipe.control_rate * max(-1.0, min(1.0, error)))
-            self.beta = max(BETA_RANGE[0], min(BETA_RANGE[1], self.beta))
-
-    def state_dict(self) -> dict[str, float]:
-        return {name: value for name, value in asdict(self).items() if name != "recipe"}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.beta, self.running_kl = state["beta"], state["running_kl"]
+    losses = out.nll + beta * kl.clamp(min=recipe.free_bits).sum(-1)
+    if recipe.bag_of_words_weight:
+        losses = losses + recipe.bag_of_words_weight * out.bag_nll
+    if recipe.mmd_weight and prior_draws is not None and len(latents) > 1:
+        losses = losses + recipe.mmd_weight * mmd(latents, prior_draws)
+    return losses
 
 
-def objective(nll: torch.Tensor, kl: torch.Tensor, beta: float, free_bits: float) -> torch.Tensor:
-    """(B,) nats: nll (B,) + β · KL, of KL (B, Z) a dimension, of which `free_bits` nats each cost nothing.
+def mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """() unbiased squared maximum mean discrepancy of x and y, (B, Z) each, B ≥ 2 (Gretton et al. 2012).
 
-    Free bits: Kingma et al. 2016, applied to the mean over the batch would couple its rows, and with them
-    micro-batches and processes; so they are applied a row.
+    The kernel is the inverse multiquadratic C / (C + |a − b|²) with C = 2 Z, the squared distance of two draws
+    from N(0, I) (Tolstikhin et al. 2018).
     """
-    return nll + beta * kl.clamp(min=free_bits).sum(-1)
+    scale = 2.0 * x.shape[1]
 
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        squares = a.square().sum(1)[:, None] + b.square().sum(1)[None, :] - 2 * a @ b.T
+        return scale / (scale + squares.clamp(min=0))
 
-def learning_rate(recipe: VaeRecipe, step: int) -> float:
-    """Linear warm-up, then cosine to `final_learning_rate_share`."""
-    if step < recipe.warmup_steps:
-        return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    progress = (step - recipe.warmup_steps) / max(recipe.steps - recipe.warmup_steps, 1)
-    low = recipe.final_learning_rate_share
-    return recipe.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    count = len(x)
+    within = sum(kernel(part, part).sum() - count for part in (x, y)) / (count * (count - 1))
+    return within - 2 * kernel(x, y).mean()
 
 
 def candidate_set(
@@ -101,22 +85,33 @@ def candidate_set(
     return candidates, weights[candidates]
 
 
+class RowNoise(NamedTuple):
+    """What is drawn for the rows of a step."""
+
+    posterior: torch.Tensor  # (B, Z) of the reparameterisation
+    prior: torch.Tensor | None  # (B, Z) draws that MMD compares latents with
+    keep: torch.Tensor | None  # (B, max_pieces) bool, decoder inputs that word dropout leaves
+
+
 def row_noise(
-    seed: int, rows: np.ndarray, visits: np.ndarray, latent_size: int, max_pieces: int, word_dropout: float
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Reparameterisation noise (B, latent_size) and kept decoder inputs (B, max_pieces), keyed by row and visit.
+    seed: int, rows: np.ndarray, visits: np.ndarray, latent_size: int, max_pieces: int, recipe: VaeRecipe
+) -> RowNoise:
+    """Noise keyed by row and visit.
 
     A row's noise depends on (seed, row, how often it was seen before) alone: not on the batch, the process or
     anything that was drawn before it, so a resumed or distributed training draws the same.
     """
-    noise = torch.empty(len(rows), latent_size)
-    keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if word_dropout else None
+    posterior = torch.empty(len(rows), latent_size)
+    prior = torch.empty(len(rows), latent_size) if recipe.mmd_weight else None
+    keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if recipe.word_dropout else None
     for index, (row, visit) in enumerate(zip(rows, visits, strict=True)):
         generator = torch.Generator().manual_seed(_key(seed, int(row), int(visit)))
-        torch.randn(latent_size, generator=generator, out=noise[index])
+        torch.randn(latent_size, generator=generator, out=posterior[index])
         if keep is not None:
-            keep[index] = torch.rand(max_pieces, generator=generator) >= word_dropout
-    return noise, keep
+            keep[index] = torch.rand(max_pieces, generator=generator) >= recipe.word_dropout
+        if prior is not None:
+            torch.randn(latent_size, generator=generator, out=prior[index])
+    return RowNoise(posterior, prior, keep)
 
 
 def _key(*parts: int) -> int:

@@ -55,7 +55,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     sentences = load_sentences(settings, recipe.seed)
     choice = precision.choose(recipe.precision, precision.device())
     torch.manual_seed(recipe.seed)
-    model = new_model(settings, str(encoder), tokenizer, sentences.train)
+    model = new_model(settings, str(encoder), tokenizer, sentences.train, sentences.num_classes)
     loop = Loop(
         model,
         tokenizer,
@@ -65,6 +65,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         seed=recipe.seed,
         dtype=choice.dtype,
         num_processes=recipe.num_processes,
+        class_ids=sentences.class_ids,
     )
     main = loop.accelerator.is_main_process
     finished = output / "training.json"
@@ -139,7 +140,9 @@ def adapt(
     return model, tokenizer, steps
 
 
-def new_model(settings: VaeRecipe, encoder: str, tokenizer: Any, texts: list[str]) -> TextVAEModel:
+def new_model(
+    settings: VaeRecipe, encoder: str, tokenizer: Any, texts: list[str], num_classes: int = 0
+) -> TextVAEModel:
     """An untrained VAE around the encoder in the folder `encoder`, its decoder's vocabulary made from `texts`."""
     vocabulary = build_vocabulary(tokenizer, tokenizer(texts)["input_ids"], settings.vocabulary_size)
     try:
@@ -155,6 +158,8 @@ def new_model(settings: VaeRecipe, encoder: str, tokenizer: Any, texts: list[str
             decoder_vocab_size=len(vocabulary.kept_ids),
             max_pieces=vocabulary.respelling.shape[1],
             num_joins=len(vocabulary.joins),
+            num_classes=num_classes,
+            bag_of_words=settings.bag_of_words_weight > 0,
         )
     except ValueError as error:
         raise UserError(f"vae: {error}") from None
