@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, cached_file
 
 from .augmentation import augment
 from .configuration_textvae import TextVAEConfig
 from .decoder import NUM_SPECIAL, LatentDecoder, Memory
 from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .pooler import LatentPooler
+from .priors import LatentPrior
 
 
 class Posterior(NamedTuple):
@@ -104,7 +105,7 @@ class TextVAEModel(PreTrainedModel):
                     init.xavier_uniform_(weight)
                 else:
                     init.zeros_(weight)
-        elif module is self.classes:
+        elif isinstance(module, nn.Embedding) and module is self.classes:
             init.normal_(module.weight, std=0.5)  # of the latent's size, beside which it stands
         elif isinstance(module, (LatentPooler, LatentDecoder)):
             module.reset_parameters()
@@ -277,6 +278,7 @@ class TextVAEModel(PreTrainedModel):
         self,
         latents: torch.Tensor | None = None,
         num_return_sequences: int = 1,
+        prior: LatentPrior | None = None,
         class_ids: torch.Tensor | None = None,
         do_sample: bool = True,
         temperature: float = 1.0,
@@ -286,12 +288,13 @@ class TextVAEModel(PreTrainedModel):
         seen_joins: bool = False,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """Decode latents, or draws from N(0, I), into encoder tokens.
+        """Decode latents, or draws from a prior, into encoder tokens.
 
         Args:
             latents: (B, Z); without it, one draw from the prior a returned sequence.
-            num_return_sequences: sequences decoded from each latent.
-            class_ids: (B,) for a model with classes.
+            num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
+            prior: what latents are drawn from in place of N(0, I), from `load_prior`.
+            class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
             do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
             temperature: divides the token scores before drawing.
             top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
@@ -302,14 +305,21 @@ class TextVAEModel(PreTrainedModel):
         Returns:
             (B · num_return_sequences, T) int64 ids of the encoder's tokenizer, right-padded.
         """
-        if latents is None:
-            latents = torch.randn(num_return_sequences, self.config.latent_size, generator=generator)
-            latents = latents.to(self.device)
-        elif num_return_sequences > 1:
+        if class_ids is not None:
+            class_ids = class_ids.repeat_interleave(num_return_sequences, dim=0)
+        if latents is not None:
             latents = latents.repeat_interleave(num_return_sequences, dim=0)
-            class_ids = None if class_ids is None else class_ids.repeat_interleave(num_return_sequences, dim=0)
+        else:
+            count = num_return_sequences if class_ids is None else len(class_ids)
+            if prior is None:
+                latents = torch.randn(count, self.config.latent_size, generator=generator)
+            else:
+                classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
+                latents = prior.sample(classes, generator=generator)
+            latents = latents.to(self.device)
         limit = max_new_tokens or self.config.max_text_length
-        memory = self.read_latents(latents, class_ids)
+        only_of_prior = prior is not None and self.classes is None
+        memory = self.read_latents(latents, None if only_of_prior else class_ids)
         if num_beams > 1:
             if do_sample:
                 raise ValueError("num_beams > 1 needs do_sample=False: beam search draws nothing")
@@ -320,6 +330,12 @@ class TextVAEModel(PreTrainedModel):
                 seen_joins=seen_joins, generator=generator,
             )  # fmt: skip
         return self.decoder.to_encoder_ids(tokens)
+
+    def load_prior(self, name: str) -> LatentPrior:
+        """The fitted prior `name` that was saved beside the weights, here or on the Hub."""
+        revision = getattr(self.config, "_commit_hash", None)  # known where the weights came from the Hub
+        path = cached_file(self.name_or_path, f"{name}.prior.safetensors", revision=revision)
+        return LatentPrior.load(path).to(self.device)
 
     def reconstruct(self, texts: list[str], tokenizer: Any, num_beams: int = 1) -> list[str]:
         """Each text decoded greedily from its posterior's mean."""
