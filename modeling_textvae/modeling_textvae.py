@@ -105,8 +105,8 @@ class TextVAEModel(PreTrainedModel):
                     init.xavier_uniform_(weight)
                 else:
                     init.zeros_(weight)
-        elif isinstance(module, nn.Embedding) and module is self.classes:
-            init.normal_(module.weight, std=0.5)  # of the latent's size, beside which it stands
+        elif self.classes is not None and module is self.classes:
+            init.normal_(self.classes.weight, std=0.5)  # of the latent's size, beside which it stands
         elif isinstance(module, (LatentPooler, LatentDecoder)):
             module.reset_parameters()
 
