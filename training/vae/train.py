@@ -31,8 +31,8 @@ from ..common.progress import say
 from ..common.recipe import Recipe, VaeRecipe, load_recipe
 from ..common.sources import resolve_model
 from .data import load_sentences
-from .evaluate import reconstruction_bleu
 from .loop import Loop
+from .reconstruction import reconstruction_bleu
 from .vocabulary import build_vocabulary, find_joins
 
 NUM_SAMPLES = 10
