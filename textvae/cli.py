@@ -109,6 +109,11 @@ def _train_vae_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="the model's folder (default: runs/NAME/vae)")
 
 
+def _evaluate_vae_options(parser: argparse.ArgumentParser) -> None:
+    _recipe_option(parser)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+
+
 def _generate_options(parser: argparse.ArgumentParser) -> None:
     _model_option(parser)
     parser.add_argument("--num", type=positive, default=10, metavar="N", help="how many sentences (default: 10)")
@@ -222,6 +227,15 @@ def _train_vae(args: argparse.Namespace) -> int:
     return train([args.recipe, *(["--output", str(args.output)] if args.output else [])])
 
 
+def _evaluate_vae(args: argparse.Namespace) -> None:
+    recipe = load_recipe(args.recipe)
+    from .training.vae.evaluate import evaluate_vae
+
+    folder = args.output or Path("runs") / recipe.name
+    evaluate_vae(recipe, folder)
+    print(folder / "evaluation" / "evaluation.json")
+
+
 def _generate(args: argparse.Namespace) -> None:
     import torch
 
@@ -271,6 +285,12 @@ def _doctor(_: argparse.Namespace) -> None:
 VERBS = {
     "run": Verb("run a recipe from its sources to the report", _run_options, _run, resumes=True),
     "train-vae": Verb("train the text VAE of a recipe", _train_vae_options, _train_vae, resumes=True),
+    "evaluate-vae": Verb(
+        "measure the text VAE of a recipe beside a language model and a baseline",
+        _evaluate_vae_options,
+        _evaluate_vae,
+        resumes=True,
+    ),
     "generate": Verb("write sentences drawn from a text VAE", _generate_options, _generate),
     "augment": Verb("grow a labelled file with a text VAE", _augment_options, _augment),
     "classify": Verb("fine-tune a classifier on one file and score it on another", _classify_options, _classify),

@@ -82,6 +82,25 @@ class VaeRecipe:
 
 
 @dataclass(frozen=True)
+class EvaluationRecipe:
+    """How `evaluate-vae` measures a trained VAE, and the models beside it that it is measured against."""
+
+    profile: Literal["augment", "generate"] = "augment"  # draws from a fitted prior, or from N(0, I)
+    prior_components: int = 1  # Gaussians of the fitted prior
+    token_temperature: float = 1.0  # of every text that is sampled, the yardsticks' included
+    token_top_p: float = 1.0
+    samples: int = 1000
+    importance_samples: int = 100
+    similarity_model: str = "sentence-transformers/all-MiniLM-L6-v2"  # cosines of neighbours to their sources
+    feature_model: str = "sentence-transformers/all-mpnet-base-v2"  # MAUVE and the auditor
+    perplexity_model: str = "openai-community/gpt2"
+    language_model_steps: int = 3000
+    language_model_word_dropout: tuple[float, ...] = (0.0,)  # each is trained, the best on validation is kept
+    baseline_steps: int = 3000
+    reverse_steps: int = 200  # of the small language models trained on samples
+
+
+@dataclass(frozen=True)
 class AugmentRecipe:
     """How a label budget grows."""
 
@@ -132,6 +151,7 @@ class Recipe:
     num_processes: int = 1  # processes of the VAE's training; compared with what was launched
     precision: Precision = "auto"
     vae: VaeRecipe = field(default_factory=VaeRecipe)
+    evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     study: StudyRecipe = field(default_factory=StudyRecipe)
     classifiers: dict[ClassifierName, ClassifierRecipe] = field(default_factory=dict)

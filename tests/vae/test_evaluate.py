@@ -1,0 +1,74 @@
+"""`evaluate-vae` through its command, and its own arithmetic."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel
+from textvae.training.vae.evaluation import perplexity_ratio
+from textvae.training.vae.likelihood import Likelihoods
+
+ASKED_FOR = {
+    "profile", "encoder", "bleu_reconstruction", "neighbour_bleu", "neighbour_cosine", "neighbour_perplexity_ratio",
+    "unseen_word_excess", "elbo_ratio", "iw_ppl", "lm_ppl", "ppl_ratio", "kl", "mutual_information",
+    "active_units_share_0.01", "active_units_share_0.2", "sample_perplexity_ratio", "distinct_2_ratio", "unique_share",
+    "unk_share", "memorisation_excess", "class_mauve_share", "auditor_fidelity_ratio", "train_minutes", "hardware",
+    "reverse_ppl_ratio", "mauve_ratio",
+}  # fmt: skip
+
+
+def evaluate(mirror, cwd):
+    variables = {
+        **os.environ, "TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0",
+        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "textvae", "evaluate-vae", "smoke"]
+    return subprocess.run(command, env=variables, cwd=cwd, capture_output=True, text=True, timeout=240)
+
+
+def test_the_command_trains_what_is_missing_measures_and_is_not_done_twice(smoke_mirror, tmp_path):
+    done = evaluate(smoke_mirror, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    place = tmp_path / done.stdout.strip()
+    figures = json.loads(place.read_text())
+    assert set(figures) >= ASKED_FOR
+    numbers = {name: value for name, value in figures.items() if isinstance(value, float)}
+    assert all(math.isfinite(value) for value in numbers.values())
+    assert figures["neg_elbo"] == pytest.approx(figures["nll"] + figures["kl"], abs=1e-3)
+    assert figures["elbo_ratio"] == pytest.approx(figures["neg_elbo"] / figures["lm_nll"], abs=1e-3)
+    assert figures["iw_nll"] <= figures["neg_elbo"]
+    assert 0 <= figures["bleu_reconstruction"] <= 100
+    named = {source["id"] for source in figures["sources"]}
+    assert {"hf-internal-testing/tiny-random-BertModel", "hf-internal-testing/tiny-random-gpt2"} <= named
+    page = json.loads((place.parent / "page.json").read_text())
+    assert len(page["samples"]["vae"]) == len(page["samples"]["baseline"]) == 20
+    model = TextVAEModel.from_pretrained(tmp_path / "runs/smoke/vae")
+    assert model.load_prior("classes").num_classes == 2
+    assert model.load_prior("sentences").facts["label_budget"] == 0
+    written = place.stat().st_mtime_ns
+    again = evaluate(smoke_mirror, tmp_path)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "evaluation: reused" in again.stderr
+    assert place.stat().st_mtime_ns == written
+
+
+def likelihoods(tokens, nats):
+    tokens, nats = torch.tensor(tokens), torch.tensor(nats).double()
+    empty = torch.zeros(len(tokens), 0)
+    return Likelihoods(Posterior(empty, empty), empty, tokens, nats, nats, 0 * nats, nats)
+
+
+def test_perplexities_compare_by_hand():
+    # 12 nats more over 24 tokens: exp(1/2). Residuals of the texts: 2 − 2, 10 − 10; then 4 − 2 and 8 − 10.
+    ratio, error = perplexity_ratio(likelihoods([4, 20], [12.0, 30.0]), likelihoods([4, 20], [10.0, 20.0]))
+    assert (ratio, error) == (pytest.approx(math.exp(0.5)), pytest.approx(0.0))
+    ratio, error = perplexity_ratio(likelihoods([4, 20], [14.0, 28.0]), likelihoods([4, 20], [10.0, 20.0]))
+    assert ratio == pytest.approx(math.exp(0.5))
+    assert error == pytest.approx(math.exp(0.5) * math.sqrt(8) * math.sqrt(2) / 24)

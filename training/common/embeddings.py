@@ -1,0 +1,50 @@
+"""Sentence embeddings of a named body, for measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from .precision import autocast, device
+from .sources import Source, resolve_model
+
+BATCH = 32
+TOKENS = 128  # read of a text
+
+
+@torch.inference_mode()
+def embed(
+    texts: list[str],
+    model_id: str,
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[int], Any] | None = None,
+) -> tuple[np.ndarray, Source]:
+    """(N, H) float32 means of a body's last token states, each of length 1, and where the body came from.
+
+    Raises:
+        UserError: the model is not found.
+    """
+    folder, source = resolve_model(model_id)
+    place = device()
+    body = AutoModel.from_pretrained(folder, dtype=torch.float32).to(place).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    rows = np.empty((len(texts), body.config.hidden_size), dtype=np.float32)
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    for start in range(0, len(order), BATCH):
+        part = order[start : start + BATCH]
+        batch = tokenizer(
+            [texts[row] for row in part], truncation=True, max_length=TOKENS, padding=True, padding_side="right",
+            return_tensors="pt",
+        ).to(place)  # fmt: skip
+        with autocast(dtype, place):
+            states = body(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        mask = batch["attention_mask"][..., None].float()
+        means = (states.float() * mask).sum(1) / mask.sum(1)
+        rows[part] = torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
+        if progress:
+            progress(len(part))
+    return rows, source

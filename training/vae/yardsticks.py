@@ -1,0 +1,110 @@
+"""What a VAE is measured against: its own decoder as a language model, and a plain Sentence-VAE."""
+
+from __future__ import annotations
+
+import copy
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+
+from ..common import precision
+from ..common.files import read_json, write_json
+from ..common.progress import say
+from ..common.recipe import Recipe, VaeRecipe
+from ..common.sources import load_texts
+from .likelihood import score
+from .loop import Loop
+from .train import load_model, train_vae
+
+BASELINE_LATENT = 64
+BASELINE_WORD_DROPOUT = 0.25
+REVERSE_TOKENS = 1200  # a step
+REVERSE_LEARNING_RATE = 2e-3
+
+
+def language_model_recipe(recipe: Recipe, word_dropout: float) -> Recipe:
+    """The VAE's decoder, text, vocabulary and optimiser without a latent."""
+    settings = replace(_plain(recipe.vae), latent_size=0, latent_chunks=0, beta_end=0.0, word_dropout=word_dropout)
+    return replace(recipe, vae=replace(settings, steps=recipe.evaluation.language_model_steps))
+
+
+def sentence_vae_recipe(recipe: Recipe) -> Recipe:
+    """As Bowman et al. (2016): a flat latent that sets the initial state alone, β on a line to 1, word dropout."""
+    settings = replace(
+        _plain(recipe.vae), latent_size=BASELINE_LATENT, latent_chunks=0, beta_schedule="linear",
+        word_dropout=BASELINE_WORD_DROPOUT,
+    )  # fmt: skip
+    return replace(recipe, vae=replace(settings, steps=recipe.evaluation.baseline_steps))
+
+
+def _plain(vae: VaeRecipe) -> VaeRecipe:
+    return replace(
+        vae, target_kl=None, beta=0.0, beta_end=1.0, autoencoder_share=0.0, reset_decoder=False, free_bits=0.0,
+        mmd_weight=0.0, bag_of_words_weight=0.0, conditional=False,
+    )  # fmt: skip
+
+
+def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
+    """Folders of the best language model and of the Sentence-VAE, trained where they are not there yet.
+
+    Of language models with different word dropout the one that finds the validation texts likeliest is kept.
+    """
+    choice = precision.choose(recipe.precision, precision.device())
+    texts = load_texts(recipe.vae.texts, "validation").texts
+    found: dict[Path, float] = {}
+    for word_dropout in recipe.evaluation.language_model_word_dropout:
+        place = folder / f"language_model-{word_dropout:g}"
+        train_vae(language_model_recipe(recipe, word_dropout), place)
+        known = place / "validation.json"
+        if not known.exists():
+            model, tokenizer = load_model(place)
+            with precision.autocast(choice, model.device):
+                nll = score(model, texts, tokenizer, num_samples=1).nll.mean().item()
+            write_json(known, {"texts": len(texts), "nll": nll})
+        found[place] = read_json(known)["nll"]
+        say(f"language model: word dropout {word_dropout:g}, {found[place]:.1f} nats a validation text → {place}")
+    baseline = folder / "sentence_vae"
+    train_vae(sentence_vae_recipe(recipe), baseline)
+    return min(found, key=lambda place: found[place]), baseline
+
+
+def reverse_perplexity(model: TextVAEModel, tokenizer: Any, texts: list[str], real: list[str], recipe: Recipe) -> float:
+    """Perplexity a token of real texts under a language model trained on `texts` alone (Zhao et al. 2018).
+
+    It is a fresh GRU of the size and vocabulary of `model`'s decoder. Texts without variety, or unlike real ones, make
+    it high. It falls with the number of texts, so that sets compare only at an equal number.
+    """
+    config = copy.deepcopy(model.config)
+    config.latent_size = config.latent_chunks = config.num_classes = 0
+    config.bag_of_words = False
+    torch.manual_seed(recipe.seed)
+    fresh = TextVAEModel(config)
+    fresh.encoder.load_state_dict(model.encoder.state_dict())
+    decoder = model.decoder
+    ids = tokenizer(texts, padding=True, return_tensors="pt")["input_ids"].to(model.device)
+    counts = torch.bincount(decoder.respell(ids).flatten(), minlength=config.decoder_vocab_size).float().cpu() + 1
+    vocabulary = (decoder.kept_ids, decoder.respelling, (counts / counts.sum()).log(), decoder.continues, decoder.joins)
+    fresh.set_decoder_vocabulary(*vocabulary)
+    settings = replace(
+        language_model_recipe(recipe, 0.0).vae, steps=recipe.evaluation.reverse_steps, tokens_per_step=REVERSE_TOKENS,
+        text_weight=1, final_text_share=0.0, warmup_steps=20, learning_rate=REVERSE_LEARNING_RATE,
+        checkpoint_every=10**6,
+    )  # fmt: skip
+    choice = precision.choose(recipe.precision, precision.device())
+    with tempfile.TemporaryDirectory() as folder:
+        loop = Loop(fresh, tokenizer, texts, len(texts), settings, seed=recipe.seed, dtype=choice.dtype)
+        fresh = loop.run(Path(folder))
+    with precision.autocast(choice, fresh.device):
+        scored = score(fresh, real, tokenizer, num_samples=1)
+    return math.exp((scored.nll.sum() / scored.tokens.sum()).item())
+
+
+def same_vocabulary(first: TextVAEModel, second: TextVAEModel) -> bool:
+    """Whether two models spell every text alike, so that their likelihoods compare."""
+    return first.decoder.respelling.equal(second.decoder.respelling)
