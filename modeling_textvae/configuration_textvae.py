@@ -17,6 +17,9 @@ class TextVAEConfig(PretrainedConfig):
         latent_size: dimensions of the diagonal Gaussian; 0 leaves a GRU language model.
         latent_chunks: chunks in which the latent is written and read; 1 is a flat latent, and with 0 the latent sets
             the decoder's initial state alone (Bowman et al. 2016).
+        prior: `standard` for N(0, I), or `autoregressive` for one learned over the chunks.
+        refinement_steps: gradient steps that sharpen each text's posterior wherever the model is used, not trained.
+        refinement_beta: weight of the KL in what these minimise.
         embedding_size: size of the decoder's tied token embeddings.
         pooler_size: units a direction of the pooler's biGRU.
         query_size: size of the pooler's queries and of the decoder's attention over chunks.
@@ -42,6 +45,9 @@ class TextVAEConfig(PretrainedConfig):
         encoder_layers: tuple[int, ...] = (0,),
         latent_size: int = 128,
         latent_chunks: int = 16,
+        prior: str = "standard",
+        refinement_steps: int = 0,
+        refinement_beta: float = 1.0,
         embedding_size: int = 256,
         pooler_size: int = 256,
         query_size: int = 128,
@@ -67,6 +73,10 @@ class TextVAEConfig(PretrainedConfig):
             raise ValueError(f"latent_size ({latent_size}) must be a multiple of latent_chunks ({latent_chunks})")
         if latent_chunks and not latent_size:
             raise ValueError(f"latent_size is 0, which has no chunks: latent_chunks must be 0, not {latent_chunks}")
+        if prior not in ("standard", "autoregressive"):
+            raise ValueError(f"prior is {prior!r}; known: 'standard', 'autoregressive'")
+        if prior == "autoregressive" and latent_chunks < 2:
+            raise ValueError(f"an autoregressive prior needs at least 2 latent_chunks, not {latent_chunks}")
         depth = encoder_config.num_hidden_layers
         for layer in encoder_layers:
             if not 0 <= layer <= depth:
@@ -76,6 +86,9 @@ class TextVAEConfig(PretrainedConfig):
         self.encoder_layers = list(encoder_layers)
         self.latent_size = latent_size
         self.latent_chunks = latent_chunks
+        self.prior = prior
+        self.refinement_steps = refinement_steps
+        self.refinement_beta = refinement_beta
         self.embedding_size = embedding_size
         self.pooler_size = pooler_size
         self.query_size = query_size

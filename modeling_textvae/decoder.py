@@ -97,6 +97,19 @@ class LatentDecoder(nn.Module):
         spelled.scatter_(1, lengths[:, None], END)
         return spelled
 
+    def word_vectors(self, token_ids: torch.Tensor) -> torch.Tensor:
+        """(B, T, embedding_size) input vectors of encoder tokens (B, T), those of a spelled one summed."""
+        pieces = self.respelling[token_ids]
+        real = pieces >= 0
+        owners = torch.arange(token_ids.numel(), device=token_ids.device).view(*token_ids.shape, 1).expand_as(pieces)
+        vectors = self.embed(pieces[real].long())
+        summed = vectors.new_zeros(token_ids.numel(), vectors.shape[-1]).index_add(0, owners[real], vectors)
+        return summed.view(*token_ids.shape, -1)
+
+    def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(…, embedding_size) input vectors of decoder tokens."""
+        return self.embedding(tokens) * (0.5 / EMBEDDING_STD)
+
     def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
         """Memory of latents (B, Z)."""
         context = latents if class_vectors is None else torch.cat([latents, class_vectors], dim=-1)
@@ -118,7 +131,7 @@ class LatentDecoder(nn.Module):
             tokens: (B, T)
             state: (1, B, hidden_size) from a call before; the memory's own at the start.
         """
-        embedded = self.embedding(tokens) * (0.5 / EMBEDDING_STD)
+        embedded = self.embed(tokens)
         beside = memory.beside[:, None, :].expand(-1, tokens.shape[1], -1)
         state = memory.state[None] if state is None else state
         hidden, state = self.gru(torch.cat([embedded, beside.to(embedded.dtype)], dim=-1), state)

@@ -134,7 +134,7 @@ def encode_texts(
     log_variance = torch.empty_like(mean)
     for rows in batches_by_length(texts, batch_size):
         batch = _tokenize(model, [texts[row] for row in rows], tokenizer, model.config.max_text_length)
-        posterior = model.encode(**batch, class_ids=None if class_ids is None else class_ids[rows])
+        posterior = model.posterior(**batch, class_ids=None if class_ids is None else class_ids[rows])
         mean[rows], log_variance[rows] = posterior.mean, posterior.log_variance
     return posterior._replace(mean=mean, log_variance=log_variance)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,11 +14,13 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput, cached_file
 
 from .augmentation import augment
+from .chunk_prior import ChunkPrior
 from .configuration_textvae import TextVAEConfig
 from .decoder import NUM_SPECIAL, LatentDecoder, Memory
 from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .pooler import LatentPooler
 from .priors import LatentPrior
+from .refinement import refine
 
 
 class Posterior(NamedTuple):
@@ -46,7 +49,8 @@ class TextVAEOutput(ModelOutput):
     Args:
         loss: () mean over the batch of nll + kl, in nats a text.
         nll: (B,) −log p(text | z) of one sampled z, summed over tokens and the end token.
-        kl: (B,) KL divergence of the posterior from N(0, I).
+        kl: (B,) KL divergence of the posterior from the model's prior; with a learned one, by the same sampled z.
+        kl_by_dimension: (B, Z) of which `kl` is the sum.
         bag_nll: (B,) −log of the product of the words' probabilities given z alone; with `bag_of_words`.
         logits: (B, T', decoder_vocab_size) over the respelled labels; none with candidates.
         mean: (B, Z)
@@ -56,6 +60,7 @@ class TextVAEOutput(ModelOutput):
     loss: torch.Tensor | None = None
     nll: torch.Tensor | None = None
     kl: torch.Tensor | None = None
+    kl_by_dimension: torch.Tensor | None = None
     bag_nll: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     mean: torch.Tensor | None = None
@@ -89,6 +94,7 @@ class TextVAEModel(PreTrainedModel):
         self.classes = nn.Embedding(config.num_classes + 1, config.class_size) if config.num_classes else None
         self.pooler = LatentPooler(config) if config.latent_size else None
         self.decoder = LatentDecoder(config)
+        self.prior = ChunkPrior(config) if config.prior == "autoregressive" else None
         self.post_init()
         self.freeze_encoder()
 
@@ -107,7 +113,7 @@ class TextVAEModel(PreTrainedModel):
                     init.zeros_(weight)
         elif self.classes is not None and module is self.classes:
             init.normal_(self.classes.weight, std=0.5)  # of the latent's size, beside which it stands
-        elif isinstance(module, (LatentPooler, LatentDecoder)):
+        elif isinstance(module, (LatentPooler, LatentDecoder, ChunkPrior)):
             module.reset_parameters()
 
     @classmethod
@@ -199,7 +205,7 @@ class TextVAEModel(PreTrainedModel):
         class_ids: torch.Tensor | None = None,
         encoder_states: torch.Tensor | None = None,
     ) -> Posterior:
-        """Posterior of right-padded texts (B, T), or of encoder states kept from `encoder_states`."""
+        """Posterior of right-padded texts (B, T), in one pass; `encoder_states` may have been kept from before."""
         if attention_mask is None:
             attention_mask = (input_ids != self.config.pad_token_id).long()
         if self.pooler is None:
@@ -207,9 +213,51 @@ class TextVAEModel(PreTrainedModel):
             return Posterior(nothing, nothing)
         if encoder_states is None:
             encoder_states = self.encoder_states(input_ids, attention_mask)
-        return Posterior(
-            *self.pooler(encoder_states, attention_mask, self.class_vectors(class_ids, len(attention_mask)))
-        )
+        words = self.decoder.word_vectors(input_ids)
+        classes = self.class_vectors(class_ids, len(attention_mask))
+        return Posterior(*self.pooler(encoder_states, words, attention_mask, classes))
+
+    def posterior(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        class_ids: torch.Tensor | None = None,
+        refinement_steps: int | None = None,
+    ) -> Posterior:
+        """The posterior that everything but training uses: the encoder's, refined by gradient steps on each text.
+
+        Args:
+            input_ids, attention_mask: (B, T) encoder tokens, right-padded.
+            class_ids: (B,) for a model with classes.
+            refinement_steps: those of the configuration by default; 0 for the encoder's guess alone.
+        """
+        guess = self.encode(input_ids, attention_mask, class_ids)
+        steps = self.config.refinement_steps if refinement_steps is None else refinement_steps
+        if not steps or self.pooler is None:
+            return guess
+        targets = self.decoder.respell(input_ids)
+
+        def loss(posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
+            nll, _ = self.decoder.nll(targets, self.read_latents(latents, class_ids))
+            return nll + self.config.refinement_beta * self.kl(posterior, latents).sum(-1)
+
+        return refine(guess, loss, steps)
+
+    def kl(self, posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
+        """(B, Z) KL in nats of posteriors from the model's prior; `latents` (B, Z) are draws, for a learned prior."""
+        return posterior.kl() if self.prior is None else self.prior.kl(*posterior, latents)
+
+    def prior_log_density(self, latents: torch.Tensor) -> torch.Tensor:
+        """(B,) float64 nats of latents (B, Z) under the model's prior."""
+        if self.prior is not None:
+            return self.prior.log_density(latents)
+        return -0.5 * (latents.double().square() + math.log(2 * math.pi)).sum(-1)
+
+    def sample_prior(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """(count, Z) draws from the model's prior."""
+        if self.prior is not None:
+            return self.prior.sample(count, generator)
+        return torch.randn(count, self.config.latent_size, generator=generator).to(self.device)
 
     def class_vectors(self, class_ids: torch.Tensor | None, count: int) -> torch.Tensor | None:
         """(count, class_size) of class ids (count,), or of the unknown class; None for a model without classes."""
@@ -241,7 +289,7 @@ class TextVAEModel(PreTrainedModel):
             input_ids, attention_mask: (B, T) encoder tokens, right-padded.
             labels: (B, T) encoder tokens to reconstruct (usually `input_ids`); respelled inside.
             class_ids: (B,) for a model with classes; `num_classes` (the default) where a text's class is not known.
-            encoder_states: (B, L, T, H) in place of `input_ids`, from `encoder_states`.
+            encoder_states: (B, L, T, H) kept from `encoder_states`, so that the body is not run again.
             noise: (B, Z) ε of the reparameterisation; drawn from `generator` when not given.
             input_keep: (B, ≥ T') bool; False hides a decoder input (word dropout, Bowman et al. 2016).
             candidates: (M,) sorted decoder ids that hold every label; the softmax is over these alone
@@ -249,10 +297,13 @@ class TextVAEModel(PreTrainedModel):
             candidate_log_weights: (M,) log importance weights of the candidates.
         """
         posterior = self.encode(input_ids, attention_mask, class_ids, encoder_states)
-        kl = posterior.kl().sum(-1)
-        if labels is None:
-            return TextVAEOutput(kl=kl, mean=posterior.mean, log_variance=posterior.log_variance)
         latents = posterior.sample(generator=generator) if noise is None else posterior.at(noise)
+        dimensions = self.kl(posterior, latents)
+        kl = dimensions.sum(-1)
+        if labels is None:
+            return TextVAEOutput(
+                kl=kl, kl_by_dimension=dimensions, mean=posterior.mean, log_variance=posterior.log_variance
+            )
         memory = self.read_latents(latents, class_ids)
         targets = self.decoder.respell(labels)
         nll, logits = self.decoder.nll(targets, memory, input_keep, candidates, candidate_log_weights)
@@ -263,6 +314,7 @@ class TextVAEModel(PreTrainedModel):
             loss=(nll + kl).mean(),
             nll=nll,
             kl=kl,
+            kl_by_dimension=dimensions,
             bag_nll=bag_nll,
             logits=logits,
             mean=posterior.mean,
@@ -293,7 +345,7 @@ class TextVAEModel(PreTrainedModel):
         Args:
             latents: (B, Z); without it, one draw from the prior a returned sequence.
             num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
-            prior: what latents are drawn from in place of N(0, I), from `load_prior`.
+            prior: what latents are drawn from in place of the model's own prior, from `load_prior`.
             class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
             do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
             temperature: divides the token scores before drawing.
@@ -312,11 +364,10 @@ class TextVAEModel(PreTrainedModel):
         else:
             count = num_return_sequences if class_ids is None else len(class_ids)
             if prior is None:
-                latents = torch.randn(count, self.config.latent_size, generator=generator)
+                latents = self.sample_prior(count, generator)
             else:
                 classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
-                latents = prior.sample(classes, generator=generator)
-            latents = latents.to(self.device)
+                latents = prior.sample(classes, generator=generator).to(self.device)
         limit = max_new_tokens or self.config.max_text_length
         only_of_prior = prior is not None and self.classes is None
         memory = self.read_latents(latents, None if only_of_prior else class_ids)

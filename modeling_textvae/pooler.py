@@ -48,11 +48,22 @@ class LatentPooler(nn.Module):
             init.normal_(self.chunk_heads, std=self.chunk_heads.shape[1] ** -0.5)
 
     def forward(
-        self, states: torch.Tensor, attention_mask: torch.Tensor, class_vectors: torch.Tensor | None
+        self,
+        states: torch.Tensor,
+        words: torch.Tensor,
+        attention_mask: torch.Tensor,
+        class_vectors: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and log-variance, each (B, Z), of token states (B, L, T, H) under a right-padded mask (B, T)."""
+        """Mean and log-variance, each (B, Z).
+
+        Args:
+            states: (B, L, T, H) of the encoder's tokens.
+            words: (B, T, embedding_size) the decoder's own vectors of the tokens: what it will compare its output with.
+            attention_mask: (B, T), right-padded.
+            class_vectors: (B, class_size) of a model with classes.
+        """
         weights = self.mixture.softmax(0).to(states.dtype)
-        mixed = self.project(torch.einsum("l,blth->bth", weights, states))
+        mixed = self.project(torch.einsum("l,blth->bth", weights, states)) + words
         # Packing keeps the backward direction from reading padding.
         lengths = attention_mask.sum(1).cpu()
         packed = nn.utils.rnn.pack_padded_sequence(mixed, lengths, batch_first=True, enforce_sorted=False)

@@ -99,6 +99,28 @@ def tiny_model(tiny_encoder, tiny_tokenizer):
     return model.eval()
 
 
+@pytest.fixture
+def rebuilt():
+    """Makes a fresh model with a model's vocabulary and other config fields."""
+    import copy
+
+    import torch
+
+    from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+
+    def rebuild(model, **fields):
+        config = copy.deepcopy(model.config)
+        for name, value in fields.items():
+            setattr(config, name, value)
+        torch.manual_seed(0)
+        fresh = TextVAEModel(config).eval()
+        for name, buffer in fresh.decoder.named_buffers():
+            buffer.copy_(model.decoder.get_buffer(name))
+        return fresh
+
+    return rebuild
+
+
 @pytest.fixture(scope="session")
 def smoke_mirror(tmp_path_factory, tiny_encoder, tiny_tokenizer):
     """A mirror folder that holds all that the recipe `smoke` names: tiny models, made-up reviews and sentences."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel, Trainer, TrainingArguments
@@ -79,7 +77,7 @@ def test_any_word_is_spelled_by_kept_tokens(tiny_model, tiny_tokenizer):
     assert tiny_tokenizer.decode(back[0], skip_special_tokens=True) == text
 
 
-def test_classes_condition_the_model_and_may_be_unknown(tiny_model, batch):
+def test_classes_condition_the_model_and_may_be_unknown(tiny_model, rebuilt, batch):
     model = rebuilt(tiny_model, num_classes=2)
     ones = torch.ones(len(batch.input_ids), dtype=torch.long)
     first, second, unknown = (run(model, batch, class_ids=c * ones).nll for c in (0, 1, 2))
@@ -89,7 +87,7 @@ def test_classes_condition_the_model_and_may_be_unknown(tiny_model, batch):
         run(tiny_model, batch, class_ids=ones)
 
 
-def test_the_bag_of_words_is_the_texts_tokens_in_any_order(tiny_model, batch):
+def test_the_bag_of_words_is_the_texts_tokens_in_any_order(tiny_model, rebuilt, batch):
     model = rebuilt(tiny_model, bag_of_words=True)
     out = run(model, batch)
     targets = model.decoder.respell(batch.input_ids)
@@ -195,19 +193,7 @@ def test_accumulation_in_a_trainer_does_not_scale_the_loss(tiny_model, tiny_toke
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
-def rebuilt(model, **fields):
-    """A fresh model of the same vocabulary with other config fields."""
-    config = copy.deepcopy(model.config)
-    for name, value in fields.items():
-        setattr(config, name, value)
-    torch.manual_seed(0)
-    fresh = TextVAEModel(config).eval()
-    for name, buffer in fresh.decoder.named_buffers():
-        buffer.copy_(model.decoder.get_buffer(name))
-    return fresh
-
-
-def test_without_a_latent_it_is_a_language_model(tiny_model, tiny_tokenizer, batch, sentences, tmp_path):
+def test_without_a_latent_it_is_a_language_model(tiny_model, rebuilt, tiny_tokenizer, batch, sentences, tmp_path):
     model = rebuilt(tiny_model, latent_size=0, latent_chunks=0)
     out = run(model, batch)
     assert out.kl.eq(0).all()
@@ -224,7 +210,7 @@ def test_without_a_latent_it_is_a_language_model(tiny_model, tiny_tokenizer, bat
     torch.testing.assert_close(run(TextVAEModel.from_pretrained(tmp_path), batch).nll, out.nll)
 
 
-def test_a_latent_without_chunks_sets_the_initial_state_alone(tiny_model, batch):
+def test_a_latent_without_chunks_sets_the_initial_state_alone(tiny_model, rebuilt, batch):
     model = rebuilt(tiny_model, latent_chunks=0)
     assert model.decoder.gru.input_size == model.config.embedding_size
     first = run(model, batch)
@@ -241,5 +227,9 @@ def test_impossible_configurations_are_refused():
         TextVAEConfig(latent_size=0, latent_chunks=4)
     with pytest.raises(ValueError, match="multiple of latent_chunks"):
         TextVAEConfig(latent_size=10, latent_chunks=4)
+    with pytest.raises(ValueError, match="known: 'standard', 'autoregressive'"):
+        TextVAEConfig(prior="flow")
+    with pytest.raises(ValueError, match="at least 2 latent_chunks, not 1"):
+        TextVAEConfig(prior="autoregressive", latent_chunks=1)
     with pytest.raises(ValueError, match="layers 0 to 12"):
         TextVAEConfig(encoder_layers=(13,))

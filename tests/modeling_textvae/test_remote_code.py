@@ -46,12 +46,14 @@ def test_a_saved_folder_loads_and_works_where_the_package_cannot_be_imported(
     code = {item.name for item in folder.iterdir() if item.suffix == ".py"}
     assert code == {
         "augmentation.py",
+        "chunk_prior.py",
         "configuration_textvae.py",
         "decoder.py",
         "generation.py",
         "modeling_textvae.py",
         "pooler.py",
         "priors.py",
+        "refinement.py",
         "sentences.py",
     }
     assert not any(item.suffix in {".bin", ".pt", ".pkl"} for item in folder.iterdir())

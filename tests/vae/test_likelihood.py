@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 
-from textvae.modeling_textvae import TextVAEModel
 from textvae.training.vae import likelihood
 from textvae.training.vae.likelihood import score
 
@@ -50,11 +47,25 @@ def test_more_draws_bring_the_estimate_below_the_bound(tiny_model, tiny_tokenize
     assert scored.iw_nll.mean() < (scored.nll + scored.kl).mean()
 
 
-def test_a_language_model_has_one_figure(tiny_model, tiny_tokenizer, sentences):
-    config = copy.deepcopy(tiny_model.config)
-    config.latent_size = config.latent_chunks = 0
-    model = TextVAEModel(config).eval()
-    model.decoder.respelling.copy_(tiny_model.decoder.respelling)
+def test_a_learned_prior_and_refined_posteriors_are_measured_as_they_are_used(
+    tiny_model, rebuilt, tiny_tokenizer, sentences
+):
+    model = rebuilt(tiny_model, prior="autoregressive", refinement_steps=20)
+    refined = score(model, sentences, tiny_tokenizer, num_samples=50)
+    guess = score(model, sentences, tiny_tokenizer, num_samples=50, refinement_steps=0)
+    assert (refined.nll + refined.kl).mean() < (guess.nll + guess.kl).mean()
+    assert (refined.iw_nll < refined.nll + refined.kl).all()
+    with torch.no_grad():
+        for weight in (model.prior.head.weight, model.prior.place):
+            weight.fill_(0.2)
+    other = score(model, sentences, tiny_tokenizer, num_samples=50, refinement_steps=0)
+    torch.testing.assert_close(other.nll, guess.nll)
+    assert not torch.allclose(other.kl, guess.kl)
+    assert not torch.allclose(other.iw_nll, guess.iw_nll)
+
+
+def test_a_language_model_has_one_figure(tiny_model, rebuilt, tiny_tokenizer, sentences):
+    model = rebuilt(tiny_model, latent_size=0, latent_chunks=0)
     scored = score(model, sentences, tiny_tokenizer, num_samples=3)
     assert scored.kl.tolist() == [0.0] * len(sentences)
     torch.testing.assert_close(scored.iw_nll, scored.nll, rtol=1e-6, atol=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -13,7 +12,6 @@ import torch
 from accelerate.state import AcceleratorState
 
 from textvae.modeling_textvae.generation import decode_latents
-from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.recipe import VaeRecipe
@@ -109,11 +107,11 @@ def test_after_the_autoencoder_phase_the_decoder_starts_anew(tiny_model, tiny_to
 
 
 def test_a_conditional_model_with_every_term_learns_what_its_classes_say(
-    tiny_model, tiny_tokenizer, sentences, tmp_path
+    tiny_model, rebuilt, tiny_tokenizer, sentences, tmp_path
 ):
     """Texts whose words are their class alone: without a latent to tell them, the class must."""
     texts, classes = ["a dull film.", "a funny film."], [0, 1]
-    model = conditional(tiny_model, 2)
+    model = rebuilt(tiny_model, num_classes=2, bag_of_words=True)
     settings = {
         **ALL_OPTIONS, "steps": 60, "learning_rate": 1e-2, "target_kl": None, "beta": 1.0, "free_bits": 0.0,
         "mmd_weight": 1.0, "bag_of_words_weight": 0.1, "reset_decoder": False,
@@ -126,16 +124,6 @@ def test_a_conditional_model_with_every_term_learns_what_its_classes_say(
     latents = torch.zeros(2, 16)
     assert decode_latents(model, latents, tiny_tokenizer, class_ids=torch.tensor([0, 1])) == texts
     assert decode_latents(model, latents[:1], tiny_tokenizer)[0] in texts  # of unknown class
-
-
-def conditional(model, num_classes):
-    config = copy.deepcopy(model.config)
-    config.num_classes, config.bag_of_words = num_classes, True
-    torch.manual_seed(0)
-    fresh = TextVAEModel(config)
-    for name, buffer in fresh.decoder.named_buffers():
-        buffer.copy_(model.decoder.get_buffer(name))
-    return fresh
 
 
 def test_a_collapse_is_noticed_and_its_remedy_named(tiny_model, tiny_tokenizer, sentences, tmp_path, capfd):

@@ -15,9 +15,9 @@ from textvae.training.vae.objective import candidate_set, mmd, objective, row_no
 
 def terms(recipe, nll=10.0, kl=((0.1, 2.0),), beta=0.5, **output):
     kl = torch.tensor(kl, requires_grad=True)
-    out = TextVAEOutput(nll=torch.full((len(kl),), nll), **output)
+    out = TextVAEOutput(nll=torch.full((len(kl),), nll), kl_by_dimension=kl, **output)
     latents, prior = torch.zeros(len(kl), 2), torch.ones(len(kl), 2)
-    return objective(out, kl, latents, prior, beta, recipe), kl
+    return objective(out, latents, prior, beta, recipe), kl
 
 
 def test_free_bits_cost_nothing_and_pass_no_gradient():

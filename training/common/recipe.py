@@ -46,6 +46,8 @@ class VaeRecipe:
     vocabulary_size: int = 12000  # most frequent tokens kept by the decoder, spelling pieces not counted
     latent_size: int = 192  # 0: a GRU language model
     latent_chunks: int = 16  # the latent is read in this many chunks; 1 is flat, 0 sets the initial state alone
+    prior: Literal["standard", "autoregressive"] = "standard"  # N(0, I), or one learned over the chunks
+    refinement_steps: int = 0  # gradient steps on each text's posterior where the VAE is used
     embedding_size: int = 256
     pooler_size: int = 256  # units a direction of the pooler's biGRU
     hidden_size: int = 512  # units of the decoder's GRU
@@ -288,6 +290,15 @@ def _check(recipe: Recipe, place: str) -> None:
         vae.target_kl is None or vae.beta_schedule == "constant",
         f"'vae.beta_schedule' is '{vae.beta_schedule}', but 'vae.target_kl' steers beta; set it to null",
     )
+    need(
+        vae.prior == "standard" or vae.latent_chunks >= 2,
+        "'vae.prior' is autoregressive, which needs at least 2 'vae.latent_chunks'",
+    )
+    need(
+        vae.prior == "standard" or vae.mmd_weight == 0,
+        "'vae.mmd_weight' compares latents with N(0, I); set it to 0 or 'vae.prior' to standard",
+    )
+    need(vae.refinement_steps >= 0, f"'vae.refinement_steps' must not be negative: {vae.refinement_steps}")
     need(vae.beta_cycles >= 1, f"'vae.beta_cycles' must be at least 1, not {vae.beta_cycles}")
     need(
         not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),

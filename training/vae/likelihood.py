@@ -27,7 +27,7 @@ class Likelihoods:
     tokens: torch.Tensor  # (N,) decoder tokens, the end included
     nll: torch.Tensor  # (N,) −log p(x | z) averaged over the draws
     nll_of_mean: torch.Tensor  # (N,) −log p(x | posterior mean)
-    kl: torch.Tensor  # (N,) from N(0, I)
+    kl: torch.Tensor  # (N,) from the model's prior, averaged over the draws where it is learned
     iw_nll: torch.Tensor  # (N,) the importance-weighted estimate of −log p(x)
 
 
@@ -38,9 +38,12 @@ def score(
     tokenizer: Any,
     num_samples: int,
     seed: int = 0,
+    refinement_steps: int | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Likelihoods:
     """Likelihoods of texts, each by `num_samples` latents from its posterior; `progress` is told of texts done.
+
+    `refinement_steps`: the model's own by default; 0 for the encoder's posterior as it stands.
 
     Texts are cut at the model's length, as they are in training.
     """
@@ -52,9 +55,9 @@ def score(
             [texts[row] for row in rows], truncation=True, max_length=model.config.max_text_length,
             padding=True, padding_side="right", return_tensors="pt",
         ).to(model.device)  # fmt: skip
-        posterior = model.encode(batch["input_ids"], batch["attention_mask"])
+        posterior = model.posterior(batch["input_ids"], batch["attention_mask"], refinement_steps=refinement_steps)
         targets = model.decoder.respell(batch["input_ids"])
-        nll, weights, first = [], [], None
+        nll, kl, weights, first = [], [], [], None
         at_once = max(TOKENS // targets.numel(), 1)
         for start in range(0, num_samples, at_once):
             count = min(at_once, num_samples - start)
@@ -62,8 +65,9 @@ def score(
             latents = posterior.mean + (0.5 * posterior.log_variance).exp() * noise  # (count, rows, Z)
             first = latents[0] if first is None else first
             losses = _nll(model, targets.repeat(count, 1), latents.flatten(0, 1)).view(count, -1)
-            prior = log_density(latents, torch.zeros_like(latents), torch.zeros_like(latents))
+            prior = model.prior_log_density(latents.flatten(0, 1)).view(count, -1)
             nll.append(losses)
+            kl.append(_kl(model, posterior, latents))
             weights.append(prior - losses - log_density(latents, *posterior))
         order.extend(rows)
         means.append(posterior.mean)
@@ -73,7 +77,7 @@ def score(
             "tokens": (targets != PAD).sum(1),
             "nll": torch.cat(nll).mean(0),
             "nll_of_mean": _nll(model, targets, posterior.mean),
-            "kl": posterior.kl().sum(-1),
+            "kl": torch.cat(kl).mean(0),
             "iw_nll": importance_weighted_nll(torch.cat(weights)),
         }.items():
             parts[name].append(tensor.cpu())
@@ -82,6 +86,11 @@ def score(
     place = torch.tensor(order).argsort()
     whole = Posterior(torch.cat(means).cpu()[place], torch.cat(log_variances).cpu()[place])
     return Likelihoods(whole, **{name: torch.cat(tensors)[place] for name, tensors in parts.items()})
+
+
+def _kl(model: TextVAEModel, posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
+    repeated = Posterior(*(tensor.repeat(len(latents), 1) for tensor in posterior))
+    return model.kl(repeated, latents.flatten(0, 1)).sum(-1).view(len(latents), -1)
 
 
 def _nll(model: TextVAEModel, targets: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:

@@ -170,7 +170,7 @@ class Loop:
                 posterior = Posterior(out.mean, out.log_variance)
                 latents = posterior.at(drawn.posterior[part].to(device))
                 prior = None if drawn.prior is None else drawn.prior[part].to(device)
-                losses = objective(out, posterior.kl(), latents, prior, self.beta.value, self.recipe)
+                losses = objective(out, latents, prior, self.beta.value, self.recipe)
                 # Distributed training averages over processes, where the sum over the step's rows is wanted.
                 accelerator.backward(losses.sum() * accelerator.num_processes / count)
             kl_sum += out.kl.detach().sum()

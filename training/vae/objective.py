@@ -15,7 +15,6 @@ from ..common.recipe import VaeRecipe
 
 def objective(
     out: TextVAEOutput,
-    kl: torch.Tensor,
     latents: torch.Tensor,
     prior_draws: torch.Tensor | None,
     beta: float,
@@ -30,11 +29,10 @@ def objective(
 
     Args:
         out: of the rows; `bag_nll` is read where the recipe weighs it.
-        kl: (B, Z) a dimension.
         latents: (B, Z) the draws that `out.nll` was computed from.
         prior_draws: (B, Z) from N(0, I), where the recipe weighs MMD.
     """
-    losses = out.nll + beta * kl.clamp(min=recipe.free_bits).sum(-1)
+    losses = out.nll + beta * out.kl_by_dimension.clamp(min=recipe.free_bits).sum(-1)
     if recipe.bag_of_words_weight:
         losses = losses + recipe.bag_of_words_weight * out.bag_nll
     if recipe.mmd_weight and prior_draws is not None and len(latents) > 1:

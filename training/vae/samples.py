@@ -33,10 +33,10 @@ def decode_sampled(
 
 
 def prior_latents(model: TextVAEModel, prior: LatentPrior | None, count: int, seed: int = 0) -> torch.Tensor:
-    """(count, Z) draws from a fitted prior without classes, or from N(0, I)."""
+    """(count, Z) draws from a fitted prior without classes, or from the model's own."""
     generator = torch.Generator().manual_seed(seed)
     if prior is None:
-        return torch.randn(count, model.config.latent_size, generator=generator)
+        return model.sample_prior(count, generator)
     return prior.sample(torch.zeros(count, dtype=torch.long), generator=generator)
 
 

@@ -80,6 +80,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
             f"{choice.dtype} ({choice.reason})".replace("torch.", "")
         )
     model = loop.run(output)
+    model.config.refinement_beta = loop.beta.value
     facts = {
         "sources": [source.to_dict() for source in (encoder_source, *sentences.sources)],
         "sentences": len(sentences.train),
@@ -151,6 +152,8 @@ def new_model(
             encoder_layers=settings.encoder_layers,
             latent_size=settings.latent_size,
             latent_chunks=settings.latent_chunks,
+            prior=settings.prior,
+            refinement_steps=settings.refinement_steps,
             embedding_size=settings.embedding_size,
             pooler_size=settings.pooler_size,
             hidden_size=settings.hidden_size,

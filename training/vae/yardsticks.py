@@ -46,7 +46,7 @@ def sentence_vae_recipe(recipe: Recipe) -> Recipe:
 def _plain(vae: VaeRecipe) -> VaeRecipe:
     return replace(
         vae, target_kl=None, beta=0.0, beta_end=1.0, autoencoder_share=0.0, reset_decoder=False, free_bits=0.0,
-        mmd_weight=0.0, bag_of_words_weight=0.0, conditional=False,
+        mmd_weight=0.0, bag_of_words_weight=0.0, conditional=False, prior="standard", refinement_steps=0,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def reverse_perplexity(model: TextVAEModel, tokenizer: Any, texts: list[str], re
     """
     config = copy.deepcopy(model.config)
     config.latent_size = config.latent_chunks = config.num_classes = 0
-    config.bag_of_words = False
+    config.bag_of_words, config.prior = False, "standard"
     torch.manual_seed(recipe.seed)
     fresh = TextVAEModel(config)
     fresh.encoder.load_state_dict(model.encoder.state_dict())
