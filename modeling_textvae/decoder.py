@@ -32,8 +32,9 @@ class Memory(NamedTuple):
 class LatentDecoder(nn.Module):
     """GRU with the latent beside every input and in the initial state; its outputs attend to the latent's chunks.
 
-    The attention stands outside the recurrence, so that teacher forcing stays one fused GRU call. The token
-    embeddings (decoder tokens, `embedding_size`) are read again as the output layer. A latent without chunks sets the
+    The attention stands outside the recurrence, so that teacher forcing stays one fused GRU call. A token's vector
+    is a learned map of the encoder's own word vector (`words`, frozen), which rare words share with frequent ones, plus
+    an offset of its own (`embedding`); the vectors are read again as the output layer. A latent without chunks sets the
     initial state alone (Bowman et al. 2016); without a latent this is a GRU language model.
 
     The vocabulary: ids 0, 1, 2 are padding (also the input of a dropped word), begin and end; from 3 on stand
@@ -52,6 +53,9 @@ class LatentDecoder(nn.Module):
         self.hidden_size = config.hidden_size
         self.pad_token_id = config.pad_token_id
         self.embedding = nn.Embedding(config.decoder_vocab_size, config.embedding_size)
+        words = config.encoder_config.hidden_size
+        self.register_buffer("words", torch.zeros(config.decoder_vocab_size, words))
+        self.word_map = nn.Linear(words, config.embedding_size, bias=False)
         self.bias = nn.Parameter(torch.empty(config.decoder_vocab_size))
         self.initial = nn.Linear(context, config.hidden_size) if context else None
         beside = context if self.chunks else class_size
@@ -75,6 +79,7 @@ class LatentDecoder(nn.Module):
 
     def reset_parameters(self) -> None:
         init.normal_(self.embedding.weight, std=EMBEDDING_STD)
+        init.zeros_(self.words)
         init.zeros_(self.bias)
         if self.chunks:
             init.normal_(self.key_offsets, std=0.5)
@@ -108,7 +113,7 @@ class LatentDecoder(nn.Module):
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """(…, embedding_size) input vectors of decoder tokens."""
-        return self.embedding(tokens) * (0.5 / EMBEDDING_STD)
+        return (self.embedding(tokens) + self.word_map(self.words[tokens])) * (0.5 / EMBEDDING_STD)
 
     def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
         """Memory of latents (B, Z)."""
@@ -143,9 +148,10 @@ class LatentDecoder(nn.Module):
 
     def logits(self, outputs: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Scores of every decoder token, or of the tokens in `rows` only."""
-        if rows is None:
-            return F.linear(outputs, self.embedding.weight, self.bias)
-        return F.linear(outputs, self.embedding.weight[rows], self.bias[rows])
+        offsets, words, bias = self.embedding.weight, self.words, self.bias
+        if rows is not None:
+            offsets, words, bias = offsets[rows], words[rows], bias[rows]
+        return F.linear(outputs, offsets + self.word_map(words), bias)
 
     def nll(
         self,

@@ -16,7 +16,7 @@ from transformers.utils import ModelOutput, cached_file
 from .augmentation import augment
 from .chunk_prior import ChunkPrior
 from .configuration_textvae import TextVAEConfig
-from .decoder import NUM_SPECIAL, LatentDecoder, Memory
+from .decoder import EMBEDDING_STD, NUM_SPECIAL, LatentDecoder, Memory
 from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .pooler import LatentPooler
 from .priors import LatentPrior
@@ -155,11 +155,13 @@ class TextVAEModel(PreTrainedModel):
             decoder.bias.copy_(log_frequencies)
             words = self.get_input_embeddings().weight[kept_ids[NUM_SPECIAL:]].float()
             words = words - words.mean(0)
-            # Principal components keep what distinguishes words when the decoder's embeddings are smaller.
+            # Principal components keep what distinguishes words when the decoder's vectors are smaller.
             size = min(decoder.embedding.embedding_dim, words.shape[1], len(words))
             _, _, directions = torch.linalg.svd(words, full_matrices=False)
-            reduced = words @ directions[:size].T
-            decoder.embedding.weight[NUM_SPECIAL:, :size] = reduced * (0.05 / reduced.std())
+            decoder.words[NUM_SPECIAL:] = words * (EMBEDDING_STD / (words @ directions[:size].T).std())
+            decoder.word_map.weight.zero_()
+            decoder.word_map.weight[:size] = directions[:size]
+            decoder.embedding.weight[NUM_SPECIAL:] = 0.0
 
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.get_input_embeddings()

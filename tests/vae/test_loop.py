@@ -201,6 +201,7 @@ def test_training_learns_to_rebuild_its_sentences(tiny_model, tiny_tokenizer, se
         learning_rate=1e-2,
         target_kl=None,
         beta_end=0.003,
+        word_offset_learning_rate_share=1.0,
         reset_decoder=False,
         free_bits=0.0,
         word_dropout=0.0,

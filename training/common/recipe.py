@@ -57,6 +57,7 @@ class VaeRecipe:
     tokens_per_step: int = 2400  # tokens of one optimiser step, all processes and micro-batches together
     gradient_accumulation: int = 1  # micro-batches a step and process
     learning_rate: float = 4e-3
+    word_offset_learning_rate_share: float = 0.1  # of what a decoder token's vector has beside its mapped word vector
     encoder_learning_rate: float = 3e-5  # of the encoder's own layers, where some are trained
     final_learning_rate_share: float = 0.03  # cosine down to this share
     warmup_steps: int = 100
@@ -87,8 +88,8 @@ class VaeRecipe:
 class EvaluationRecipe:
     """How `evaluate-vae` measures a trained VAE, and the models beside it that it is measured against."""
 
-    profile: Literal["augment", "generate"] = "augment"  # draws from a fitted prior, or from N(0, I)
-    prior_components: int = 1  # Gaussians of the fitted prior
+    profile: Literal["augment", "generate"] = "augment"  # what the VAE is for: its figures have other bars
+    prior_components: int = 0  # Gaussians of a prior fitted to the training texts; 0 samples the model's own prior
     token_temperature: float = 1.0  # of every text that is sampled, the yardsticks' included
     token_top_p: float = 1.0
     samples: int = 1000

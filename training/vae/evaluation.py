@@ -85,8 +85,8 @@ class Evaluation:
         model, tokenizer = load_model(folder)
         model = model.to(precision.device())
         prior = None
-        if kind == "vae" and self.settings.profile == "augment":
-            components = self.settings.prior_components
+        components = self.settings.prior_components
+        if kind == "vae" and components:
             prior = fit_to_texts(model, tokenizer, self.labelled.texts, None, components, self.recipe.seed)
             prior.facts |= {"label_budget": 0, "texts": self.recipe.vae.texts}
             prior.save(folder / "sentences.prior.safetensors")

@@ -233,9 +233,14 @@ class Loop:
 
 
 def _optimizer(model: TextVAEModel, recipe: VaeRecipe) -> torch.optim.Optimizer:
+    offsets = model.decoder.embedding.weight
     body = [weight for weight in model.encoder.parameters() if weight.requires_grad]
-    own = [w for name, w in model.named_parameters() if w.requires_grad and not name.startswith("encoder.")]
-    groups: list[dict[str, Any]] = [{"params": own, "share": 1.0}]
+    others = {id(weight) for weight in (offsets, *model.encoder.parameters())}
+    own = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in others]
+    groups: list[dict[str, Any]] = [
+        {"params": own, "share": 1.0},
+        {"params": [offsets], "share": recipe.word_offset_learning_rate_share},
+    ]
     if body:
         groups.append({"params": body, "share": recipe.encoder_learning_rate / recipe.learning_rate})
     return torch.optim.Adam(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
