@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textvae.training.common.errors import UserError
-from textvae.training.study.report import duration, markdown, write_report
+from textvae.training.common.pages import duration, markdown
+from textvae.training.study.report import write_report
 
 
 class Page(HTMLParser):

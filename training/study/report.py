@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
+from ..common.drawing import standalone, stylesheet
 from ..common.errors import UserError
 from ..common.files import read_json, read_jsonl, write_json, write_text
+from ..common.pages import environment
 from ..common.progress import say
+from ..vae.plots import training_curve
 from . import plots, statistics
 from .statistics import Interval, Row
 from .verdict import overall, signed, verdicts
@@ -43,41 +43,17 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     drawings = _plots(rows, info)
     facts = _facts(rows, info)
     for name, drawing in drawings.items():
-        write_text(folder / "plots" / f"{name}.svg", plots.standalone(drawing))
-    write_text(folder / "report.md", _environment().get_template("report.md.j2").render(facts, plots=list(drawings)))
-    page = _environment(autoescape=True).get_template("report.html.j2")
+        write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
+    write_text(
+        folder / "report.md", environment(__package__).get_template("report.md.j2").render(facts, plots=list(drawings))
+    )
+    page = environment(__package__, autoescape=True).get_template("report.html.j2")
     inline = {name: Markup(drawing) for name, drawing in drawings.items()}
-    write_text(folder / "report.html", page.render(facts, plots=inline, colours=Markup(plots.stylesheet())))
+    write_text(folder / "report.html", page.render(facts, plots=inline, colours=Markup(stylesheet())))
     summary = statistics.summary(rows, info)
     write_json(folder / "summary.json", summary)
     say(f"report: {facts['verdict'].sentence} → {folder / 'report.html'}")
     return summary
-
-
-def markdown(text: Any) -> str:
-    """Text as Markdown shows it unchanged: one line without markup, HTML, link or end of a table's cell."""
-    line = html.escape(" ".join(str(text).split()), quote=False)
-    line = re.sub(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))", r"\\\1", line)
-    line = re.sub(r"(?<=\S)(://|@)|(?<=\bwww)(\.)", r"\\\g<0>", line)  # what would become a link
-    return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", line)  # what would begin a heading, a list or a rule
-
-
-def duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
-
-
-def _environment(autoescape: bool = False) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("textvae.training.study"),
-        autoescape=autoescape,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"md": markdown, "duration": duration}
-    return environment
 
 
 def _facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
@@ -200,5 +176,5 @@ def _plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
     curve = (info.get("vae") or {}).get("curve", [])
     for column, label in VAE_CURVES.items() if curve else ():
         steps, values = [row["step"] for row in curve], [row[column] for row in curve]
-        drawings[f"vae-{column}"] = plots.training_curve(column, label, steps, values)
+        drawings[f"vae-{column}"] = training_curve(column, label, steps, values)
     return drawings

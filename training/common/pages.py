@@ -1,0 +1,36 @@
+"""Pages made from templates."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+import jinja2
+
+
+def markdown(text: Any) -> str:
+    """Text as Markdown shows it unchanged: one line without markup, HTML, link or end of a table's cell."""
+    line = html.escape(" ".join(str(text).split()), quote=False)
+    line = re.sub(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))", r"\\\1", line)
+    line = re.sub(r"(?<=\S)(://|@)|(?<=\bwww)(\.)", r"\\\g<0>", line)  # what would become a link
+    return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", line)  # what would begin a heading, a list or a rule
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+
+
+def environment(package: str, autoescape: bool = False) -> jinja2.Environment:
+    """Strict templates of a package's `templates` folder, beside those that all pages share."""
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.PackageLoader(__package__)]),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"md": markdown, "duration": duration}
+    return environment
