@@ -225,23 +225,25 @@ class TextVAEModel(PreTrainedModel):
         attention_mask: torch.Tensor,
         class_ids: torch.Tensor | None = None,
         refinement_steps: int | None = None,
+        refinement_beta: float | None = None,
     ) -> Posterior:
         """The posterior that everything but training uses: the encoder's, refined by gradient steps on each text.
 
         Args:
             input_ids, attention_mask: (B, T) encoder tokens, right-padded.
             class_ids: (B,) for a model with classes.
-            refinement_steps: those of the configuration by default; 0 for the encoder's guess alone.
+            refinement_steps, refinement_beta: the configuration's by default; 0 steps for the encoder's guess alone.
         """
         guess = self.encode(input_ids, attention_mask, class_ids)
         steps = self.config.refinement_steps if refinement_steps is None else refinement_steps
         if not steps or self.pooler is None:
             return guess
         targets = self.decoder.respell(input_ids)
+        beta = self.config.refinement_beta if refinement_beta is None else refinement_beta
 
         def loss(posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
             nll, _ = self.decoder.nll(targets, self.read_latents(latents, class_ids))
-            return nll + self.config.refinement_beta * self.kl(posterior, latents).sum(-1)
+            return nll + beta * self.kl(posterior, latents).sum(-1)
 
         return refine(guess, loss, steps)
 

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from html import escape
 
 import pytest
 import torch
@@ -49,6 +50,11 @@ def test_the_command_trains_what_is_missing_measures_and_is_not_done_twice(smoke
     assert {"hf-internal-testing/tiny-random-BertModel", "hf-internal-testing/tiny-random-gpt2"} <= named
     page = json.loads((place.parent / "page.json").read_text())
     assert len(page["samples"]["vae"]) == len(page["samples"]["baseline"]) == 20
+    shown = (place.parent / "evaluation.html").read_text()
+    for text in (*page["samples"]["vae"], page["reconstructions"][0][0]):
+        assert escape(text, quote=False).replace('"', "&#34;").replace("'", "&#39;") in shown
+    assert shown.count("<svg") == len(list((place.parent / "plots").glob("*.svg"))) == 3
+    assert page["rate_distortion"]["points"][0]["beta"] == 0.1
     model = TextVAEModel.from_pretrained(tmp_path / "runs/smoke/vae")
     assert model.load_prior("classes").num_classes == 2
     assert model.load_prior("sentences").facts["label_budget"] == 0

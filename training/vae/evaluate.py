@@ -10,6 +10,7 @@ from ..common.progress import say
 from ..common.recipe import Recipe
 from ..common.run_folder import RunFolder
 from .evaluation import Evaluation
+from .evaluation_page import write_page
 from .train import train_vae
 from .yardsticks import train_yardsticks
 
@@ -53,8 +54,9 @@ def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
             )
             write_json(place.with_name("page.json"), evaluation.page)
     results = read_json(place)
+    page = write_page(place.parent, recipe.to_dict())
     say(
         f"evaluation: BLEU {results['bleu_reconstruction']:.1f} at KL {results['kl']:.0f}, "
-        f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {place}"
+        f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {page}"
     )
     return results

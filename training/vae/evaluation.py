@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import sacrebleu
 import torch
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
 
 from textvae.modeling_textvae.generation import decode_latents
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
@@ -41,6 +43,7 @@ CLASS_SAMPLINGS = 5
 PATHS, PATH_STEPS = 100, 8
 PRINTED = 20
 PERPLEXITY_TOKENS = 128
+CURVE_BETAS, CURVE_TEXTS, CURVE_STEPS = (0.1, 0.2, 0.35, 0.6, 1.0, 2.0), 200, 20
 CURVE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -98,6 +101,7 @@ class Evaluation:
         self.page: dict[str, Any] = {}
         with self._autocast(), torch.no_grad():
             self._likelihood()
+            self._rate_distortion()
             self._reconstruction()
             self._neighbours()
             self._interpolation()
@@ -116,9 +120,11 @@ class Evaluation:
                 self.vae.model, texts, self.vae.tokenizer, settings.importance_samples, progress=advance
             )
         lm = score(self.language_model.model, texts, self.language_model.tokenizer, num_samples=1)
+        guess = score(self.vae.model, texts, self.vae.tokenizer, num_samples=4, refinement_steps=0)
         scored = self.scored
         bound, nll = (scored.nll + scored.kl).mean().item(), lm.nll.mean().item()
         ratio, error = perplexity_ratio(scored, lm)
+        self.guess = guess.posterior.mean
         mean, log_variance = scored.posterior
         self.figures |= {
             "test_texts": len(texts),
@@ -127,6 +133,8 @@ class Evaluation:
             "nll_of_mean": scored.nll_of_mean.mean().item(),
             "kl": scored.kl.mean().item(),
             "neg_elbo": bound,
+            "encoder_alone_nll": guess.nll.mean().item(),
+            "encoder_alone_kl": guess.kl.mean().item(),
             "lm_nll": nll,
             "elbo_ratio": bound / nll,
             "iw_nll": scored.iw_nll.mean().item(),
@@ -140,12 +148,33 @@ class Evaluation:
             "active_units_share_0.2": information.active_units(mean, 0.2),
         }
 
+    def _rate_distortion(self) -> None:
+        texts, steps = self.test.texts[:CURVE_TEXTS], self.vae.model.config.refinement_steps or CURVE_STEPS
+        curve = []
+        with _progress("rate and distortion", len(CURVE_BETAS) * len(texts)) as advance:
+            for beta in CURVE_BETAS:
+                scored = score(
+                    self.vae.model, texts, self.vae.tokenizer, num_samples=4, refinement_steps=steps,
+                    refinement_beta=beta, progress=advance,
+                )  # fmt: skip
+                curve.append({"beta": beta, "kl": scored.kl.mean().item(), "nll": scored.nll.mean().item()})
+        lm = score(self.language_model.model, texts, self.language_model.tokenizer, num_samples=1)
+        means = self.scored.posterior.mean.numpy()
+        self.page |= {
+            "rate_distortion": {"texts": len(texts), "points": curve, "lm_nll": lm.nll.mean().item()},
+            "latent_map": PCA(2, random_state=0).fit_transform(means).round(3).tolist(),
+            "labels": self.test.labels,
+            "label_names": self.test.label_names,
+        }
+
     def _reconstruction(self) -> None:
         rebuilt = decode_latents(
             self.vae.model, self.scored.posterior.mean.to(self.vae.model.device), self.vae.tokenizer
         )
         pairs = zip(self.real, rebuilt, strict=True)
+        guess = decode_latents(self.vae.model, self.guess.to(self.vae.model.device), self.vae.tokenizer)
         self.figures |= {
+            "encoder_alone_bleu": _bleu(guess, self.real),
             "bleu_reconstruction": _bleu(rebuilt, self.real),
             "bleu_reconstruction_raw_text": _bleu(rebuilt, self.test.texts),
             "exact_match_share": fmean(normalise(text) == normalise(again) for text, again in pairs),
@@ -260,8 +289,6 @@ class Evaluation:
         self.page["class_samples"] = [(names[c], t) for c, t in zip(classes.tolist(), drawn[0], strict=True)][:PRINTED]
 
     def _class_figures(self, features: dict[str, np.ndarray], drawn: list[np.ndarray], classes: np.ndarray) -> None:
-        from sklearn.linear_model import LogisticRegression
-
         train_labels, test_labels = np.array(self.labelled.labels), np.array(self.test.labels)
         count = len(self.test.label_names)
 

@@ -39,11 +39,12 @@ def score(
     num_samples: int,
     seed: int = 0,
     refinement_steps: int | None = None,
+    refinement_beta: float | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> Likelihoods:
     """Likelihoods of texts, each by `num_samples` latents from its posterior; `progress` is told of texts done.
 
-    `refinement_steps`: the model's own by default; 0 for the encoder's posterior as it stands.
+    How posteriors are refined is the model's own matter by default; 0 steps leave the encoder's as they are.
 
     Texts are cut at the model's length, as they are in training.
     """
@@ -55,7 +56,12 @@ def score(
             [texts[row] for row in rows], truncation=True, max_length=model.config.max_text_length,
             padding=True, padding_side="right", return_tensors="pt",
         ).to(model.device)  # fmt: skip
-        posterior = model.posterior(batch["input_ids"], batch["attention_mask"], refinement_steps=refinement_steps)
+        posterior = model.posterior(
+            batch["input_ids"],
+            batch["attention_mask"],
+            refinement_steps=refinement_steps,
+            refinement_beta=refinement_beta,
+        )
         targets = model.decoder.respell(batch["input_ids"])
         nll, kl, weights, first = [], [], [], None
         at_once = max(TOKENS // targets.numel(), 1)
