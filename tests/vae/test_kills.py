@@ -1,0 +1,79 @@
+"""A training that is killed over and over ends with the very weights of one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from textvae.training.common.files import read_jsonl
+from textvae.training.common.recipe import load_recipe
+
+KILLS = 20
+EVERY_OPTION = {
+    "trainable_encoder_layers": 1, "conditional": True, "text_weight": 2, "final_text_share": 0.2, "steps": 500,
+    "gradient_accumulation": 2, "autoencoder_share": 0.2, "reset_decoder": True, "target_kl": 8.0,
+    "target_kl_start": 12.0, "free_bits": 0.05, "word_dropout": 0.3, "mmd_weight": 1.0, "bag_of_words_weight": 0.1,
+    "checkpoint_every": 4, "log_every": 1,
+}  # fmt: skip
+
+
+def start(recipe, output, mirror):
+    variables = {
+        **os.environ, "TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0",
+        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "textvae", "train-vae", str(recipe), "--output", str(output)]
+    return subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True)
+
+
+def steps_done(output):
+    metrics = output / "metrics.jsonl"
+    return len(read_jsonl(metrics)) if metrics.exists() else 0
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(smoke_mirror, tmp_path):
+    settings = load_recipe("smoke").to_dict()
+    settings["vae"] |= EVERY_OPTION
+    recipe = tmp_path / "killed.yaml"
+    recipe.write_text(yaml.safe_dump(settings))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    untouched = start(recipe, whole, smoke_mirror)
+    assert untouched.wait(timeout=300) == 0, untouched.stderr.read()[-3000:]
+    draw, kills, writing = random.Random(0), 0, 0
+    while kills < KILLS:
+        process = start(recipe, killed, smoke_mirror)
+        before, deadline = steps_done(killed), time.monotonic() + 120
+        while process.poll() is None and steps_done(killed) <= before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if kills % 2:
+            time.sleep(draw.uniform(0.0, 0.6))
+        else:  # every other kill waits for a checkpoint that is being written
+            while process.poll() is None and not any((killed / "checkpoints").glob(".step-*")):
+                pass
+            time.sleep(draw.uniform(0.0, 0.02))
+        assert process.poll() is None, f"finished after {kills} kills\n{process.stderr.read()[-3000:]}"
+        writing += any((killed / "checkpoints").glob(".step-*"))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert writing > 0
+    last = start(recipe, killed, smoke_mirror)
+    assert last.wait(timeout=300) == 0, last.stderr.read()[-3000:]
+    first, second = load_file(whole / "model.safetensors"), load_file(killed / "model.safetensors")
+    assert first.keys() == second.keys()
+    assert [name for name in first if not first[name].equal(second[name])] == []
+    drop = {"seconds", "tokens_per_second"}
+    rows = [
+        [{k: v for k, v in row.items() if k not in drop} for row in read_jsonl(place / "metrics.jsonl")]
+        for place in (whole, killed)
+    ]
+    assert rows[0] == rows[1]
