@@ -6,7 +6,8 @@ The other files of this folder travel to the Hub with the weights and need only 
 from transformers import AutoConfig, AutoModel
 
 from .configuration_textvae import TextVAEConfig
-from .modeling_textvae import Posterior, TextVAEModel, TextVAEOutput
+from .modeling_textvae import TextVAEModel, TextVAEOutput
+from .posterior import Posterior
 
 AutoConfig.register(TextVAEConfig.model_type, TextVAEConfig)
 AutoModel.register(TextVAEConfig, TextVAEModel)

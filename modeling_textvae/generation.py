@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .decoder import BEGIN, END, PAD, LatentDecoder, Memory
+from .posterior import Posterior
 
 if TYPE_CHECKING:
-    from .modeling_textvae import Posterior, TextVAEModel
+    from .modeling_textvae import TextVAEModel
 
 DECODE_BATCH = 256
 
@@ -136,7 +137,7 @@ def encode_texts(
         batch = _tokenize(model, [texts[row] for row in rows], tokenizer, model.config.max_text_length)
         posterior = model.posterior(**batch, class_ids=None if class_ids is None else class_ids[rows])
         mean[rows], log_variance[rows] = posterior.mean, posterior.log_variance
-    return posterior._replace(mean=mean, log_variance=log_variance)
+    return Posterior(mean, log_variance)
 
 
 @torch.no_grad()

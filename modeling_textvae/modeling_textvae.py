@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, cached_file
+from transformers.utils import ModelOutput
 
-from .augmentation import augment
 from .chunk_prior import ChunkPrior
 from .configuration_textvae import TextVAEConfig
 from .decoder import EMBEDDING_STD, NUM_SPECIAL, LatentDecoder, Memory
-from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .pooler import LatentPooler
-from .priors import LatentPrior
+from .posterior import Posterior
 from .refinement import refine
-
-
-class Posterior(NamedTuple):
-    """Diagonal Gaussian over the latent, one a row."""
-
-    mean: torch.Tensor  # (B, Z) float32
-    log_variance: torch.Tensor  # (B, Z) float32
-
-    def sample(self, temperature: float = 1.0, generator: torch.Generator | None = None) -> torch.Tensor:
-        """(B, Z) draws of mean + temperature · σ · ε; temperature 0 gives the mean."""
-        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype).to(self.mean.device)
-        return self.at(temperature * noise)
-
-    def at(self, noise: torch.Tensor) -> torch.Tensor:
-        """(B, Z) the latents `noise` (B, Z) standard deviations from the mean."""
-        return self.mean + (0.5 * self.log_variance).exp() * noise
-
-    def kl(self) -> torch.Tensor:
-        """KL(q ‖ N(0, I)) in nats a dimension, (B, Z) (Kingma and Welling 2014, appendix B)."""
-        return 0.5 * (self.mean.square() + self.log_variance.exp() - 1.0 - self.log_variance)
+from .text_generation import TextGenerationMixin
 
 
 @dataclass
@@ -67,7 +46,7 @@ class TextVAEOutput(ModelOutput):
     log_variance: torch.Tensor | None = None
 
 
-class TextVAEModel(PreTrainedModel):
+class TextVAEModel(TextGenerationMixin, PreTrainedModel):
     """Text VAE. One tokenizer, the encoder's, serves both sides; `generate` returns its ids.
 
     Example:
@@ -328,100 +307,6 @@ class TextVAEModel(PreTrainedModel):
     def read_latents(self, latents: torch.Tensor, class_ids: torch.Tensor | None = None) -> Memory:
         """What the decoder reads of latents (B, Z); for decoding step by step."""
         return self.decoder.read(latents, self.class_vectors(class_ids, len(latents)))
-
-    @torch.no_grad()
-    def generate(
-        self,
-        latents: torch.Tensor | None = None,
-        num_return_sequences: int = 1,
-        prior: LatentPrior | None = None,
-        class_ids: torch.Tensor | None = None,
-        do_sample: bool = True,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        num_beams: int = 1,
-        max_new_tokens: int | None = None,
-        seen_joins: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> torch.Tensor:
-        """Decode latents, or draws from a prior, into encoder tokens.
-
-        Args:
-            latents: (B, Z); without it, one draw from the prior a returned sequence.
-            num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
-            prior: what latents are drawn from in place of the model's own prior, from `load_prior`.
-            class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
-            do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
-            temperature: divides the token scores before drawing.
-            top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
-            max_new_tokens: decoder tokens a text at most; the configuration's `max_text_length` by default.
-            seen_joins: join word pieces only as some word of the training text does; no word is glued then.
-            generator: seeds everything drawn here.
-
-        Returns:
-            (B · num_return_sequences, T) int64 ids of the encoder's tokenizer, right-padded.
-        """
-        if class_ids is not None:
-            class_ids = class_ids.repeat_interleave(num_return_sequences, dim=0)
-        if latents is not None:
-            latents = latents.repeat_interleave(num_return_sequences, dim=0)
-        else:
-            count = num_return_sequences if class_ids is None else len(class_ids)
-            if prior is None:
-                latents = self.sample_prior(count, generator)
-            else:
-                classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
-                latents = prior.sample(classes, generator=generator).to(self.device)
-        limit = max_new_tokens or self.config.max_text_length
-        only_of_prior = prior is not None and self.classes is None
-        memory = self.read_latents(latents, None if only_of_prior else class_ids)
-        if num_beams > 1:
-            if do_sample:
-                raise ValueError("num_beams > 1 needs do_sample=False: beam search draws nothing")
-            tokens = beam_search(self.decoder, memory, num_beams, limit, seen_joins)
-        else:
-            tokens = decode(
-                self.decoder, memory, limit, do_sample=do_sample, temperature=temperature, top_p=top_p,
-                seen_joins=seen_joins, generator=generator,
-            )  # fmt: skip
-        return self.decoder.to_encoder_ids(tokens)
-
-    def load_prior(self, name: str) -> LatentPrior:
-        """The fitted prior `name` that was saved beside the weights, here or on the Hub."""
-        revision = getattr(self.config, "_commit_hash", None)  # known where the weights came from the Hub
-        path = cached_file(self.name_or_path, f"{name}.prior.safetensors", revision=revision)
-        return LatentPrior.load(path).to(self.device)
-
-    def reconstruct(self, texts: list[str], tokenizer: Any, num_beams: int = 1) -> list[str]:
-        """Each text decoded greedily from its posterior's mean."""
-        latents = encode_texts(self, texts, tokenizer).mean
-        return decode_latents(self, latents, tokenizer, num_beams=num_beams)
-
-    def neighbours(
-        self,
-        texts: list[str],
-        tokenizer: Any,
-        temperature: float = 0.7,
-        num: int = 4,
-        generator: torch.Generator | None = None,
-    ) -> list[list[str]]:
-        """`num` texts from around each text's posterior, `temperature` standard deviations of noise."""
-        posterior = encode_texts(self, texts, tokenizer)
-        repeated = Posterior(*(tensor.repeat_interleave(num, dim=0) for tensor in posterior))
-        decoded = decode_latents(self, repeated.sample(temperature, generator), tokenizer)
-        return [decoded[start : start + num] for start in range(0, len(decoded), num)]
-
-    def interpolate(self, a: str, b: str, tokenizer: Any, steps: int = 8, spherical: bool = False) -> list[str]:
-        """`steps` texts on the way from `a` to `b`, both ends included."""
-        start, end = encode_texts(self, [a, b], tokenizer).mean
-        path = interpolate(start, end, steps, spherical)
-        return decode_latents(self, path, tokenizer)
-
-    def augment(
-        self, texts: list[str], labels: list[Any], tokenizer: Any, target_size: int, **options: Any
-    ) -> list[dict[str, Any]]:
-        """Grow labelled texts to `target_size` kept rows; `options` are those of `augmentation.augment`."""
-        return augment(self, texts, labels, tokenizer, target_size, **options)
 
 
 TextVAEConfig.register_for_auto_class()

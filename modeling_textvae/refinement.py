@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from .modeling_textvae import Posterior
+from .posterior import Posterior
 
 LEARNING_RATE = 0.05
 FINAL_SHARE = 0.1  # of the learning rate, reached on a line
@@ -31,7 +29,7 @@ def refine(
     """
     mean = posterior.mean.detach().clone().requires_grad_()
     log_variance = posterior.log_variance.detach().clone().requires_grad_()
-    refined = posterior._replace(mean=mean, log_variance=log_variance)
+    refined = Posterior(mean, log_variance)
     optimizer = torch.optim.Adam([mean, log_variance], lr=LEARNING_RATE, betas=(0.9, 0.95))
     generator = torch.Generator().manual_seed(seed)
     # On a GPU the fused GRU gives no gradient outside training mode.
@@ -42,4 +40,4 @@ def refine(
             mean.grad, log_variance.grad = torch.autograd.grad(total, (mean, log_variance))
             optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - (1 - FINAL_SHARE) * step / steps)
             optimizer.step()
-    return posterior._replace(mean=mean.detach(), log_variance=log_variance.detach())
+    return Posterior(mean.detach(), log_variance.detach())

@@ -12,7 +12,8 @@ from html import escape
 import pytest
 import torch
 
-from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.posterior import Posterior
 from textvae.training.vae.evaluation import perplexity_ratio
 from textvae.training.vae.likelihood import Likelihoods
 

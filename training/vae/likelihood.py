@@ -10,7 +10,8 @@ import torch
 
 from textvae.modeling_textvae.decoder import PAD
 from textvae.modeling_textvae.generation import batches_by_length
-from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.posterior import Posterior
 
 from .metrics.information import importance_weighted_nll, log_density
 

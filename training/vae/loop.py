@@ -20,7 +20,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from textvae.modeling_textvae.decoder import PAD
-from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel, TextVAEOutput
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel, TextVAEOutput
+from textvae.modeling_textvae.posterior import Posterior
 
 from ..common.errors import UserError
 from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text

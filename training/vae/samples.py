@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids, encode_texts, interpolate
-from textvae.modeling_textvae.modeling_textvae import Posterior, TextVAEModel
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.posterior import Posterior
 from textvae.modeling_textvae.priors import LatentPrior
 
 from ..common.recipe import EvaluationRecipe

@@ -1,0 +1,119 @@
+"""What people call on a model: from latents, priors and texts to texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers.utils import cached_file
+
+from .augmentation import augment
+from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
+from .posterior import Posterior
+from .priors import LatentPrior
+
+
+class TextGenerationMixin:
+    """The generating methods of a `TextVAEModel`."""
+
+    config: Any
+    decoder: Any
+    classes: Any
+    device: torch.device
+    name_or_path: str
+    read_latents: Any
+    sample_prior: Any
+
+    @torch.no_grad()
+    def generate(
+        self,
+        latents: torch.Tensor | None = None,
+        num_return_sequences: int = 1,
+        prior: LatentPrior | None = None,
+        class_ids: torch.Tensor | None = None,
+        do_sample: bool = True,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        num_beams: int = 1,
+        max_new_tokens: int | None = None,
+        seen_joins: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Decode latents, or draws from a prior, into encoder tokens.
+
+        Args:
+            latents: (B, Z); without it, one draw from the prior a returned sequence.
+            num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
+            prior: what latents are drawn from in place of the model's own prior, from `load_prior`.
+            class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
+            do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
+            temperature: divides the token scores before drawing.
+            top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
+            max_new_tokens: decoder tokens a text at most; the configuration's `max_text_length` by default.
+            seen_joins: join word pieces only as some word of the training text does; no word is glued then.
+            generator: seeds everything drawn here.
+
+        Returns:
+            (B · num_return_sequences, T) int64 ids of the encoder's tokenizer, right-padded.
+        """
+        if class_ids is not None:
+            class_ids = class_ids.repeat_interleave(num_return_sequences, dim=0)
+        if latents is not None:
+            latents = latents.repeat_interleave(num_return_sequences, dim=0)
+        else:
+            count = num_return_sequences if class_ids is None else len(class_ids)
+            if prior is None:
+                latents = self.sample_prior(count, generator)
+            else:
+                classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
+                latents = prior.sample(classes, generator=generator).to(self.device)
+        limit = max_new_tokens or self.config.max_text_length
+        only_of_prior = prior is not None and self.classes is None
+        memory = self.read_latents(latents, None if only_of_prior else class_ids)
+        if num_beams > 1:
+            if do_sample:
+                raise ValueError("num_beams > 1 needs do_sample=False: beam search draws nothing")
+            tokens = beam_search(self.decoder, memory, num_beams, limit, seen_joins)
+        else:
+            tokens = decode(
+                self.decoder, memory, limit, do_sample=do_sample, temperature=temperature, top_p=top_p,
+                seen_joins=seen_joins, generator=generator,
+            )  # fmt: skip
+        return self.decoder.to_encoder_ids(tokens)
+
+    def load_prior(self, name: str) -> LatentPrior:
+        """The fitted prior `name` that was saved beside the weights, here or on the Hub."""
+        revision = getattr(self.config, "_commit_hash", None)  # known where the weights came from the Hub
+        path = cached_file(self.name_or_path, f"{name}.prior.safetensors", revision=revision)
+        return LatentPrior.load(path).to(self.device)
+
+    def reconstruct(self, texts: list[str], tokenizer: Any, num_beams: int = 1) -> list[str]:
+        """Each text decoded greedily from its posterior's mean."""
+        latents = encode_texts(self, texts, tokenizer).mean
+        return decode_latents(self, latents, tokenizer, num_beams=num_beams)
+
+    def neighbours(
+        self,
+        texts: list[str],
+        tokenizer: Any,
+        temperature: float = 0.7,
+        num: int = 4,
+        generator: torch.Generator | None = None,
+    ) -> list[list[str]]:
+        """`num` texts from around each text's posterior, `temperature` standard deviations of noise."""
+        posterior = encode_texts(self, texts, tokenizer)
+        repeated = Posterior(*(tensor.repeat_interleave(num, dim=0) for tensor in posterior))
+        decoded = decode_latents(self, repeated.sample(temperature, generator), tokenizer)
+        return [decoded[start : start + num] for start in range(0, len(decoded), num)]
+
+    def interpolate(self, a: str, b: str, tokenizer: Any, steps: int = 8, spherical: bool = False) -> list[str]:
+        """`steps` texts on the way from `a` to `b`, both ends included."""
+        start, end = encode_texts(self, [a, b], tokenizer).mean
+        path = interpolate(start, end, steps, spherical)
+        return decode_latents(self, path, tokenizer)
+
+    def augment(
+        self, texts: list[str], labels: list[Any], tokenizer: Any, target_size: int, **options: Any
+    ) -> list[dict[str, Any]]:
+        """Grow labelled texts to `target_size` kept rows; `options` are those of `augmentation.augment`."""
+        return augment(self, texts, labels, tokenizer, target_size, **options)
