@@ -31,7 +31,7 @@ lint: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 bench: $(INSTALLED)
-	@$(VENV)/bin/python benchmarks/bench_vae_step.py
+	@$(VENV)/bin/python benchmarks/bench.py
 
 $(INSTALLED): setup.cfg constraints.txt
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -64,7 +64,7 @@ class RunFolder:
             textvae=metadata.version("textvae"),
             versions={name: metadata.version(name) for name in LIBRARIES},
             python=platform.python_version(),
-            hardware=_hardware(),
+            hardware=hardware(),
             seed=recipe.seed,
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         )
@@ -109,7 +109,8 @@ class RunFolder:
         say(f"{name}: {seconds:.{0 if seconds >= 10 else 1}f} s → {place}" + (f" ({stage.note})" if stage.note else ""))
 
 
-def _hardware() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
+    """Processor, cores that may be used, memory and GPU of this machine."""
     cpu = platform.processor()
     with contextlib.suppress(OSError):
         if named := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8")):
