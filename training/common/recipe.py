@@ -92,6 +92,7 @@ class EvaluationRecipe:
     prior_components: int = 0  # Gaussians of a prior fitted to the training texts; 0 samples the model's own prior
     token_temperature: float = 1.0  # of every text that is sampled, the yardsticks' included
     token_top_p: float = 1.0
+    seen_joins: bool = True  # word pieces are joined only as in some word of the training text
     samples: int = 1000
     importance_samples: int = 100
     similarity_model: str = "sentence-transformers/all-MiniLM-L6-v2"  # cosines of neighbours to their sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from statistics import fmean, median
@@ -185,7 +185,7 @@ class Evaluation:
         around, posterior = {}, self.scored.posterior
         temperatures = sorted({*CURVE_TEMPERATURES, self.recipe.augment.temperature})
         for temperature in temperatures:
-            around[temperature] = neighbours(self.vae.model, self.vae.tokenizer, posterior, temperature)
+            around[temperature] = neighbours(self.vae.model, self.vae.tokenizer, posterior, temperature, self.settings)
         self.around = around
         vectors = self._embed([*self.real, *chain.from_iterable(around.values())], self.settings.similarity_model)
         real, *rest = np.split(vectors, 1 + len(around))
@@ -201,7 +201,7 @@ class Evaluation:
         self.page["neighbours"] = {t: texts[:PRINTED] for t, texts in around.items()}
 
     def _interpolation(self) -> None:
-        lines = paths(self.vae.model, self.vae.tokenizer, self.scored.posterior, PATHS, PATH_STEPS)
+        lines = paths(self.vae.model, self.vae.tokenizer, self.scored.posterior, PATHS, PATH_STEPS, self.settings)
         vectors = self._embed(list(chain.from_iterable(lines)), self.settings.similarity_model)
         vectors = vectors.reshape(len(lines), PATH_STEPS, -1)
         self.figures |= {
@@ -228,7 +228,19 @@ class Evaluation:
                 f"{prefix}unseen_word_excess": 100
                 * _excess(text_metrics.unseen_word_share, texts, self.real, self.training),
             }
+        self._joins()
         self.page["samples"] = {name: texts[:PRINTED] for name, texts in self._sampled().items()}
+
+    def _joins(self) -> None:
+        """What keeping to the joins of the training text is worth: the same draws with them and without."""
+        posterior = self.scored.posterior
+        for name, seen in (("seen_joins", True), ("any_join", False)):
+            settings = replace(self.settings, seen_joins=seen)
+            with self._autocast(), torch.no_grad():
+                texts = neighbours(self.vae.model, self.vae.tokenizer, posterior, 1.0, settings)
+            self.figures[f"neighbour_bleu_{name}"] = _bleu(texts, self.real)
+            excess = _excess(text_metrics.unseen_word_share, texts, self.real, self.training)
+            self.figures[f"neighbour_unseen_word_excess_{name}"] = 100 * excess
 
     def _fluency(self) -> None:
         sets = {"real": self.real, "neighbours": self.around[self.recipe.augment.temperature], **self._sampled()}

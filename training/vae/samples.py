@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ def decode_sampled(
             do_sample=settings.token_temperature > 0,
             temperature=settings.token_temperature,
             top_p=settings.token_top_p,
+            seen_joins=settings.seen_joins,
             generator=generator,
         )
         texts.extend(decode_ids(ids, tokenizer))
@@ -55,18 +57,25 @@ def fit_to_texts(
 
 
 def neighbours(
-    model: TextVAEModel, tokenizer: Any, posterior: Posterior, temperature: float, seed: int = 0
+    model: TextVAEModel,
+    tokenizer: Any,
+    posterior: Posterior,
+    temperature: float,
+    settings: EvaluationRecipe,
+    seed: int = 0,
 ) -> list[str]:
     """One greedy text of each posterior, `temperature` standard deviations of noise from its mean."""
     latents = posterior.sample(temperature, torch.Generator().manual_seed(seed))
-    return decode_sampled(model, tokenizer, latents, EvaluationRecipe(token_temperature=0.0))
+    return decode_sampled(model, tokenizer, latents, replace(settings, token_temperature=0.0))
 
 
-def paths(model: TextVAEModel, tokenizer: Any, posterior: Posterior, count: int, steps: int) -> list[list[str]]:
+def paths(
+    model: TextVAEModel, tokenizer: Any, posterior: Posterior, count: int, steps: int, settings: EvaluationRecipe
+) -> list[list[str]]:
     """Greedy texts on the lines between the means of rows 2 i and 2 i + 1."""
     lines = [
         interpolate(posterior.mean[2 * row], posterior.mean[2 * row + 1], steps, spherical=False)
         for row in range(min(count, len(posterior.mean) // 2))
     ]
-    texts = decode_sampled(model, tokenizer, torch.cat(lines), EvaluationRecipe(token_temperature=0.0))
+    texts = decode_sampled(model, tokenizer, torch.cat(lines), replace(settings, token_temperature=0.0))
     return [texts[start : start + steps] for start in range(0, len(texts), steps)]
