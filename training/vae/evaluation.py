@@ -35,7 +35,7 @@ from .metrics import text as text_metrics
 from .metrics.mauve import diagonal_ratio, mauve, mauve_matrix
 from .metrics.self_bleu import self_bleu
 from .reconstruction import round_trip
-from .samples import decode_sampled, fit_to_texts, neighbours, paths, prior_latents
+from .samples import PRIOR_TEXTS, decode_sampled, fit_to_texts, neighbours, paths, prior_latents
 from .train import load_model
 from .yardsticks import reverse_perplexity, same_vocabulary
 
@@ -281,7 +281,11 @@ class Evaluation:
             prior = fit_to_texts(
                 self.vae.model, self.vae.tokenizer, self.labelled.texts, self.labelled.labels, 1, self.recipe.seed
             )
-            prior.facts |= {"label_budget": len(train), "texts": self.recipe.vae.texts, "classes": names}
+            prior.facts |= {
+                "label_budget": min(len(train), PRIOR_TEXTS),
+                "texts": self.recipe.vae.texts,
+                "classes": names,
+            }
             prior.save(self.facts["vae"] / "classes.prior.safetensors")
             classes = torch.arange(size) % len(names)
             drawn = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids, encode_texts, interpolate
@@ -14,6 +15,8 @@ from textvae.modeling_textvae.priors import LatentPrior
 
 from ..common.recipe import EvaluationRecipe
 from .priors import fit_prior
+
+PRIOR_TEXTS = 2000  # refining the posteriors of more takes minutes
 
 
 def decode_sampled(
@@ -51,9 +54,13 @@ def fit_to_texts(
     components: int = 1,
     seed: int = 0,
 ) -> LatentPrior:
-    """A prior fitted to one draw from each text's posterior."""
-    drawn = encode_texts(model, texts, tokenizer).sample(1.0, torch.Generator().manual_seed(seed))
-    return fit_prior(drawn, None if class_ids is None else torch.tensor(class_ids), components, seed)
+    """A prior fitted to one draw from the posterior of each of `PRIOR_TEXTS` texts, or of all where there are fewer."""
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:PRIOR_TEXTS].tolist()
+    drawn = encode_texts(model, [texts[row] for row in chosen], tokenizer).sample(
+        1.0, torch.Generator().manual_seed(seed)
+    )
+    classes = None if class_ids is None else torch.tensor([class_ids[row] for row in chosen])
+    return fit_prior(drawn, classes, components, seed)
 
 
 def neighbours(
