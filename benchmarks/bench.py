@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from textvae.training.common.files import write_json
+from textvae.training.common.files import read_json, write_json
 from textvae.training.common.progress import say
 from textvae.training.common.recipe import load_recipe
 from textvae.training.common.run_folder import hardware
@@ -58,6 +58,8 @@ def decoder_of_gpt2_size(tokenizer_folder: Path) -> Path:
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
         GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer))).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+        settings = folder / "tokenizer_config.json"  # LangVAE's transformers knows the class by its older name
+        write_json(settings, {**read_json(settings), "tokenizer_class": "PreTrainedTokenizerFast"})
     return folder
 
 

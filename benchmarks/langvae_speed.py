@@ -30,7 +30,7 @@ def main() -> None:
     rows = TokenizedDataSet(texts[: BATCH * (STEPS + 1)], decoder.tokenizer, MAX_TOKENS)
     optimizer, times, tokens = None, [], []
     for start in range(0, BATCH * (STEPS + 1), BATCH):
-        batch = collate_sparse_fn([rows[[index]] for index in range(start, start + BATCH)])
+        batch = collate_sparse_fn([rows[index : index + 1] for index in range(start, start + BATCH)])
         begun = time.process_time()
         loss = model(batch).loss
         if optimizer is None:  # its layers know their sizes after the first pass
