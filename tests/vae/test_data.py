@@ -48,6 +48,18 @@ def test_held_out_sentences_and_copies_are_not_trained_on(mirror):
     assert sentences.validation == ["Held out: sentence."]
 
 
+def test_sentences_of_an_excluded_dataset_are_not_trained_on(mirror, tmp_path):
+    other = tmp_path / "datasets/org/other"
+    write_split(other, "train", ["A dull film!"])  # may stay
+    write_split(other, "validation", ["a fine film"])
+    write_split(other, "test", ["It was good or bad, who knows!"])
+    sentences = load_sentences(recipe(exclude=("org/other",)), seed=0)
+    assert sentences.train[0] == "A dull film!"
+    assert sentences.num_main == 1
+    assert normalise("It was good or bad, who knows") not in {normalise(text) for text in sentences.train}
+    assert "org/other" in {source.id for source in sentences.sources}
+
+
 def test_a_conditional_recipe_has_the_labels_of_its_texts_and_an_unknown_class(mirror, tmp_path):
     sentences = load_sentences(recipe(conditional=True), seed=0)
     assert sentences.num_classes == 2

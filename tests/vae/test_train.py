@@ -49,6 +49,22 @@ def test_a_recipe_trains_a_model_that_loads(smoke_mirror, tmp_path):
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
 
 
+def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):
+    recipe = tmp_path / "warm.yaml"
+    text = (CHECKOUT / "training/recipes/smoke.yaml").read_text()
+    recipe.write_text(text.replace("  steps: 20\n", "  steps: 20\n  language_model_steps: 15\n", 1))
+    done = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], smoke_mirror, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [read_jsonl(tmp_path / place / "metrics.jsonl") for place in ("vae/language_model", "vae")]
+    assert [row["step"] for row in rows[0]] == [5, 10, 15]
+    assert [row["kl"] for row in rows[0]] == [0.0] * 3
+    assert rows[1][0]["nll"] < rows[0][0]["nll"]  # it goes on, it does not begin
+    model, _ = load_model(tmp_path / "vae")
+    assert model.config.latent_size == 16
+    again = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], smoke_mirror, tmp_path)
+    assert "reused vae" in again.stderr
+
+
 def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):
     launch = ["-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "1"]
     arguments = ["training", "smoke", "--output", str(tmp_path / "vae")]

@@ -37,6 +37,7 @@ class VaeRecipe:
     texts: str = "cornell-movie-review-data/rotten_tomatoes"
     unlabelled: str | None = None  # a dataset whose *unlabelled* role adds sentences
     unlabelled_sentences: int = 0  # how many of them
+    exclude: tuple[str, ...] = ()  # datasets whose validation and test sentences are not trained on either
     conditional: bool = False  # condition on the labels of `texts`; other sentences are of unknown class
     text_weight: int = 1  # how often each sentence of `texts` stands in an epoch
     final_text_share: float = 0.0  # this last share of the steps reads `texts` alone
@@ -53,6 +54,7 @@ class VaeRecipe:
     hidden_size: int = 512  # units of the decoder's GRU
 
     # How it is trained
+    language_model_steps: int = 0  # the decoder is first trained as a language model for so many steps
     steps: int = 3000  # optimiser steps
     tokens_per_step: int = 2400  # tokens of one optimiser step, all processes and micro-batches together
     gradient_accumulation: int = 1  # micro-batches a step and process

@@ -32,17 +32,19 @@ class Sentences:
 
 
 def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
-    """Read the recipe's texts; nothing that stands in their validation or test part is trained on.
+    """Read the recipe's texts; nothing that stands in their validation or test part, or in that of a dataset which the
+    recipe excludes, is trained on.
 
     Raises:
         UserError: the recipe is conditional and its texts have no labels; too few unlabelled sentences.
     """
     main = load_texts(recipe.texts, "train")
     held_out = [load_texts(recipe.texts, split) for split in ("validation", "test")]
-    seen = {normalise(text) for part in held_out for text in part.texts}
+    excluded = [load_texts(name, split) for name in recipe.exclude for split in ("validation", "test")]
+    seen = {normalise(text) for part in (*held_out, *excluded) for text in part.texts}
     rows = _unseen(main.texts, seen)
     train = [main.texts[row] for row in rows]
-    num_main, sources = len(train), [main.source]
+    num_main, sources = len(train), [main.source, *(part.source for part in excluded[::2])]
     if recipe.unlabelled and recipe.unlabelled_sentences:
         reviews = load_texts(recipe.unlabelled, "train")
         sources.append(reviews.source)

@@ -10,6 +10,7 @@ torchrun --nproc_per_node 2 -m textvae.training.vae.train my_recipe.yaml        
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import os
 import shutil
@@ -34,6 +35,7 @@ from .data import load_sentences
 from .loop import Loop
 from .reconstruction import reconstruction_bleu
 from .vocabulary import build_vocabulary, find_joins
+from .warm_start import start_as_language_model
 
 NUM_SAMPLES = 10
 VALIDATION_TEXTS = 300
@@ -54,8 +56,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     sentences = load_sentences(settings, recipe.seed)
     choice = precision.choose(recipe.precision, precision.device())
+    language_model = _language_model(recipe, output) if settings.language_model_steps else None
     torch.manual_seed(recipe.seed)
     model = new_model(settings, str(encoder), tokenizer, sentences.train, sentences.num_classes)
+    if language_model is not None:
+        start_as_language_model(model, language_model)
     loop = Loop(
         model,
         tokenizer,
@@ -97,8 +102,25 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         write_json(output / "samples.json", samples)
         write_json(finished, {"fingerprint": loop.fingerprint, "facts": facts})
     loop.accelerator.wait_for_everyone()
-    loop.accelerator.end_training()
     return facts
+
+
+def _language_model(recipe: Recipe, output: Path) -> TextVAEModel:
+    """The recipe's decoder as a language model, trained in `output/language_model` where it is not there yet."""
+    place = output / "language_model"
+    train_vae(language_model_recipe(recipe, recipe.vae.language_model_steps), place)
+    return load_model(place)[0]
+
+
+def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0) -> Recipe:
+    """The VAE's decoder, text, vocabulary and optimiser without a latent."""
+    settings = dataclasses.replace(
+        recipe.vae, latent_size=0, latent_chunks=0, prior="standard", refinement_steps=0, conditional=False,
+        steps=steps, language_model_steps=0, word_dropout=word_dropout, target_kl=None, beta=0.0, beta_end=0.0,
+        beta_schedule="constant", autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
+        bag_of_words_weight=0.0,
+    )  # fmt: skip
+    return dataclasses.replace(recipe, vae=settings)
 
 
 def adapt(
@@ -228,6 +250,8 @@ def main(argv: list[str] | None = None) -> int:
         recipe = load_recipe(arguments.recipe)
         output = arguments.output or Path("runs") / recipe.name / "vae"
         facts = train_vae(recipe, output)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     except UserError as error:
         print(f"textvae: error: {error}", file=sys.stderr)
         return 2

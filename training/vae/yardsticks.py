@@ -16,11 +16,11 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from ..common import precision
 from ..common.files import read_json, write_json
 from ..common.progress import say
-from ..common.recipe import Recipe, VaeRecipe
+from ..common.recipe import Recipe
 from ..common.sources import load_texts
 from .likelihood import score
 from .loop import Loop
-from .train import load_model, train_vae
+from .train import language_model_recipe, load_model, train_vae
 
 BASELINE_LATENT = 64
 BASELINE_WORD_DROPOUT = 0.25
@@ -28,26 +28,10 @@ REVERSE_TOKENS = 1200  # a step
 REVERSE_LEARNING_RATE = 2e-3
 
 
-def language_model_recipe(recipe: Recipe, word_dropout: float) -> Recipe:
-    """The VAE's decoder, text, vocabulary and optimiser without a latent."""
-    settings = replace(_plain(recipe.vae), latent_size=0, latent_chunks=0, beta_end=0.0, word_dropout=word_dropout)
-    return replace(recipe, vae=replace(settings, steps=recipe.evaluation.language_model_steps))
-
-
 def sentence_vae_recipe(recipe: Recipe) -> Recipe:
     """As Bowman et al. (2016): a flat latent that sets the initial state alone, β on a line to 1, word dropout."""
-    settings = replace(
-        _plain(recipe.vae), latent_size=BASELINE_LATENT, latent_chunks=0, beta_schedule="linear",
-        word_dropout=BASELINE_WORD_DROPOUT,
-    )  # fmt: skip
-    return replace(recipe, vae=replace(settings, steps=recipe.evaluation.baseline_steps))
-
-
-def _plain(vae: VaeRecipe) -> VaeRecipe:
-    return replace(
-        vae, target_kl=None, beta=0.0, beta_end=1.0, autoencoder_share=0.0, reset_decoder=False, free_bits=0.0,
-        mmd_weight=0.0, bag_of_words_weight=0.0, conditional=False, prior="standard", refinement_steps=0,
-    )  # fmt: skip
+    plain = language_model_recipe(recipe, recipe.evaluation.baseline_steps, BASELINE_WORD_DROPOUT)
+    return replace(plain, vae=replace(plain.vae, latent_size=BASELINE_LATENT, beta_schedule="linear", beta_end=1.0))
 
 
 def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
@@ -60,7 +44,7 @@ def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
     found: dict[Path, float] = {}
     for word_dropout in recipe.evaluation.language_model_word_dropout:
         place = folder / f"language_model-{word_dropout:g}"
-        train_vae(language_model_recipe(recipe, word_dropout), place)
+        train_vae(language_model_recipe(recipe, recipe.evaluation.language_model_steps, word_dropout), place)
         known = place / "validation.json"
         if not known.exists():
             model, tokenizer = load_model(place)
@@ -92,7 +76,7 @@ def reverse_perplexity(model: TextVAEModel, tokenizer: Any, texts: list[str], re
     vocabulary = (decoder.kept_ids, decoder.respelling, (counts / counts.sum()).log(), decoder.continues, decoder.joins)
     fresh.set_decoder_vocabulary(*vocabulary)
     settings = replace(
-        language_model_recipe(recipe, 0.0).vae, steps=recipe.evaluation.reverse_steps, tokens_per_step=REVERSE_TOKENS,
+        language_model_recipe(recipe, recipe.evaluation.reverse_steps).vae, tokens_per_step=REVERSE_TOKENS,
         text_weight=1, final_text_share=0.0, warmup_steps=20, learning_rate=REVERSE_LEARNING_RATE,
         checkpoint_every=10**6,
     )  # fmt: skip
