@@ -55,7 +55,7 @@ class LatentPrior(nn.Module):
     def log_density(self, latents: torch.Tensor, class_ids: torch.Tensor) -> torch.Tensor:
         """(N,) float64 nats of latents (N, Z) under their classes (N,)."""
         latents = latents.double()
-        result = torch.empty(len(latents), dtype=torch.float64)
+        result = latents.new_empty(len(latents))
         for label in range(self.num_classes):
             rows = (class_ids == label).nonzero()[:, 0]
             centred = latents[rows][None] - self.means[label][:, None]  # (K, n, Z)
