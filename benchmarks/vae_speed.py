@@ -93,12 +93,12 @@ def decoder_flops(model: TextVAEModel, batch: dict[str, torch.Tensor]) -> float:
     c, candidates = model.config, len(batch["candidates"])
     tokens = int((model.decoder.respell(batch["input_ids"]) != PAD).sum())
     texts = len(batch["input_ids"])
-    gru = 3 * c.hidden_size * (c.embedding_size + c.latent_size + c.hidden_size)
+    gru = 3 * c.hidden_size * (c.embedding_size + 2 * c.latent_size // c.latent_chunks + c.hidden_size)
     attention = c.hidden_size * c.query_size + c.latent_chunks * (c.query_size + c.hidden_size)
     output = c.hidden_size * c.embedding_size + c.embedding_size * candidates
     words = c.encoder_config.hidden_size * c.embedding_size
     a_token = gru + attention + output + words
-    a_text = c.latent_size * (c.hidden_size + c.query_size + c.hidden_size)
+    a_text = c.latent_size * c.hidden_size + c.latent_size * (c.query_size + c.hidden_size)
     return 3 * 2 * (tokens * a_token + texts * a_text + candidates * words)
 
 

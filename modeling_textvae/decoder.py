@@ -15,13 +15,16 @@ from .configuration_textvae import TextVAEConfig
 PAD, BEGIN, END = 0, 1, 2
 NUM_SPECIAL = 3
 EMBEDDING_STD = 0.05
+CHUNKS_BESIDE = 2  # the chunk of an input's place, and the next
+NEARNESS = 1.5  # where the attention's dislike of distance starts: softplus of it a chunk
 
 
 class Memory(NamedTuple):
     """What a decoder reads of a batch of latents, computed once."""
 
     state: torch.Tensor  # (B, hidden_size), where the GRU starts
-    beside: torch.Tensor  # (B, …), beside every input: the latent where it has chunks, and the class
+    classes: torch.Tensor | None  # (B, class_size), beside every input
+    chunks: torch.Tensor | None  # (B, K, Z / K), of which an input has those of its place beside it
     keys: torch.Tensor | None  # (B, K, query_size)
     values: torch.Tensor | None  # (B, K, hidden_size)
 
@@ -30,9 +33,11 @@ class Memory(NamedTuple):
 
 
 class LatentDecoder(nn.Module):
-    """GRU with the latent beside every input and in the initial state; its outputs attend to the latent's chunks.
+    """GRU that reads the latent's chunks where they belong: chunk k speaks of the tokens from k · `chunk_tokens` on.
 
-    The attention stands outside the recurrence, so that teacher forcing stays one fused GRU call. A token's vector
+    The chunk of a token's place, and the next one, stand beside the GRU's input; its outputs attend to all chunks, from
+    the near ones outwards at first; the whole latent sets the initial state. The attention stands outside the
+    recurrence, so that teacher forcing stays one fused GRU call. A token's vector
     is a learned map of the encoder's own word vector (`words`, frozen), which rare words share with frequent ones, plus
     an offset of its own (`embedding`); the vectors are read again as the output layer. A latent without chunks sets the
     initial state alone (Bowman et al. 2016); without a latent this is a GRU language model.
@@ -49,7 +54,7 @@ class LatentDecoder(nn.Module):
         super().__init__()
         class_size = config.class_size if config.num_classes else 0
         context = config.latent_size + class_size
-        self.chunks = config.latent_chunks
+        self.chunks, self.chunk_tokens = config.latent_chunks, config.chunk_tokens
         self.hidden_size = config.hidden_size
         self.pad_token_id = config.pad_token_id
         self.embedding = nn.Embedding(config.decoder_vocab_size, config.embedding_size)
@@ -58,10 +63,11 @@ class LatentDecoder(nn.Module):
         self.word_map = nn.Linear(words, config.embedding_size, bias=False)
         self.bias = nn.Parameter(torch.empty(config.decoder_vocab_size))
         self.initial = nn.Linear(context, config.hidden_size) if context else None
-        beside = context if self.chunks else class_size
+        chunk_size = config.latent_size // self.chunks if self.chunks else 0
+        beside = class_size + chunk_size * min(self.chunks, CHUNKS_BESIDE)
         self.gru = nn.GRU(config.embedding_size + beside, config.hidden_size, batch_first=True)
         if self.chunks:
-            chunk_size = config.latent_size // self.chunks
+            self.slope = nn.Parameter(torch.empty(1))
             self.query = nn.Linear(config.hidden_size, config.query_size)
             self.chunk_key = nn.Linear(chunk_size, config.query_size)
             self.chunk_value = nn.Linear(chunk_size, config.hidden_size)
@@ -82,6 +88,7 @@ class LatentDecoder(nn.Module):
         init.zeros_(self.words)
         init.zeros_(self.bias)
         if self.chunks:
+            init.constant_(self.slope, NEARNESS)
             init.normal_(self.key_offsets, std=0.5)
             init.zeros_(self.value_offsets)
 
@@ -101,6 +108,11 @@ class LatentDecoder(nn.Module):
         spelled = spelled[:, :width]
         spelled.scatter_(1, lengths[:, None], END)
         return spelled
+
+    def places(self, token_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """(B, T) float32: the middle of what spells each encoder token (B, T), counted in decoder tokens."""
+        counts = (self.respelling[token_ids] >= 0).sum(-1) * attention_mask
+        return counts.cumsum(1) - 0.5 * counts
 
     def word_vectors(self, token_ids: torch.Tensor) -> torch.Tensor:
         """(B, T, embedding_size) input vectors of encoder tokens (B, T), those of a spelled one summed."""
@@ -122,27 +134,38 @@ class LatentDecoder(nn.Module):
         if self.initial is not None:
             state = torch.tanh(self.initial(context))
         if not self.chunks:
-            return Memory(state, latents[:, :0] if class_vectors is None else class_vectors, None, None)
+            return Memory(state, class_vectors, None, None, None)
         chunks = latents.unflatten(1, (self.chunks, -1))
         keys = self.chunk_key(chunks) + self.key_offsets
-        return Memory(state, context, keys, self.chunk_value(chunks) + self.value_offsets)
+        return Memory(state, class_vectors, chunks, keys, self.chunk_value(chunks) + self.value_offsets)
 
     def forward(
-        self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor | None = None
+        self, tokens: torch.Tensor, memory: Memory, state: torch.Tensor | None = None, place: int = 0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Output vectors (B, T, embedding_size) that `logits` compares with the embeddings, and the last state.
 
         Args:
             tokens: (B, T)
             state: (1, B, hidden_size) from a call before; the memory's own at the start.
+            place: of the first of `tokens` in its text.
         """
         embedded = self.embed(tokens)
-        beside = memory.beside[:, None, :].expand(-1, tokens.shape[1], -1)
+        places = torch.arange(place, place + tokens.shape[1], device=tokens.device)
+        inputs = [embedded]
+        if memory.classes is not None:
+            inputs.append(memory.classes[:, None, :].expand(-1, tokens.shape[1], -1).to(embedded.dtype))
+        if memory.chunks is not None:
+            for ahead in range(min(self.chunks, CHUNKS_BESIDE)):
+                near = (places // self.chunk_tokens + ahead).clamp(max=self.chunks - 1)
+                inputs.append(memory.chunks[:, near].to(embedded.dtype))
         state = memory.state[None] if state is None else state
-        hidden, state = self.gru(torch.cat([embedded, beside.to(embedded.dtype)], dim=-1), state)
+        hidden, state = self.gru(torch.cat(inputs, dim=-1), state)
         if memory.keys is not None and memory.values is not None:
             scores = self.query(hidden) @ memory.keys.transpose(1, 2).to(hidden.dtype)
-            attention = (scores.float() / math.sqrt(memory.keys.shape[-1])).softmax(-1)
+            centres = torch.arange(self.chunks, device=tokens.device) + 0.5
+            distance = ((places[:, None] + 0.5) / self.chunk_tokens - centres).abs()
+            scores = scores.float() / math.sqrt(memory.keys.shape[-1]) - F.softplus(self.slope) * distance
+            attention = scores.softmax(-1)
             hidden = hidden + attention.to(memory.values.dtype) @ memory.values
         return self.output(hidden), state
 

@@ -34,7 +34,7 @@ def decode(
     tokens = torch.full((count, 1), BEGIN, device=device)
     state = None
     for step in range(max_new_tokens):
-        outputs, state = decoder(tokens, memory, state)
+        outputs, state = decoder(tokens, memory, state, place=step)
         scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
         chosen = _draw(scores / max(temperature, 1e-6), top_p, generator) if do_sample else scores.argmax(-1)
         decoded[rows, step] = chosen
@@ -63,8 +63,8 @@ def beam_search(
     totals[:, 0] = 0.0
     ended = torch.zeros(count, num_beams, dtype=torch.bool, device=device)
     lengths = torch.zeros(count, num_beams, device=device)
-    for _ in range(max_new_tokens):
-        outputs, state = decoder(tokens, memory, state)
+    for step in range(max_new_tokens):
+        outputs, state = decoder(tokens, memory, state, place=step)
         scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
         steps = scores.log_softmax(-1).view(count, num_beams, -1)
         # An ended hypothesis stays as it is: padding is its one continuation, at no cost.
@@ -128,14 +128,16 @@ def encode_texts(
     tokenizer: Any,
     batch_size: int = 64,
     class_ids: torch.Tensor | None = None,
+    refinement_steps: int | None = None,
 ) -> Posterior:
-    """Posterior of texts, in their order; batched by length."""
+    """Posterior of texts, in their order; batched by length. `refinement_steps` are the model's own by default."""
     _need_texts(texts)
     mean = torch.empty(len(texts), model.config.latent_size, device=model.device)
     log_variance = torch.empty_like(mean)
     for rows in batches_by_length(texts, batch_size):
         batch = _tokenize(model, [texts[row] for row in rows], tokenizer, model.config.max_text_length)
-        posterior = model.posterior(**batch, class_ids=None if class_ids is None else class_ids[rows])
+        classes = None if class_ids is None else class_ids[rows]
+        posterior = model.posterior(**batch, class_ids=classes, refinement_steps=refinement_steps)
         mean[rows], log_variance[rows] = posterior.mean, posterior.log_variance
     return Posterior(mean, log_variance)
 

@@ -73,7 +73,9 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         self.classes = nn.Embedding(config.num_classes + 1, config.class_size) if config.num_classes else None
         self.pooler = LatentPooler(config) if config.latent_size else None
         self.decoder = LatentDecoder(config)
-        self.prior = ChunkPrior(config) if config.prior == "autoregressive" else None
+        self.prior = None
+        if config.prior == "autoregressive":
+            self.prior = ChunkPrior(config.latent_chunks, config.latent_size // config.latent_chunks)
         self.post_init()
         self.freeze_encoder()
 
@@ -195,8 +197,9 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         if encoder_states is None:
             encoder_states = self.encoder_states(input_ids, attention_mask)
         words = self.decoder.word_vectors(input_ids)
+        places = self.decoder.places(input_ids, attention_mask)
         classes = self.class_vectors(class_ids, len(attention_mask))
-        return Posterior(*self.pooler(encoder_states, words, attention_mask, classes))
+        return Posterior(*self.pooler(encoder_states, words, places, attention_mask, classes))
 
     def posterior(
         self,
@@ -236,11 +239,13 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             return self.prior.log_density(latents)
         return -0.5 * (latents.double().square() + math.log(2 * math.pi)).sum(-1)
 
-    def sample_prior(self, count: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """(count, Z) draws from the model's prior."""
+    def sample_prior(
+        self, count: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> torch.Tensor:
+        """(count, Z) draws from the model's prior, their deviations scaled by `temperature`."""
         if self.prior is not None:
-            return self.prior.sample(count, generator)
-        return torch.randn(count, self.config.latent_size, generator=generator).to(self.device)
+            return self.prior.sample(count, temperature, generator=generator)
+        return temperature * torch.randn(count, self.config.latent_size, generator=generator).to(self.device)
 
     def class_vectors(self, class_ids: torch.Tensor | None, count: int) -> torch.Tensor | None:
         """(count, class_size) of class ids (count,), or of the unknown class; None for a model without classes."""

@@ -30,6 +30,7 @@ class TextGenerationMixin:
         latents: torch.Tensor | None = None,
         num_return_sequences: int = 1,
         prior: LatentPrior | None = None,
+        prior_temperature: float = 1.0,
         class_ids: torch.Tensor | None = None,
         do_sample: bool = True,
         temperature: float = 1.0,
@@ -45,6 +46,7 @@ class TextGenerationMixin:
             latents: (B, Z); without it, one draw from the prior a returned sequence.
             num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
             prior: what latents are drawn from in place of the model's own prior, from `load_prior`.
+            prior_temperature: scales how far draws from a prior stray from what it expects most.
             class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
             do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
             temperature: divides the token scores before drawing.
@@ -63,10 +65,10 @@ class TextGenerationMixin:
         else:
             count = num_return_sequences if class_ids is None else len(class_ids)
             if prior is None:
-                latents = self.sample_prior(count, generator)
+                latents = self.sample_prior(count, prior_temperature, generator)
             else:
                 classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
-                latents = prior.sample(classes, generator=generator).to(self.device)
+                latents = prior.sample(classes, prior_temperature, generator).to(self.device)
         limit = max_new_tokens or self.config.max_text_length
         only_of_prior = prior is not None and self.classes is None
         memory = self.read_latents(latents, None if only_of_prior else class_ids)

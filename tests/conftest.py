@@ -86,6 +86,7 @@ def tiny_model(tiny_encoder, tiny_tokenizer):
         encoder_layers=(0, 2),
         latent_size=16,
         latent_chunks=4,
+        chunk_tokens=3,
         embedding_size=24,
         pooler_size=16,
         query_size=12,

@@ -44,3 +44,9 @@ def test_perplexity_is_that_of_each_text_alone(tiny_causal, tiny_tokenizer, monk
 def test_perplexity_reads_no_further_than_asked(tiny_causal):
     near, far = perplexities(["a moving film", "a moving film is dull and bad"], tiny_causal[1], 4)
     assert near == pytest.approx(far, rel=1e-4)
+
+
+def test_texts_without_a_word_have_none(tiny_causal, sentences):
+    assert perplexities(["", " "], tiny_causal[1], 8) == [None, None]
+    alone, _, beside = perplexities([sentences[0], "", sentences[0]], tiny_causal[1], 8)
+    assert alone == pytest.approx(beside)

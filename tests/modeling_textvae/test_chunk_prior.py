@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textvae.modeling_textvae import Posterior, TextVAEConfig
+from textvae.modeling_textvae import Posterior
 from textvae.modeling_textvae.chunk_prior import ChunkPrior
 
 
 @pytest.fixture
 def prior():
     torch.manual_seed(0)
-    prior = ChunkPrior(TextVAEConfig(latent_size=4, latent_chunks=2))
+    prior = ChunkPrior(chunks=2, size=2)
     prior.reset_parameters()
     return prior
 
@@ -56,7 +56,7 @@ def test_kl_density_and_draws_agree(prior):
         estimate = (inside - prior.log_density(latents)).mean()
         kl = prior.kl(*many, latents).sum(1).mean()
         assert kl.item() == pytest.approx(estimate.item(), abs=0.03)
-        drawn = prior.sample(40_000, generator)
+        drawn = prior.sample(40_000, generator=generator)
         # The entropy of the draws, twice: by their density, and by their Gaussians.
         _, log_deviation = prior(drawn)
         entropy = (log_deviation + 0.5 * torch.log(torch.tensor(2 * torch.pi * torch.e))).sum(1).mean()
@@ -68,9 +68,43 @@ def test_a_model_samples_and_measures_by_it(tiny_model, rebuilt, tmp_path):
 
     model = rebuilt(tiny_model, prior="autoregressive")
     disturb(model.prior)
-    drawn = model.sample_prior(3, torch.Generator().manual_seed(0))
-    assert torch.equal(drawn, model.prior.sample(3, torch.Generator().manual_seed(0)))
+    drawn = model.sample_prior(3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, model.prior.sample(3, generator=torch.Generator().manual_seed(0)))
     model.save_pretrained(tmp_path)
     loaded = TextVAEModel.from_pretrained(tmp_path)
     torch.testing.assert_close(loaded.prior_log_density(drawn), model.prior_log_density(drawn))
     assert not torch.allclose(loaded.prior_log_density(drawn), tiny_model.prior_log_density(drawn))
+
+
+def classed():
+    """Two classes that move the first chunk by about +1 and −1, and an unknown one that moves nothing."""
+    prior = ChunkPrior(chunks=2, size=2, num_classes=2)
+    prior.reset_parameters()
+    with torch.no_grad():
+        for weight in prior.gru.parameters():
+            weight.zero_()
+        prior.head.weight[:2, 0] = 1.0
+        prior.classes.weight.zero_()
+        prior.classes.weight[:2, 0] = torch.tensor([1.0, -1.0])
+    return prior
+
+
+def test_a_class_moves_draws_and_guidance_moves_them_further():
+    prior, classes = classed(), torch.tensor([0, 1]).repeat(5000)
+
+    def means(**options):
+        drawn = prior.sample(len(classes), generator=torch.Generator().manual_seed(0), **options)
+        return [drawn[label::2, 0].mean().item() for label in (0, 1)]
+
+    with torch.no_grad():
+        # The GRU, all zero, halves what it starts from: 1 + ½ of the class's own vector.
+        assert means(class_ids=classes) == pytest.approx([1.5, -1.5], abs=0.05)
+        assert means(class_ids=classes, guidance=3.0) == pytest.approx([4.5, -4.5], abs=0.05)
+        assert means() == pytest.approx([0, 0], abs=0.05)
+        assert means(class_ids=classes, temperature=0.0) == pytest.approx([1.5, -1.5], abs=1e-6)
+        latents = torch.tensor([[1.5, 1.5, 1.25, 1.25]] * 3)
+        densities = prior.log_density(latents, torch.tensor([0, 1, 2]))
+        standard = torch.distributions.Normal(0.0, 1.0)
+        assert densities[0].item() == pytest.approx(4 * standard.log_prob(torch.tensor(0.0)).item())
+        assert densities[2].item() == pytest.approx(standard.log_prob(latents[0]).sum().item())
+        assert densities[1] < densities[2] < densities[0]

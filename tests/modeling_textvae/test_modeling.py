@@ -222,7 +222,50 @@ def test_a_latent_without_chunks_sets_the_initial_state_alone(tiny_model, rebuil
     torch.testing.assert_close(*forgetful)
 
 
+def test_a_chunk_is_read_at_its_place_and_from_there_on(tiny_model, batch):
+    decoder, targets = tiny_model.decoder, tiny_model.decoder.respell(batch["input_ids"])
+    latents = torch.randn(len(targets), 16, generator=torch.Generator().manual_seed(0))
+    changed = latents.clone()
+    changed[:, 8:12] += 3.0  # chunk 2, of tokens 6 to 8
+    with torch.no_grad():
+        decoder.initial.weight.zero_()  # this reads the whole latent
+        decoder.slope.fill_(40.0)  # attention looks at the nearest chunk alone
+        before, after = (decoder(targets, decoder.read(z, None))[0] for z in (latents, changed))
+    same = torch.isclose(before, after, atol=1e-6).all(-1).all(0)
+    # Tokens 3 to 5 have the next chunk beside them, tokens 0 to 2 know nothing of it.
+    assert same.tolist()[:4] == [True, True, True, False]
+    assert not same[3:].any()
+
+
+def test_a_text_step_by_step_is_the_text_at_once(tiny_model, batch):
+    decoder = tiny_model.decoder
+    targets = decoder.respell(batch["input_ids"])
+    with torch.no_grad():
+        memory = decoder.read(torch.randn(len(targets), 16, generator=torch.Generator().manual_seed(0)), None)
+        whole, _ = decoder(targets, memory)
+        state, parts = None, []
+        for place in range(targets.shape[1]):
+            output, state = decoder(targets[:, place : place + 1], memory, state, place)
+            parts.append(output)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole)
+
+
+def test_encoder_tokens_stand_where_the_decoder_spells_them(tiny_model, tiny_tokenizer):
+    text = tiny_tokenizer(["i loved every moment of this movie."], return_tensors="pt")
+    ids, mask = text["input_ids"], text["attention_mask"]
+    pieces = (tiny_model.decoder.respelling[ids] >= 0).sum(-1)[0].tolist()
+    expected, start = [], 0
+    for count in pieces:
+        expected.append(start + count / 2)
+        start += count
+    assert tiny_model.decoder.places(ids, mask)[0].tolist() == expected
+    assert pieces[0] == pieces[-1] == 0  # special tokens take no place
+    assert max(pieces) > 1
+
+
 def test_impossible_configurations_are_refused():
+    with pytest.raises(ValueError, match="chunk_tokens must be at least 1"):
+        TextVAEConfig(chunk_tokens=0)
     with pytest.raises(ValueError, match="latent_chunks must be 0"):
         TextVAEConfig(latent_size=0, latent_chunks=4)
     with pytest.raises(ValueError, match="multiple of latent_chunks"):

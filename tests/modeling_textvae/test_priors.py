@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from textvae.modeling_textvae import TextVAEModel
-from textvae.modeling_textvae.priors import LatentPrior
+from textvae.modeling_textvae.chunk_prior import ChunkPrior
+from textvae.modeling_textvae.priors import ClassChunkPrior, LatentPrior, MixturePrior
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def prior():
     means = torch.tensor([[[0.0, 0.0], [0.0, 0.0]], [[5.0, 5.0], [-5.0, 5.0]]])
     scales = torch.eye(2).repeat(2, 2, 1, 1)
     scales[0, :, 1, 1] = 2.0
-    return LatentPrior(torch.tensor([[0.0, -math.inf], [math.log(0.5)] * 2]), means, scales, {"kind": "mixture"})
+    return MixturePrior(torch.tensor([[0.0, -math.inf], [math.log(0.5)] * 2]), means, scales, {"kind": "mixture"})
 
 
 def test_density_by_hand(prior):
@@ -45,7 +46,7 @@ def test_draws_have_the_moments_of_their_class(prior):
 
 def test_a_prior_beside_the_weights_comes_back_and_is_drawn_from(tiny_model, tmp_path):
     centres = torch.tensor([[[3.0] * 16], [[-3.0] * 16]])
-    prior = LatentPrior(torch.zeros(2, 1), centres, 1e-6 * torch.eye(16).repeat(2, 1, 1, 1), {"kind": "gaussian"})
+    prior = MixturePrior(torch.zeros(2, 1), centres, 1e-6 * torch.eye(16).repeat(2, 1, 1, 1), {"kind": "gaussian"})
     tiny_model.save_pretrained(tmp_path)
     prior.save(tmp_path / "classes.prior.safetensors")
     model = TextVAEModel.from_pretrained(tmp_path)
@@ -58,3 +59,23 @@ def test_a_prior_beside_the_weights_comes_back_and_is_drawn_from(tiny_model, tmp
     assert len(model.generate(prior=loaded, num_return_sequences=3)) == 3
     with pytest.raises(OSError, match=r"absent\.prior\.safetensors"):
         model.load_prior("absent")
+
+
+def test_a_prior_over_chunks_comes_back_with_its_guidance(tmp_path):
+    torch.manual_seed(0)
+    chunks = ChunkPrior(chunks=4, size=4, num_classes=3)
+    torch.nn.init.normal_(chunks.place)
+    prior = ClassChunkPrior(chunks, guidance=2.0, facts={"labelled": True})
+    prior.save(tmp_path / "classes.prior.safetensors")
+    loaded = LatentPrior.load(tmp_path / "classes.prior.safetensors")
+    assert loaded.facts == {"labelled": True, "guidance": 2.0}
+    assert loaded.num_classes == 3
+    classes = torch.tensor([0, 1, 2, 2])
+    drawn = [p.sample(classes, generator=torch.Generator().manual_seed(1)) for p in (prior, loaded)]
+    assert torch.equal(*drawn)
+    plain = ClassChunkPrior(chunks).sample(classes, generator=torch.Generator().manual_seed(1))
+    assert not torch.allclose(plain, drawn[0])
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.log_density(plain, classes), prior.log_density(plain, classes))
+    with pytest.raises(ValueError, match="0 to 2"):
+        loaded.sample(torch.tensor([3]))

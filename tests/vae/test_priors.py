@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from textvae.modeling_textvae.chunk_prior import ChunkPrior
+from textvae.modeling_textvae.posterior import Posterior
 from textvae.training.common.errors import UserError
-from textvae.training.vae.priors import fit_prior
+from textvae.training.vae.priors import fit_class_chunk_prior, fit_prior
 
 
 def draws(mean, covariance, count, seed=0):
@@ -50,3 +52,25 @@ def test_fewer_latents_than_dimensions_still_give_a_proper_gaussian():
 def test_too_few_latents_are_named():
     with pytest.raises(UserError, match="class 1 has 1 latents, fewer than 4"):
         fit_prior(torch.randn(9, 3), torch.tensor([0] * 8 + [1]), components=2)
+
+
+def test_the_models_own_prior_learns_classes_and_stays_as_it_is():
+    torch.manual_seed(0)
+    own = ChunkPrior(chunks=3, size=2)
+    own.reset_parameters()
+    kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
+    classes = torch.arange(6000) % 2
+    centres = torch.zeros(6000, 6)
+    centres[:, 4] = 2.0 * classes - 1.0  # the last chunk's first value tells the class
+    posterior = Posterior(centres, torch.full((6000, 6), -2.0))
+    prior = fit_class_chunk_prior(own, posterior, classes, guidance=2.0)
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in own.state_dict().items())
+    with torch.no_grad():
+        right, wrong = (prior.log_density(centres, labels).mean() for labels in (classes, 1 - classes))
+        drawn = prior.sample(classes, generator=torch.Generator().manual_seed(0))
+    assert right > wrong + 0.5
+    assert drawn[classes == 1, 4].mean() > drawn[classes == 0, 4].mean() + 1.0
+    assert prior.facts["latents"] == [3000, 3000]
+    assert prior.facts["kind"] == "autoregressive"
+    again = fit_class_chunk_prior(own, posterior, classes, guidance=2.0)
+    assert torch.equal(drawn, again.sample(classes, generator=torch.Generator().manual_seed(0)))

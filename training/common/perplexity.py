@@ -24,7 +24,7 @@ def perplexities(
 ) -> list[float | None]:
     """exp of a causal language model's mean negative log-likelihood a token, over a text's first `tokens`.
 
-    The first token has no context and is not scored; a text of one token has no perplexity (null).
+    The first token has no context and is not scored; a text of one token, or of none, has no perplexity (null).
 
     Raises:
         UserError: the model is not found.
@@ -35,7 +35,8 @@ def perplexities(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     results: list[float | None] = [None] * len(texts)
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    written = [row for row, text in enumerate(texts) if text.strip()]
+    order = sorted(written, key=lambda row: len(texts[row]))
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
         batch = tokenizer(
@@ -55,5 +56,5 @@ def perplexities(
             if count:
                 results[row] = float(torch.tensor(total / count).exp())
         if progress:
-            progress("perplexity", len(rows), len(texts))
+            progress("perplexity", len(rows), len(order))
     return results

@@ -45,8 +45,9 @@ class VaeRecipe:
 
     # What it is
     vocabulary_size: int = 12000  # most frequent tokens kept by the decoder, spelling pieces not counted
-    latent_size: int = 192  # 0: a GRU language model
-    latent_chunks: int = 16  # the latent is read in this many chunks; 1 is flat, 0 sets the initial state alone
+    latent_size: int = 288  # 0: a GRU language model
+    latent_chunks: int = 48  # the latent is read in this many chunks; 1 is flat, 0 sets the initial state alone
+    chunk_tokens: int = 1  # decoder tokens that a chunk speaks of; the last one speaks of all that remain
     prior: Literal["standard", "autoregressive"] = "standard"  # N(0, I), or one learned over the chunks
     refinement_steps: int = 0  # gradient steps on each text's posterior where the VAE is used
     embedding_size: int = 256
@@ -92,6 +93,8 @@ class EvaluationRecipe:
 
     profile: Literal["augment", "generate"] = "augment"  # what the VAE is for: its figures have other bars
     prior_components: int = 0  # Gaussians of a prior fitted to the training texts; 0 samples the model's own prior
+    prior_temperature: float = 1.0  # of draws from priors, in their standard deviations
+    class_guidance: float = 1.0  # how far draws of a class go its way; 1 as the fitted prior has it
     token_temperature: float = 1.0  # of every text that is sampled, the yardsticks' included
     token_top_p: float = 1.0
     seen_joins: bool = True  # word pieces are joined only as in some word of the training text
@@ -261,6 +264,7 @@ def _check(recipe: Recipe, place: str) -> None:
             raise UserError(f"{place}: {message}")
 
     for name, value in (
+        ("vae.chunk_tokens", vae.chunk_tokens),
         ("vae.steps", vae.steps),
         ("vae.tokens_per_step", vae.tokens_per_step),
         ("vae.gradient_accumulation", vae.gradient_accumulation),

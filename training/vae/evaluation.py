@@ -35,7 +35,7 @@ from .metrics import text as text_metrics
 from .metrics.mauve import diagonal_ratio, mauve, mauve_matrix
 from .metrics.self_bleu import self_bleu
 from .reconstruction import round_trip
-from .samples import PRIOR_TEXTS, decode_sampled, fit_to_texts, neighbours, paths, prior_latents
+from .samples import class_prior, decode_sampled, mixture_prior, neighbours, paths
 from .train import load_model
 from .yardsticks import reverse_perplexity, same_vocabulary
 
@@ -67,7 +67,9 @@ class Evaluation:
         self.choice = precision.choose(recipe.precision, precision.device())
         self.sentences = load_sentences(recipe.vae, recipe.seed)
         self.labelled = load_texts(recipe.vae.texts, "train")
-        self.test: LabelledTexts = load_texts(recipe.vae.texts, "test")
+        test = load_texts(recipe.vae.texts, "test")
+        # Datasets are often sorted by class, and what is printed, paired or plotted are the first rows.
+        self.test: LabelledTexts = test.take(np.random.default_rng(0).permutation(len(test)).tolist())
         self.sources: dict[str, Source] = {}
         self.facts = {"vae": vae, "language_model": language_model, "baseline": baseline}
         self.figures: dict[str, Any] = {}
@@ -87,13 +89,17 @@ class Evaluation:
     def _subject(self, folder: Path, kind: str) -> Subject:
         model, tokenizer = load_model(folder)
         model = model.to(precision.device())
-        prior = None
-        components = self.settings.prior_components
-        if kind == "vae" and components:
-            prior = fit_to_texts(model, tokenizer, self.labelled.texts, None, components, self.recipe.seed)
+        settings, generator = self.settings, torch.Generator().manual_seed(0)
+        if kind == "vae" and settings.prior_components:
+            prior = mixture_prior(
+                model, tokenizer, self.labelled.texts, None, settings.prior_components, self.recipe.seed
+            )
             prior.facts |= {"label_budget": 0, "texts": self.recipe.vae.texts}
             prior.save(folder / "sentences.prior.safetensors")
-        latents = prior_latents(model, prior, self.settings.samples)
+            classes = torch.zeros(settings.samples, dtype=torch.long)
+            latents = prior.sample(classes, settings.prior_temperature, generator)
+        else:
+            latents = model.sample_prior(settings.samples, settings.prior_temperature, generator)
         return Subject(model, tokenizer, decode_sampled(model, tokenizer, latents, self.settings))
 
     def run(self) -> dict[str, Any]:
@@ -278,19 +284,16 @@ class Evaluation:
             raise UserError(f"{self.recipe.vae.texts}: has no labels, which the class figures need")
         train = round_trip(self.labelled.texts, self.vae.tokenizer)
         with self._autocast():
-            prior = fit_to_texts(
-                self.vae.model, self.vae.tokenizer, self.labelled.texts, self.labelled.labels, 1, self.recipe.seed
-            )
-            prior.facts |= {
-                "label_budget": min(len(train), PRIOR_TEXTS),
-                "texts": self.recipe.vae.texts,
-                "classes": names,
-            }
+            prior = class_prior(
+                self.vae.model, self.vae.tokenizer, self.labelled.texts, self.labelled.labels,
+                self.settings.class_guidance, self.recipe.seed,
+            )  # fmt: skip
+            prior.facts |= {"label_budget": len(train), "texts": self.recipe.vae.texts, "classes": names}
             prior.save(self.facts["vae"] / "classes.prior.safetensors")
             classes = torch.arange(size) % len(names)
             drawn = []
             for seed in range(CLASS_SAMPLINGS):
-                latents = prior.sample(classes, generator=torch.Generator().manual_seed(seed))
+                latents = prior.sample(classes, self.settings.prior_temperature, torch.Generator().manual_seed(seed))
                 drawn.append(decode_sampled(self.vae.model, self.vae.tokenizer, latents, self.settings, seed))
         sampled = self._sampled()
         sets = {"train": train, "real": self.real, **sampled, **{f"class {n}": texts for n, texts in enumerate(drawn)}}

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids, encode_texts, interpolate
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
-from textvae.modeling_textvae.priors import LatentPrior
+from textvae.modeling_textvae.priors import LatentPrior, MixturePrior
 
 from ..common.recipe import EvaluationRecipe
-from .priors import fit_prior
-
-PRIOR_TEXTS = 2000  # refining the posteriors of more takes minutes
+from .priors import fit_class_chunk_prior, fit_prior
 
 
 def decode_sampled(
@@ -38,29 +35,32 @@ def decode_sampled(
     return texts
 
 
-def prior_latents(model: TextVAEModel, prior: LatentPrior | None, count: int, seed: int = 0) -> torch.Tensor:
-    """(count, Z) draws from a fitted prior without classes, or from the model's own."""
-    generator = torch.Generator().manual_seed(seed)
-    if prior is None:
-        return model.sample_prior(count, generator)
-    return prior.sample(torch.zeros(count, dtype=torch.long), generator=generator)
+def own_posterior(model: TextVAEModel, tokenizer: Any, texts: list[str]) -> Posterior:
+    """What the encoder alone makes of texts: a prior is fitted to what the decoder was trained on."""
+    return encode_texts(model, texts, tokenizer, refinement_steps=0)
 
 
-def fit_to_texts(
+def mixture_prior(
     model: TextVAEModel,
     tokenizer: Any,
     texts: list[str],
     class_ids: list[int] | None,
     components: int = 1,
     seed: int = 0,
+) -> MixturePrior:
+    """Gaussians fitted to one draw from the posterior of each text."""
+    drawn = own_posterior(model, tokenizer, texts).sample(1.0, torch.Generator().manual_seed(seed))
+    return fit_prior(drawn, None if class_ids is None else torch.tensor(class_ids), components, seed)
+
+
+def class_prior(
+    model: TextVAEModel, tokenizer: Any, texts: list[str], class_ids: list[int], guidance: float = 1.0, seed: int = 0
 ) -> LatentPrior:
-    """A prior fitted to one draw from the posterior of each of `PRIOR_TEXTS` texts, or of all where there are fewer."""
-    chosen = np.random.default_rng(seed).permutation(len(texts))[:PRIOR_TEXTS].tolist()
-    drawn = encode_texts(model, [texts[row] for row in chosen], tokenizer).sample(
-        1.0, torch.Generator().manual_seed(seed)
-    )
-    classes = None if class_ids is None else torch.tensor([class_ids[row] for row in chosen])
-    return fit_prior(drawn, classes, components, seed)
+    """A prior that knows classes: the model's own taught them, or Gaussians where it has none of its own."""
+    if model.prior is None:
+        return mixture_prior(model, tokenizer, texts, class_ids, seed=seed)
+    posterior = own_posterior(model, tokenizer, texts)
+    return fit_class_chunk_prior(model.prior, posterior, torch.tensor(class_ids), guidance, seed)
 
 
 def neighbours(

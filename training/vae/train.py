@@ -174,6 +174,7 @@ def new_model(
             encoder_layers=settings.encoder_layers,
             latent_size=settings.latent_size,
             latent_chunks=settings.latent_chunks,
+            chunk_tokens=settings.chunk_tokens,
             prior=settings.prior,
             refinement_steps=settings.refinement_steps,
             embedding_size=settings.embedding_size,
