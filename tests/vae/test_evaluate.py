@@ -14,7 +14,7 @@ import torch
 
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
-from textvae.training.vae.evaluation import perplexity_ratio
+from textvae.training.vae.latent_measures import perplexity_ratio
 from textvae.training.vae.likelihood import Likelihoods
 
 ASKED_FOR = {

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from .precision import autocast, device
-from .sources import Source, resolve_model
+from .sources import resolve_model
 
 BATCH = 32
 TOKENS = 128  # read of a text
@@ -22,13 +22,13 @@ def embed(
     model_id: str,
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int], Any] | None = None,
-) -> tuple[np.ndarray, Source]:
-    """(N, H) float32 means of a body's last token states, each of length 1, and where the body came from.
+) -> np.ndarray:
+    """(N, H) float32 means of a body's last token states, each of length 1.
 
     Raises:
         UserError: the model is not found.
     """
-    folder, source = resolve_model(model_id)
+    folder, _ = resolve_model(model_id)
     place = device()
     body = AutoModel.from_pretrained(folder, dtype=torch.float32).to(place).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -47,4 +47,4 @@ def embed(
         rows[part] = torch.nn.functional.normalize(means, dim=-1).cpu().numpy()
         if progress:
             progress(len(part))
-    return rows, source
+    return rows

@@ -24,9 +24,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 import psutil
 import yaml
 
+from .errors import UserError
 from .files import fingerprint, read_json, write_json, write_text
 from .progress import say
 from .recipe import Recipe
@@ -75,6 +77,23 @@ class RunFolder:
             facts["peak_memory_gb"] = max(facts["peak_memory_gb"], self.info.get("peak_memory_gb", 0.0))
         self.info.update(facts)
         write_json(self._file, self.info)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs out of the folder.
+
+        Raises:
+            UserError: one is at work there.
+        """
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise UserError(f"{self.path}: another run is at work here; wait for it or give another --output") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextlib.contextmanager
     def stage(self, name: str, *, inputs: Sequence[Any], outputs: Sequence[str]) -> Iterator[Stage]:

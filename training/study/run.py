@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pandas as pd
 
 from ..augment.card import DatasetFacts
@@ -47,17 +46,14 @@ def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_secon
     """
     recipe = load_recipe(name_or_path)
     run = RunFolder(output or Path("runs") / recipe.name, recipe)
-    try:
-        with filelock.FileLock(run.path / ".lock", timeout=0), Memory() as memory:
-            if setup_seconds is not None:
-                run.update(setup_seconds=setup_seconds)
-            for stage in (draw_rows, train_generator, grow_budgets, classify):
-                stage(run, recipe)
-                give_back_memory()
-                run.update(peak_memory_gb=memory.peak_gb)
-            write_report(run.path)
-    except filelock.Timeout:
-        raise UserError(f"{run.path}: another run is at work here; wait for it or give another --output") from None
+    with run.lock(), Memory() as memory:
+        if setup_seconds is not None:
+            run.update(setup_seconds=setup_seconds)
+        for stage in (draw_rows, train_generator, grow_budgets, classify):
+            stage(run, recipe)
+            give_back_memory()
+            run.update(peak_memory_gb=memory.peak_gb)
+        write_report(run.path)
     return run.path
 
 

@@ -2,49 +2,81 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..common.files import read_json, write_json
+from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import Recipe
 from ..common.run_folder import RunFolder
+from ..common.sources import resolve_model
+from . import latent_measures, text_measures
 from .evaluation import Evaluation
 from .evaluation_page import write_page
+from .parts import Parts
 from .train import train_vae
 from .yardsticks import train_yardsticks
 
 DIGITS = 4
+MEASURES = (
+    latent_measures.likelihood,
+    latent_measures.rate_distortion,
+    latent_measures.reconstruction,
+    latent_measures.neighbours,
+    latent_measures.interpolation,
+    text_measures.variety,
+    text_measures.joins,
+    text_measures.fluency,
+    text_measures.reverse,
+    text_measures.classes,
+)
 
 
 def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Measure the VAE of a run folder; returns what `evaluation/evaluation.json` holds.
 
     The VAE and the models it is measured against (`yardsticks/`) are trained where the folder has none of this
-    recipe. Figures are flat; what the page prints and plots stands beside them in `evaluation/page.json`.
+    recipe. Figures are flat; what the page prints and plots stands beside them in `evaluation/page.json`, and each
+    measure's own part under `evaluation/parts`, where an evaluation that was stopped goes on.
+
+    Raises:
+        UserError: another run is at work in the folder; a source that cannot be had.
     """
     run = RunFolder(folder, recipe)
+    with run.lock():
+        return _evaluate(recipe, run)
+
+
+def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     vae = run.path / "vae"
     trained = train_vae(recipe, vae)
     language_model, baseline = train_yardsticks(recipe, run.path / "yardsticks")
     place = run.path / "evaluation" / "evaluation.json"
-    models = [path / "model.safetensors" for path in (vae, language_model, baseline)]
+    inputs = [recipe.vae, recipe.evaluation, recipe.augment.temperature]
+    inputs += [path / "model.safetensors" for path in (vae, language_model, baseline)]
     outputs = [f"evaluation/{name}.json" for name in ("evaluation", "page")]
-    with run.stage("evaluation", inputs=[recipe.vae, recipe.evaluation, *models], outputs=outputs) as stage:
+    with run.stage("evaluation", inputs=inputs, outputs=outputs) as stage:
         if not stage.done:
-            evaluation = Evaluation(recipe, vae, language_model, baseline)
-            figures = evaluation.run()
-            figures = {
-                name: round(value, DIGITS) if isinstance(value, float) else value for name, value in figures.items()
-            }
-            sources = [*trained["sources"], *(source.to_dict() for source in evaluation.sources.values())]
+            parts = Parts(place.parent / "parts", fingerprint(*inputs))
+            evaluation = Evaluation(recipe, vae, language_model, baseline, parts)
+            figures: dict[str, Any] = {}
+            page: dict[str, Any] = {}
+            for measure in MEASURES:
+                measured = parts.data(measure.__name__, partial(measure, evaluation))
+                figures |= measured[0]
+                page |= measured[1]
+            settings = recipe.evaluation
+            models = (settings.similarity_model, settings.perplexity_model, settings.feature_model)
+            sources = [*trained["sources"], *(resolve_model(model)[1].to_dict() for model in dict.fromkeys(models))]
+            rounded = {name: round(v, DIGITS) if isinstance(v, float) else v for name, v in figures.items()}
             write_json(
                 place,
                 {
                     "recipe": recipe.name,
-                    "profile": recipe.evaluation.profile,
+                    "profile": settings.profile,
                     "encoder": recipe.vae.encoder,
-                    **figures,
+                    **rounded,
                     "train_minutes": round(trained["seconds"] / 60, 2),
                     "hardware": run.info["hardware"],
                     "command": run.info["command"],
@@ -52,11 +84,11 @@ def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
                     "sources": sources,
                 },
             )
-            write_json(place.with_name("page.json"), evaluation.page)
+            write_json(place.with_name("page.json"), page)
     results = read_json(place)
-    page = write_page(place.parent, recipe.to_dict())
+    shown = write_page(place.parent, recipe.to_dict())
     say(
         f"evaluation: BLEU {results['bleu_reconstruction']:.1f} at KL {results['kl']:.0f}, "
-        f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {page}"
+        f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {shown}"
     )
     return results

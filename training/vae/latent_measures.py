@@ -1,0 +1,147 @@
+"""Figures of a VAE's likelihoods and latents: what a text costs, comes back as, and has around it."""
+
+from __future__ import annotations
+
+import math
+from itertools import chain
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+
+from textvae.modeling_textvae.generation import decode_latents
+
+from ..common.text import normalise
+from .evaluation import Evaluation, progress
+from .likelihood import Likelihoods, score
+from .metrics import information, smoothness
+from .metrics.summary import bleu, mean_of_known
+from .samples import paths
+
+PATHS, PATH_STEPS, PRINTED_PATHS = 100, 8, 3
+PRINTED = 20
+CURVE_BETAS, CURVE_TEXTS, CURVE_STEPS = (0.1, 0.2, 0.35, 0.6, 1.0, 2.0), 200, 20
+
+Measured = tuple[dict[str, Any], dict[str, Any]]  # figures, and what the page prints or plots
+
+
+def likelihood(evaluation: Evaluation) -> Measured:
+    """What the test texts cost, in nats and perplexities, and what their latents hold of them."""
+    texts, lm = evaluation.test.texts, evaluation.language_model
+    scored = evaluation.scored
+    with evaluation.inference():
+        yardstick = score(lm.model, texts, lm.tokenizer, num_samples=1)
+        guess = score(evaluation.vae.model, texts, evaluation.vae.tokenizer, num_samples=4, refinement_steps=0)
+        guessed = decode_latents(evaluation.vae.model, _on(evaluation, guess.posterior.mean), evaluation.vae.tokenizer)
+    bound, nll = (scored.nll + scored.kl).mean().item(), yardstick.nll.mean().item()
+    ratio, error = perplexity_ratio(scored, yardstick)
+    mean, log_variance = scored.posterior
+    return {
+        "test_texts": len(texts),
+        "tokens_per_text": scored.tokens.float().mean().item(),
+        "nll": scored.nll.mean().item(),
+        "nll_of_mean": scored.nll_of_mean.mean().item(),
+        "kl": scored.kl.mean().item(),
+        "neg_elbo": bound,
+        "encoder_alone_nll": guess.nll.mean().item(),
+        "encoder_alone_kl": guess.kl.mean().item(),
+        "encoder_alone_bleu": bleu(guessed, evaluation.real),
+        "lm_nll": nll,
+        "elbo_ratio": bound / nll,
+        "iw_nll": scored.iw_nll.mean().item(),
+        "iw_ppl": _perplexity(scored.iw_nll, scored.tokens),
+        "lm_ppl": _perplexity(yardstick.nll, yardstick.tokens),
+        "ppl_ratio": ratio,
+        "ppl_ratio_standard_error": error,
+        "mutual_information": information.mutual_information(mean, log_variance, scored.samples),
+        "mutual_information_cap": math.log(len(texts)),
+        "active_units_share_0.01": information.active_units(mean, 0.01),
+        "active_units_share_0.2": information.active_units(mean, 0.2),
+    }, {}
+
+
+def rate_distortion(evaluation: Evaluation) -> Measured:
+    """How nll falls as posteriors may tell more, and a map of the latents."""
+    vae, lm, texts = evaluation.vae, evaluation.language_model, evaluation.test.texts[:CURVE_TEXTS]
+    steps = vae.model.config.refinement_steps or CURVE_STEPS
+    curve = []
+    with progress("rate and distortion", len(CURVE_BETAS) * len(texts)) as advance, evaluation.inference():
+        for beta in CURVE_BETAS:
+            scored = score(
+                vae.model, texts, vae.tokenizer, num_samples=4, refinement_steps=steps, refinement_beta=beta,
+                progress=advance,
+            )  # fmt: skip
+            curve.append({"beta": beta, "kl": scored.kl.mean().item(), "nll": scored.nll.mean().item()})
+        nll = score(lm.model, texts, lm.tokenizer, num_samples=1).nll.mean().item()
+    means = evaluation.scored.posterior.mean.numpy()
+    return {}, {
+        "rate_distortion": {"texts": len(texts), "points": curve, "lm_nll": nll},
+        "latent_map": PCA(2, random_state=0).fit_transform(means).round(3).tolist(),
+        "labels": evaluation.test.labels,
+        "label_names": evaluation.test.label_names,
+    }
+
+
+def reconstruction(evaluation: Evaluation) -> Measured:
+    """Greedy texts of the posteriors' means."""
+    vae, real = evaluation.vae, evaluation.real
+    with evaluation.inference():
+        rebuilt = decode_latents(vae.model, _on(evaluation, evaluation.scored.posterior.mean), vae.tokenizer)
+    pairs = list(zip(real, rebuilt, strict=True))
+    return {
+        "bleu_reconstruction": bleu(rebuilt, real),
+        "bleu_reconstruction_raw_text": bleu(rebuilt, evaluation.test.texts),
+        "exact_match_share": fmean(normalise(text) == normalise(again) for text, again in pairs),
+    }, {"reconstructions": pairs[:PRINTED]}
+
+
+def neighbours(evaluation: Evaluation) -> Measured:
+    """How near the texts around a posterior stay to its text."""
+    around, real = evaluation.around, evaluation.real
+    vectors = evaluation.embed([*real, *chain.from_iterable(around.values())], evaluation.settings.similarity_model)
+    own, *rest = np.split(vectors, 1 + len(around))
+    cosines = {t: float((own * part).sum(1).mean()) for t, part in zip(around, rest, strict=True)}
+    return {
+        "neighbour_bleu": bleu(around[1.0], real),
+        "neighbour_cosine": cosines[1.0],
+        "random_pair_cosine": float((own * np.roll(own, 1, axis=0)).sum(1).mean()),
+    }, {
+        "neighbour_curve": [
+            {"temperature": t, "bleu": bleu(texts, real), "cosine": cosines[t]} for t, texts in around.items()
+        ],
+        "neighbours": {t: texts[:PRINTED] for t, texts in around.items()},
+    }
+
+
+def interpolation(evaluation: Evaluation) -> Measured:
+    """How evenly texts change on the way from one to another."""
+    vae = evaluation.vae
+    with evaluation.inference():
+        lines = paths(vae.model, vae.tokenizer, evaluation.scored.posterior, PATHS, PATH_STEPS, evaluation.greedy())
+    vectors = evaluation.embed(list(chain.from_iterable(lines)), evaluation.settings.similarity_model)
+    vectors = vectors.reshape(len(lines), PATH_STEPS, -1)
+    return {
+        "interpolation_directness": mean_of_known(smoothness.directness(path) for path in vectors),
+        "interpolation_largest_step": mean_of_known(smoothness.largest_step(path) for path in vectors),
+        "interpolation_standing_share": mean_of_known(smoothness.standing_share(path) for path in lines),
+    }, {"paths": lines[:PRINTED_PATHS]}
+
+
+def perplexity_ratio(scored: Likelihoods, yardstick: Likelihoods) -> tuple[float, float]:
+    """IW perplexity ÷ the yardstick's on the same texts, and its standard error over texts (delta method)."""
+    gap = scored.iw_nll - yardstick.nll
+    tokens = scored.tokens.double()
+    per_token = (gap.sum() / tokens.sum()).item()
+    residual = gap - per_token * tokens
+    error = residual.std().item() * math.sqrt(len(gap)) / tokens.sum().item()
+    return math.exp(per_token), math.exp(per_token) * error
+
+
+def _perplexity(nll: torch.Tensor, tokens: torch.Tensor) -> float:
+    return math.exp((nll.sum() / tokens.sum()).item())
+
+
+def _on(evaluation: Evaluation, latents: torch.Tensor) -> torch.Tensor:
+    return latents.to(evaluation.vae.model.device)
