@@ -54,7 +54,7 @@ def variety(evaluation: Evaluation) -> Measured:
 
 def joins(evaluation: Evaluation) -> Measured:
     """What keeping to the joins of the training text is worth: the same draws with them and without."""
-    vae, figures = evaluation.vae, {}
+    vae, figures = evaluation.vae, dict[str, Any]()
     for name, seen in (("seen_joins", True), ("any_join", False)):
         settings = replace(evaluation.settings, seen_joins=seen)
         with evaluation.inference():
