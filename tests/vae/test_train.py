@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from textvae.training.common.errors import UserError
-from textvae.training.common.files import read_jsonl
+from textvae.training.common.files import read_json, read_jsonl
 from textvae.training.vae.train import ADAPT_PASSES, ADAPT_TOKENS, adapt, load_model
 
 CHECKOUT = Path(__file__).parents[2]
@@ -61,8 +61,14 @@ def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):
     assert rows[1][0]["nll"] < rows[0][0]["nll"]  # it goes on, it does not begin
     model, _ = load_model(tmp_path / "vae")
     assert model.config.latent_size == 16
+    trained = read_json(tmp_path / "vae/training.json")["facts"]
+    assert model.config.refinement_beta == trained["final_beta"]
+    # How posteriors are refined is no matter of the training: it may be changed afterwards.
+    recipe.write_text(recipe.read_text().replace("vae:\n", "vae:\n  refinement_steps: 7\n  refinement_beta: 0.25\n", 1))
     again = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], smoke_mirror, tmp_path)
     assert "reused vae" in again.stderr
+    config = load_model(tmp_path / "vae")[0].config
+    assert (config.refinement_steps, config.refinement_beta) == (7, 0.25)
 
 
 def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):

@@ -49,10 +49,13 @@ class VaeRecipe:
     latent_chunks: int = 48  # the latent is read in this many chunks; 1 is flat, 0 sets the initial state alone
     chunk_tokens: int = 1  # decoder tokens that a chunk speaks of; the last one speaks of all that remain
     prior: Literal["standard", "autoregressive"] = "standard"  # N(0, I), or one learned over the chunks
-    refinement_steps: int = 0  # gradient steps on each text's posterior where the VAE is used
     embedding_size: int = 256
     pooler_size: int = 256  # units a direction of the pooler's biGRU
     hidden_size: int = 512  # units of the decoder's GRU
+
+    # How it is used: may be changed without another training
+    refinement_steps: int = 0  # gradient steps on each text's posterior
+    refinement_beta: float | None = None  # weight of the KL in them; null for what beta was when the training ended
 
     # How it is trained
     language_model_steps: int = 0  # the decoder is first trained as a language model for so many steps
@@ -93,10 +96,12 @@ class EvaluationRecipe:
 
     profile: Literal["augment", "generate"] = "augment"  # what the VAE is for: its figures have other bars
     prior_components: int = 0  # Gaussians of a prior fitted to the training texts; 0 samples the model's own prior
+    # How the VAE's texts are sampled; language model and baseline draw theirs at temperature 1
     prior_temperature: float = 1.0  # of draws from priors, in their standard deviations
     class_guidance: float = 1.0  # how far draws of a class go its way; 1 as the fitted prior has it
-    token_temperature: float = 1.0  # of every text that is sampled, the yardsticks' included
+    token_temperature: float = 1.0  # 0: the best text, by beam search with more than one beam
     token_top_p: float = 1.0
+    num_beams: int = 1
     seen_joins: bool = True  # word pieces are joined only as in some word of the training text
     samples: int = 1000
     importance_samples: int = 100
@@ -270,6 +275,7 @@ def _check(recipe: Recipe, place: str) -> None:
         ("vae.gradient_accumulation", vae.gradient_accumulation),
         ("vae.checkpoint_every", vae.checkpoint_every),
         ("vae.log_every", vae.log_every),
+        ("evaluation.num_beams", recipe.evaluation.num_beams),
         ("study.budget", recipe.study.budget),
         ("study.seeds", recipe.study.seeds),
         ("study.workers", recipe.study.workers),
@@ -307,6 +313,14 @@ def _check(recipe: Recipe, place: str) -> None:
         "'vae.mmd_weight' compares latents with N(0, I); set it to 0 or 'vae.prior' to standard",
     )
     need(vae.refinement_steps >= 0, f"'vae.refinement_steps' must not be negative: {vae.refinement_steps}")
+    need(
+        vae.refinement_beta is None or vae.refinement_beta > 0,
+        f"'vae.refinement_beta' must be positive, or null: {vae.refinement_beta}",
+    )
+    need(
+        recipe.evaluation.num_beams == 1 or recipe.evaluation.token_temperature == 0,
+        "'evaluation.num_beams' is of texts that are not drawn; set 'evaluation.token_temperature' to 0",
+    )
     need(vae.beta_cycles >= 1, f"'vae.beta_cycles' must be at least 1, not {vae.beta_cycles}")
     need(
         not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),

@@ -19,7 +19,7 @@ from ..common import precision
 from ..common.embeddings import embed
 from ..common.errors import UserError
 from ..common.progress import bar
-from ..common.recipe import Recipe
+from ..common.recipe import EvaluationRecipe, Recipe
 from ..common.sources import LabelledTexts, load_texts
 from .data import load_sentences
 from .likelihood import Likelihoods, score
@@ -104,22 +104,31 @@ class Evaluation:
 
     @cached_property
     def samples(self) -> dict[str, list[str]]:
-        """Texts from the priors of the three models, all decoded in one way."""
+        """Texts from the priors of the three models: the VAE's as the recipe says, the others' drawn at 1."""
+        plain = replace(
+            self.settings,
+            prior_temperature=1.0,
+            prior_components=0,
+            token_temperature=1.0,
+            token_top_p=1.0,
+            num_beams=1,
+        )
 
         def make() -> dict[str, list[str]]:
             drawn = {}
             with self.inference():
                 for kind in ("vae", "language_model", "baseline"):
                     subject: Subject = getattr(self, kind)
-                    latents = self._prior_latents(subject)
-                    drawn[kind] = decode_sampled(subject.model, subject.tokenizer, latents, self.settings)
+                    settings = self.settings if kind == "vae" else plain
+                    latents = self._prior_latents(subject, settings)
+                    drawn[kind] = decode_sampled(subject.model, subject.tokenizer, latents, settings)
             return drawn
 
         return self.parts.data("samples", make)
 
-    def _prior_latents(self, subject: Subject) -> torch.Tensor:
-        settings, generator = self.settings, torch.Generator().manual_seed(0)
-        if subject is not self.vae or not settings.prior_components:
+    def _prior_latents(self, subject: Subject, settings: EvaluationRecipe) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        if not settings.prior_components:
             return subject.model.sample_prior(settings.samples, settings.prior_temperature, generator)
         prior = mixture_prior(
             subject.model, subject.tokenizer, self.labelled.texts, None, settings.prior_components, self.recipe.seed
@@ -128,10 +137,6 @@ class Evaluation:
         prior.save(subject.folder / "sentences.prior.safetensors")
         classes = torch.zeros(settings.samples, dtype=torch.long)
         return prior.sample(classes, settings.prior_temperature, generator)
-
-    def greedy(self) -> Any:
-        """The settings, for texts that are decoded without drawing."""
-        return replace(self.settings, token_temperature=0.0)
 
     def embed(self, texts: list[str], model_id: str) -> np.ndarray:
         """(N, hidden size) of texts."""

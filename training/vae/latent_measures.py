@@ -119,7 +119,7 @@ def interpolation(evaluation: Evaluation) -> Measured:
     """How evenly texts change on the way from one to another."""
     vae = evaluation.vae
     with evaluation.inference():
-        lines = paths(vae.model, vae.tokenizer, evaluation.scored.posterior, PATHS, PATH_STEPS, evaluation.greedy())
+        lines = paths(vae.model, vae.tokenizer, evaluation.scored.posterior, PATHS, PATH_STEPS, evaluation.settings)
     vectors = evaluation.embed(list(chain.from_iterable(lines)), evaluation.settings.similarity_model)
     vectors = vectors.reshape(len(lines), PATH_STEPS, -1)
     return {

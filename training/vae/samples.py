@@ -19,7 +19,7 @@ from .priors import fit_class_chunk_prior, fit_prior
 def decode_sampled(
     model: TextVAEModel, tokenizer: Any, latents: torch.Tensor, settings: EvaluationRecipe, seed: int = 0
 ) -> list[str]:
-    """One text of each latent (N, Z), its words drawn by the settings' temperature and top-p; greedy at 0."""
+    """One text of each latent (N, Z), its words drawn by the settings' temperature and top-p; the best at 0."""
     generator = torch.Generator().manual_seed(seed)
     texts: list[str] = []
     for start in range(0, len(latents), DECODE_BATCH):
@@ -28,6 +28,7 @@ def decode_sampled(
             do_sample=settings.token_temperature > 0,
             temperature=settings.token_temperature,
             top_p=settings.token_top_p,
+            num_beams=settings.num_beams,
             seen_joins=settings.seen_joins,
             generator=generator,
         )
@@ -73,7 +74,7 @@ def neighbours(
 ) -> list[str]:
     """One greedy text of each posterior, `temperature` standard deviations of noise from its mean."""
     latents = posterior.sample(temperature, torch.Generator().manual_seed(seed))
-    return decode_sampled(model, tokenizer, latents, replace(settings, token_temperature=0.0))
+    return decode_sampled(model, tokenizer, latents, replace(settings, token_temperature=0.0, num_beams=1))
 
 
 def paths(
@@ -84,5 +85,5 @@ def paths(
         interpolate(posterior.mean[2 * row], posterior.mean[2 * row + 1], steps, spherical=False)
         for row in range(min(count, len(posterior.mean) // 2))
     ]
-    texts = decode_sampled(model, tokenizer, torch.cat(lines), replace(settings, token_temperature=0.0))
+    texts = decode_sampled(model, tokenizer, torch.cat(lines), replace(settings, token_temperature=0.0, num_beams=1))
     return [texts[start : start + steps] for start in range(0, len(texts), steps)]

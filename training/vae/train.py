@@ -75,9 +75,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     main = loop.accelerator.is_main_process
     finished = output / "training.json"
     if finished.exists() and read_json(finished)["fingerprint"] == loop.fingerprint:
+        facts = read_json(finished)["facts"]
         if main:
+            _refine_as_asked(output, settings, facts["final_beta"])
             say(f"vae: reused {output}")
-        return read_json(finished)["facts"]
+        return facts
     if main:
         say(
             f"vae: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
@@ -85,11 +87,12 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
             f"{choice.dtype} ({choice.reason})".replace("torch.", "")
         )
     model = loop.run(output)
-    model.config.refinement_beta = loop.beta.value
+    model.config.update(_refinement(settings, loop.beta.value))
     facts = {
         "sources": [source.to_dict() for source in (encoder_source, *sentences.sources)],
         "sentences": len(sentences.train),
         "steps": settings.steps,
+        "final_beta": loop.beta.value,
         "seconds": round(loop.seconds, 1),
         "precision": str(choice.dtype).removeprefix("torch."),
         "precision_reason": choice.reason,
@@ -103,6 +106,19 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         write_json(finished, {"fingerprint": loop.fingerprint, "facts": facts})
     loop.accelerator.wait_for_everyone()
     return facts
+
+
+def _refinement(settings: VaeRecipe, final_beta: float) -> dict[str, Any]:
+    beta = final_beta if settings.refinement_beta is None else settings.refinement_beta
+    return {"refinement_steps": settings.refinement_steps, "refinement_beta": beta}
+
+
+def _refine_as_asked(folder: Path, settings: VaeRecipe, final_beta: float) -> None:
+    """Set how the finished model in `folder` refines posteriors, where its recipe now says otherwise."""
+    wanted, path = _refinement(settings, final_beta), folder / "config.json"
+    config = read_json(path)
+    if any(config[name] != value for name, value in wanted.items()):
+        write_json(path, config | wanted)
 
 
 def _language_model(recipe: Recipe, output: Path) -> TextVAEModel:
@@ -176,7 +192,6 @@ def new_model(
             latent_chunks=settings.latent_chunks,
             chunk_tokens=settings.chunk_tokens,
             prior=settings.prior,
-            refinement_steps=settings.refinement_steps,
             embedding_size=settings.embedding_size,
             pooler_size=settings.pooler_size,
             hidden_size=settings.hidden_size,
