@@ -130,7 +130,7 @@ def test_a_collapse_is_noticed_and_its_remedy_named(tiny_model, tiny_tokenizer, 
     collapsing = {"target_kl": None, "beta": 30.0, "beta_end": 30.0, "free_bits": 0.0, "steps": 120}
     make_loop(tiny_model, tiny_tokenizer, sentences, learning_rate=1e-2, **collapsing).run(tmp_path)
     (warning,) = [line for line in capfd.readouterr().err.splitlines() if "collapse" in line]  # once
-    assert "set 'vae.target_kl' (say 24)" in warning
+    assert "set 'vae.target_kl' (say 36)" in warning
     healthy = {"active_units": 1.0, "kl": 40.0}
     assert collapse_warning(healthy, VaeRecipe(), 1) is None
     assert collapse_warning({"active_units": None, "kl": 0.0}, VaeRecipe(latent_size=0), 1) is None
