@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from os import PathLike
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 from .chunk_prior import ChunkPrior
 
 
-class LatentPrior(nn.Module):
+class LatentPrior(nn.Module, ABC):
     """A density over latents, one a class, that is saved beside a model's weights.
 
     Args:
@@ -27,15 +28,15 @@ class LatentPrior(nn.Module):
         super().__init__()
         self.num_classes, self.facts = num_classes, dict(facts or {})
 
+    @abstractmethod
     def sample(
         self, class_ids: torch.Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> torch.Tensor:
         """(N, Z) float32 draws of the classes (N,); `temperature` scales the deviations from the means."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_density(self, latents: torch.Tensor, class_ids: torch.Tensor) -> torch.Tensor:
         """(N,) float64 nats of latents (N, Z) under their classes (N,)."""
-        raise NotImplementedError
 
     def check_classes(self, class_ids: torch.Tensor) -> None:
         if len(class_ids) and not 0 <= int(class_ids.min()) <= int(class_ids.max()) < self.num_classes:

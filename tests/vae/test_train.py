@@ -63,12 +63,16 @@ def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):
     assert model.config.latent_size == 16
     trained = read_json(tmp_path / "vae/training.json")["facts"]
     assert model.config.refinement_beta == trained["final_beta"]
-    # How posteriors are refined is no matter of the training: it may be changed afterwards.
+    # How posteriors are refined is no matter of the training: it may be changed, and what it gives is drawn anew.
+    weights, samples = (tmp_path / "vae" / name for name in ("model.safetensors", "samples.json"))
+    before = weights.stat().st_mtime_ns, samples.stat().st_mtime_ns
     recipe.write_text(recipe.read_text().replace("vae:\n", "vae:\n  refinement_steps: 7\n  refinement_beta: 0.25\n", 1))
     again = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], smoke_mirror, tmp_path)
     assert "reused vae" in again.stderr
     config = load_model(tmp_path / "vae")[0].config
     assert (config.refinement_steps, config.refinement_beta) == (7, 0.25)
+    assert weights.stat().st_mtime_ns == before[0]
+    assert samples.stat().st_mtime_ns > before[1]
 
 
 def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):

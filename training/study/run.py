@@ -110,14 +110,15 @@ def grow_budgets(
     if count == 0:
         return
     dtype = _dtype(run, recipe)
-    weights = fingerprint(run.path / "vae" / "model.safetensors")
+    # The configuration, too: how posteriors are refined may change without the weights.
+    generator = fingerprint(run.path / "vae" / "model.safetensors", run.path / "vae" / "config.json")
     models = [name for name in (recipe.augment.perplexity_model,) if name is not None]
     wanted = {
         k: fingerprint(
             recipe.augment,
             recipe.seed,
             dtype,
-            weights,
+            generator,
             rows.subset_file(run.path, k),
             rows.held_out_file(run.path),
             [_source(run, name) for name in models],

@@ -75,11 +75,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     main = loop.accelerator.is_main_process
     finished = output / "training.json"
     if finished.exists() and read_json(finished)["fingerprint"] == loop.fingerprint:
-        facts = read_json(finished)["facts"]
         if main:
-            _refine_as_asked(output, settings, facts["final_beta"])
+            _refine_as_asked(output, settings, sentences.validation, choice)
             say(f"vae: reused {output}")
-        return facts
+        loop.accelerator.wait_for_everyone()
+        return read_json(finished)["facts"]
     if main:
         say(
             f"vae: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
@@ -98,8 +98,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         "precision_reason": choice.reason,
     }
     if main:
-        with precision.autocast(choice, model.device):
-            samples = draw_samples(model, tokenizer, sentences.validation[:VALIDATION_TEXTS])
+        samples = draw_samples(model, tokenizer, sentences.validation, choice)
         facts["bleu_reconstruction"] = samples["bleu_reconstruction"]
         save_model(model, tokenizer, output)
         write_json(output / "samples.json", samples)
@@ -113,12 +112,19 @@ def _refinement(settings: VaeRecipe, final_beta: float) -> dict[str, Any]:
     return {"refinement_steps": settings.refinement_steps, "refinement_beta": beta}
 
 
-def _refine_as_asked(folder: Path, settings: VaeRecipe, final_beta: float) -> None:
-    """Set how the finished model in `folder` refines posteriors, where its recipe now says otherwise."""
-    wanted, path = _refinement(settings, final_beta), folder / "config.json"
-    config = read_json(path)
-    if any(config[name] != value for name, value in wanted.items()):
-        write_json(path, config | wanted)
+def _refine_as_asked(folder: Path, settings: VaeRecipe, validation: list[str], choice: precision.Choice) -> None:
+    """Where the recipe now refines otherwise, change a finished model's configuration, and what it was said to give."""
+    finished = read_json(folder / "training.json")
+    wanted, config = _refinement(settings, finished["facts"]["final_beta"]), read_json(folder / "config.json")
+    if all(config[name] == value for name, value in wanted.items()):
+        return
+    model, tokenizer = load_model(folder)
+    model.config.update(wanted)
+    samples = draw_samples(model.to(precision.device()), tokenizer, validation, choice)
+    finished["facts"]["bleu_reconstruction"] = samples["bleu_reconstruction"]
+    write_json(folder / "samples.json", samples)
+    write_json(folder / "training.json", finished)
+    write_json(folder / "config.json", config | wanted)  # last: it says that the rest is done
 
 
 def _language_model(recipe: Recipe, output: Path) -> TextVAEModel:
@@ -209,10 +215,15 @@ def new_model(
     return model
 
 
-def draw_samples(model: TextVAEModel, tokenizer: Any, held_out: list[str]) -> dict[str, Any]:
-    """Reconstruction BLEU of held-out texts, the first reconstructions, and prior samples, all unpicked."""
-    bleu, reconstructions = reconstruction_bleu(model, tokenizer, held_out)
-    ids = model.generate(num_return_sequences=NUM_SAMPLES, do_sample=False, generator=torch.Generator().manual_seed(0))
+def draw_samples(
+    model: TextVAEModel, tokenizer: Any, validation: list[str], choice: precision.Choice
+) -> dict[str, Any]:
+    """Reconstruction BLEU of the first held-out texts, the first reconstructions, and prior samples, all unpicked."""
+    held_out = validation[:VALIDATION_TEXTS]
+    generator = torch.Generator().manual_seed(0)
+    with precision.autocast(choice, model.device):
+        bleu, reconstructions = reconstruction_bleu(model, tokenizer, held_out)
+        ids = model.generate(num_return_sequences=NUM_SAMPLES, do_sample=False, generator=generator)
     pairs = zip(held_out[:NUM_SAMPLES], reconstructions, strict=False)
     return {
         "bleu_reconstruction": round(bleu, 2),
