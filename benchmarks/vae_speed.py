@@ -82,7 +82,8 @@ def decoder_step(model: TextVAEModel, batch: dict[str, torch.Tensor], dtype: tor
     def step() -> None:
         with precision.autocast(dtype, model.device):
             memory = model.read_latents(latents)
-            nll, _ = model.decoder.nll(targets, memory, None, batch["candidates"], batch["candidate_log_weights"])
+            outputs = model.decoder.outputs(targets, memory)
+            nll = model.decoder.candidate_nll(outputs, targets, batch["candidates"], batch["candidate_log_weights"])
         nll.mean().backward()
 
     return step

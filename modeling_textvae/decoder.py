@@ -16,6 +16,7 @@ PAD, BEGIN, END = 0, 1, 2
 NUM_SPECIAL = 3
 EMBEDDING_STD = 0.05
 CHUNKS_BESIDE = 2  # the chunk of an input's place, and the next
+SHORTLIST_FREQUENT, SHORTLIST_STRIDE = 1500, 20
 NEARNESS = 1.5  # where the attention's dislike of distance starts: softplus of it a chunk
 
 
@@ -30,6 +31,21 @@ class Memory(NamedTuple):
 
     def select(self, rows: torch.Tensor) -> Memory:
         return Memory(*(None if tensor is None else tensor[rows] for tensor in self))
+
+
+class Shortlist(NamedTuple):
+    """Tokens that stand for the whole vocabulary in a softmax."""
+
+    rows: torch.Tensor  # (M,) sorted decoder ids
+    vectors: torch.Tensor  # (M, embedding_size)
+    bias: torch.Tensor  # (M,)
+    log_weights: torch.Tensor  # (M,) log of how many tokens each stands for
+
+
+def summed_nll(scores: torch.Tensor, wanted: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """(B,) nats of the `wanted` (N,) of `scores` (N, V), which stand at the places `real` (B, T) of the texts."""
+    losses = F.cross_entropy(scores.float(), wanted, reduction="none")
+    return torch.zeros(real.shape, device=losses.device).masked_scatter(real, losses).sum(-1)
 
 
 class LatentDecoder(nn.Module):
@@ -125,7 +141,7 @@ class LatentDecoder(nn.Module):
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """(…, embedding_size) input vectors of decoder tokens."""
-        return (self.embedding(tokens) + self.word_map(self.words[tokens])) * (0.5 / EMBEDDING_STD)
+        return self.vectors(tokens) * (0.5 / EMBEDDING_STD)
 
     def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
         """Memory of latents (B, Z)."""
@@ -169,42 +185,74 @@ class LatentDecoder(nn.Module):
             hidden = hidden + attention.to(memory.values.dtype) @ memory.values
         return self.output(hidden), state
 
-    def logits(self, outputs: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
-        """Scores of every decoder token, or of the tokens in `rows` only."""
-        offsets, words, bias = self.embedding.weight, self.words, self.bias
-        if rows is not None:
-            offsets, words, bias = offsets[rows], words[rows], bias[rows]
-        return F.linear(outputs, offsets + self.word_map(words), bias)
+    def vectors(self, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """(decoder_vocab_size, embedding_size) what outputs are compared with, or that of the tokens `rows` alone.
 
-    def nll(
-        self,
-        targets: torch.Tensor,
-        memory: Memory,
-        input_keep: torch.Tensor | None = None,
-        candidates: torch.Tensor | None = None,
-        candidate_log_weights: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """−log p(text | z) in nats, (B,), by teacher forcing, and logits (B, T, decoder_vocab_size) or None.
-
-        Args:
-            targets: (B, T) from `respell`.
-            input_keep, candidates, candidate_log_weights: see `TextVAEModel.forward`; with candidates no logits.
+        Who asks for `logits` many times while no weight changes computes it once.
         """
+        if rows is None:
+            return self.embedding.weight + self.word_map(self.words)
+        return self.embedding(rows) + self.word_map(self.words[rows])
+
+    def logits(
+        self, outputs: torch.Tensor, rows: torch.Tensor | None = None, vectors: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Scores of every decoder token, or of the tokens in `rows` only; `vectors` are those of the same tokens."""
+        return F.linear(
+            outputs,
+            self.vectors(rows) if vectors is None else vectors.to(outputs.dtype),
+            self.bias if rows is None else self.bias[rows],
+        )
+
+    def outputs(self, targets: torch.Tensor, memory: Memory, input_keep: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, T, embedding_size) output vectors by teacher forcing on `targets` (B, T) from `respell`."""
         inputs = F.pad(targets[:, :-1], (1, 0), value=BEGIN)
         if input_keep is not None:
             keep = input_keep[:, : inputs.shape[1]] | (inputs == BEGIN)
             inputs = torch.where(keep, inputs, PAD)
-        outputs, _ = self(inputs, memory)
+        return self(inputs, memory)[0]
+
+    def nll(self, targets: torch.Tensor, memory: Memory, vectors: torch.Tensor | None = None) -> torch.Tensor:
+        """(B,) −log p(text | z) in nats of `targets` (B, T); `vectors` as for `logits`."""
         real = targets != PAD
-        if candidates is None:
-            logits = self.logits(outputs)
-            losses = F.cross_entropy(logits[real].float(), targets[real], reduction="none")
-        else:
-            logits = None
-            scores = self._candidate_scores(outputs[real], candidates, candidate_log_weights)
-            losses = F.cross_entropy(scores, torch.searchsorted(candidates, targets[real]), reduction="none")
-        nll = torch.zeros(targets.shape, device=losses.device, dtype=losses.dtype)
-        return nll.masked_scatter(real, losses).sum(-1), logits
+        scores = self.logits(self.outputs(targets, memory)[real], vectors=vectors)
+        return summed_nll(scores, targets[real], real)
+
+    def candidate_nll(
+        self,
+        outputs: torch.Tensor,
+        targets: torch.Tensor,
+        candidates: torch.Tensor,
+        log_weights: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """(B,) nats of `targets` (B, T) by a softmax over the sorted `candidates` (M,), which hold every target."""
+        real = targets != PAD
+        scores = self._candidate_scores(outputs[real], candidates, log_weights)
+        return summed_nll(scores, torch.searchsorted(candidates, targets[real]), real)
+
+    def shortlist(self) -> Shortlist:
+        """Frequent tokens, and every so many-th of the others, which stands for those."""
+        size, device = len(self.bias), self.bias.device
+        frequent = torch.arange(min(SHORTLIST_FREQUENT, size), device=device)
+        others = torch.arange(len(frequent), size, SHORTLIST_STRIDE, device=device)
+        rows = torch.cat([frequent, others])
+        weights = torch.full_like(self.bias[rows], math.log(SHORTLIST_STRIDE))
+        weights[: len(frequent)] = 0.0
+        return Shortlist(rows, self.vectors(rows), self.bias[rows], weights)
+
+    def shortlist_nll(self, targets: torch.Tensor, memory: Memory, shortlist: Shortlist) -> torch.Tensor:
+        """(B,) nats: what `nll` is about, at a fraction of its cost, and no other text has a part in it."""
+        real = targets != PAD
+        outputs, wanted = self.outputs(targets, memory)[real], targets[real]
+        scores = F.linear(outputs, shortlist.vectors.to(outputs.dtype), shortlist.bias).float() + shortlist.log_weights
+        own = ((outputs * self.vectors(wanted)).sum(-1) + self.bias[wanted]).float()
+        place = torch.searchsorted(shortlist.rows, wanted).clamp(max=len(shortlist.rows) - 1)[:, None]
+        listed = shortlist.rows[place] == wanted[:, None]
+        # A wanted token stands for itself alone, whether it is on the list or not.
+        scores = scores.scatter(1, place, torch.where(listed, own[:, None], scores.gather(1, place)))
+        total = scores.logsumexp(-1)
+        losses = torch.where(listed[:, 0], total, torch.logaddexp(total, own)) - own
+        return torch.zeros(targets.shape, device=losses.device).masked_scatter(real, losses).sum(-1)
 
     def bag_nll(
         self,

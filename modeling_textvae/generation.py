@@ -32,10 +32,10 @@ def decode(
     decoded = torch.full((count, max_new_tokens), PAD, dtype=torch.long, device=device)
     rows = torch.arange(count, device=device)
     tokens = torch.full((count, 1), BEGIN, device=device)
-    state = None
+    state, vectors = None, decoder.vectors()
     for step in range(max_new_tokens):
         outputs, state = decoder(tokens, memory, state, place=step)
-        scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
+        scores = _allowed(decoder, decoder.logits(outputs[:, 0], vectors=vectors).float(), tokens[:, 0], seen_joins)
         chosen = _draw(scores / max(temperature, 1e-6), top_p, generator) if do_sample else scores.argmax(-1)
         decoded[rows, step] = chosen
         going = (chosen != END).nonzero()[:, 0]
@@ -55,7 +55,7 @@ def beam_search(
     """(B, T) decoder ids of the best of `num_beams` hypotheses by log-probability a token."""
     count, device = len(memory.state), memory.state.device
     memory = memory.select(torch.arange(count, device=device).repeat_interleave(num_beams))
-    state = None
+    state, vectors = None, decoder.vectors()
     tokens = torch.full((count * num_beams, 1), BEGIN, device=device)
     history = torch.zeros(count, num_beams, 0, dtype=torch.long, device=device)
     # At first all beams of a row are alike, so only one of them may be continued.
@@ -65,7 +65,7 @@ def beam_search(
     lengths = torch.zeros(count, num_beams, device=device)
     for step in range(max_new_tokens):
         outputs, state = decoder(tokens, memory, state, place=step)
-        scores = _allowed(decoder, decoder.logits(outputs[:, 0]).float(), tokens[:, 0], seen_joins)
+        scores = _allowed(decoder, decoder.logits(outputs[:, 0], vectors=vectors).float(), tokens[:, 0], seen_joins)
         steps = scores.log_softmax(-1).view(count, num_beams, -1)
         # An ended hypothesis stays as it is: padding is its one continuation, at no cost.
         steps = steps.masked_fill(ended[..., None], float("-inf"))

@@ -15,7 +15,7 @@ from transformers.utils import ModelOutput
 
 from .chunk_prior import ChunkPrior
 from .configuration_textvae import TextVAEConfig
-from .decoder import EMBEDDING_STD, NUM_SPECIAL, LatentDecoder, Memory
+from .decoder import EMBEDDING_STD, NUM_SPECIAL, PAD, LatentDecoder, Memory, summed_nll
 from .pooler import LatentPooler
 from .posterior import Posterior
 from .refinement import refine
@@ -223,8 +223,11 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         targets = self.decoder.respell(input_ids)
         beta = self.config.refinement_beta if refinement_beta is None else refinement_beta
 
+        with torch.no_grad():
+            shortlist = self.decoder.shortlist()
+
         def loss(posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
-            nll, _ = self.decoder.nll(targets, self.read_latents(latents, class_ids))
+            nll = self.decoder.shortlist_nll(targets, self.read_latents(latents, class_ids), shortlist)
             return nll + beta * self.kl(posterior, latents).sum(-1)
 
         return refine(guess, loss, steps)
@@ -294,7 +297,12 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             )
         memory = self.read_latents(latents, class_ids)
         targets = self.decoder.respell(labels)
-        nll, logits = self.decoder.nll(targets, memory, input_keep, candidates, candidate_log_weights)
+        outputs, logits = self.decoder.outputs(targets, memory, input_keep), None
+        if candidates is None:
+            logits, real = self.decoder.logits(outputs), targets != PAD
+            nll = summed_nll(logits[real], targets[real], real)
+        else:
+            nll = self.decoder.candidate_nll(outputs, targets, candidates, candidate_log_weights)
         bag_nll = None
         if self.config.bag_of_words:
             bag_nll = self.decoder.bag_nll(targets, latents, candidates, candidate_log_weights)

@@ -114,6 +114,17 @@ class TextGenerationMixin:
         path = interpolate(start, end, steps, spherical)
         return decode_latents(self, path, tokenizer)
 
+    def shift(
+        self, texts: list[str], towards: list[str], away: list[str], tokenizer: Any, scale: float = 1.0
+    ) -> list[str]:
+        """Latent arithmetic: each text moved by `scale` · (mean latent of `towards` − mean latent of `away`).
+
+        With one text in each it is an analogy, `away` is to `towards` as a text is to its result (Mikolov et al. 2013);
+        with many that differ in one respect it moves texts in that respect (Shen et al. 2020).
+        """
+        start, to, off = (encode_texts(self, part, tokenizer).mean for part in (texts, towards, away))
+        return decode_latents(self, start + scale * (to.mean(0) - off.mean(0)), tokenizer)
+
     def augment(
         self, texts: list[str], labels: list[Any], tokenizer: Any, target_size: int, **options: Any
     ) -> list[dict[str, Any]]:

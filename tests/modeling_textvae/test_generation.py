@@ -12,6 +12,7 @@ from textvae.modeling_textvae.generation import (
     beam_search,
     decode,
     decode_ids,
+    decode_latents,
     encode_texts,
     features_of,
     interpolate,
@@ -108,6 +109,22 @@ def test_interpolation_has_both_ends(tiny_model, tiny_tokenizer, sentences):
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     torch.testing.assert_close(interpolate(a, b, 3, spherical=True)[1], torch.tensor([0.5, 0.5]).sqrt())
     torch.testing.assert_close(interpolate(a, b, 3, spherical=False)[1], torch.tensor([0.5, 0.5]))
+
+
+def test_latent_arithmetic(tiny_model, tiny_tokenizer, sentences):
+    with torch.no_grad():  # so that other latents give other texts
+        tiny_model.decoder.output.weight *= 20.0
+        tiny_model.pooler.whole.weight *= 20.0
+    a, b, c = sentences[:3]
+    assert len(set(tiny_model.reconstruct([a, b, c], tiny_tokenizer))) == 3
+    assert tiny_model.shift([a], [b], [a], tiny_tokenizer) == tiny_model.reconstruct([b], tiny_tokenizer)
+    assert tiny_model.shift([a, c], [b], [a], tiny_tokenizer, scale=0.0) == tiny_model.reconstruct(
+        [a, c], tiny_tokenizer
+    )
+    means = encode_texts(tiny_model, [a, b, c], tiny_tokenizer).mean
+    moved = means[0] - 0.5 * (means[2] - (means[0] + means[1]) / 2)
+    expected = decode_latents(tiny_model, moved[None], tiny_tokenizer)
+    assert tiny_model.shift([a], [c], [a, b], tiny_tokenizer, scale=-0.5) == expected
 
 
 def test_neighbours_without_noise_are_the_reconstruction(tiny_model, tiny_tokenizer, sentences):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from textvae.modeling_textvae import decoder as decoder_module
 from textvae.modeling_textvae.generation import encode_texts
 
 
@@ -15,7 +17,7 @@ def objective(model, batch, posterior):
     with torch.no_grad():
         for _ in range(20):
             latents = posterior.sample(generator=generator)
-            nll, _ = model.decoder.nll(targets, model.read_latents(latents))
+            nll = model.decoder.nll(targets, model.read_latents(latents))
             draws.append(nll + model.config.refinement_beta * model.kl(posterior, latents).sum(-1))
     return torch.stack(draws).mean(0)
 
@@ -43,3 +45,32 @@ def test_the_configuration_decides_and_neighbours_in_the_batch_do_not(tiny_model
     torch.testing.assert_close(alone.mean[0], together.mean[2], rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(alone.log_variance[0], together.log_variance[2], rtol=1e-3, atol=1e-4)
     assert not together.mean.requires_grad
+
+
+def test_a_shortlist_of_everything_is_the_whole_softmax(tiny_model, tiny_tokenizer, sentences):
+    targets = tiny_model.decoder.respell(tiny_tokenizer(sentences, padding=True, return_tensors="pt").input_ids)
+    memory = tiny_model.read_latents(torch.randn(len(targets), tiny_model.config.latent_size))
+    found = tiny_model.decoder.shortlist_nll(targets, memory, tiny_model.decoder.shortlist())
+    torch.testing.assert_close(found, tiny_model.decoder.nll(targets, memory))
+
+
+def test_a_shortlist_by_hand(tiny_model, monkeypatch):
+    monkeypatch.setattr(decoder_module, "SHORTLIST_FREQUENT", 6)
+    monkeypatch.setattr(decoder_module, "SHORTLIST_STRIDE", 4)
+    decoder = tiny_model.decoder
+    shortlist = decoder.shortlist()
+    size = len(decoder.bias)
+    assert shortlist.rows.tolist() == [*range(6), *range(6, size, 4)]
+    memory = tiny_model.read_latents(torch.randn(1, tiny_model.config.latent_size))
+    scores = decoder.logits(decoder.outputs(torch.tensor([[5, 10, 11, 2, 0]]), memory))[0].detach().double()
+    expected = 0.0
+    for place, wanted in enumerate(
+        (5, 10, 11, 2)
+    ):  # a frequent token, one that stands for others, one that is not listed
+        weights = torch.zeros(size, dtype=torch.float64)
+        weights[shortlist.rows] = shortlist.log_weights.exp().double()
+        weights[wanted] = 1.0
+        odds = (weights * scores[place].exp()).sum()
+        expected += odds.log().item() - scores[place, wanted].item()
+    found = decoder.shortlist_nll(torch.tensor([[5, 10, 11, 2, 0]]), memory, shortlist)
+    assert found.item() == pytest.approx(expected, rel=1e-5)

@@ -16,7 +16,7 @@ from textvae.modeling_textvae.posterior import Posterior
 from .metrics.information import importance_weighted_nll, log_density
 
 TEXTS = 64  # scored together
-TOKENS = 8192  # of all latents' texts that are decoded together
+TOKENS = 2048  # of all latents' texts that are decoded together: the scores of more leave the processor's caches
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def score(
     """
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in Likelihoods.__annotations__ if name != "posterior"}
     means, log_variances, order = [], [], []
-    generator = torch.Generator().manual_seed(seed)
+    generator, vectors = torch.Generator().manual_seed(seed), model.decoder.vectors()
     for rows in batches_by_length(texts, TEXTS):
         batch = tokenizer(
             [texts[row] for row in rows], truncation=True, max_length=model.config.max_text_length,
@@ -71,7 +71,7 @@ def score(
             noise = torch.randn(count, *posterior.mean.shape, generator=generator).to(model.device)
             latents = posterior.mean + (0.5 * posterior.log_variance).exp() * noise  # (count, rows, Z)
             first = latents[0] if first is None else first
-            losses = _nll(model, targets.repeat(count, 1), latents.flatten(0, 1)).view(count, -1)
+            losses = _nll(model, targets.repeat(count, 1), latents.flatten(0, 1), vectors).view(count, -1)
             prior = model.prior_log_density(latents.flatten(0, 1)).view(count, -1)
             nll.append(losses)
             kl.append(_kl(model, posterior, latents))
@@ -83,7 +83,7 @@ def score(
             "samples": first,
             "tokens": (targets != PAD).sum(1),
             "nll": torch.cat(nll).mean(0),
-            "nll_of_mean": _nll(model, targets, posterior.mean),
+            "nll_of_mean": _nll(model, targets, posterior.mean, vectors),
             "kl": torch.cat(kl).mean(0),
             "iw_nll": importance_weighted_nll(torch.cat(weights)),
         }.items():
@@ -100,5 +100,5 @@ def _kl(model: TextVAEModel, posterior: Posterior, latents: torch.Tensor) -> tor
     return model.kl(repeated, latents.flatten(0, 1)).sum(-1).view(len(latents), -1)
 
 
-def _nll(model: TextVAEModel, targets: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-    return model.decoder.nll(targets, model.read_latents(latents))[0].double()
+def _nll(model: TextVAEModel, targets: torch.Tensor, latents: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    return model.decoder.nll(targets, model.read_latents(latents), vectors).double()
