@@ -18,6 +18,7 @@ class TextVAEConfig(PretrainedConfig):
         latent_chunks: chunks in which the latent is written and read; 1 is a flat latent, and with 0 the latent sets
             the decoder's initial state alone (Bowman et al. 2016).
         chunk_tokens: decoder tokens that a chunk speaks of; the last chunk speaks of all that remain.
+        hidden_chunks: whether the decoder knows what to do where chunks are hidden from it.
         prior: `standard` for N(0, I), or `autoregressive` for one learned over the chunks.
         refinement_steps: gradient steps that sharpen each text's posterior wherever the model is used, not trained.
         refinement_beta: weight of the KL in what these minimise.
@@ -47,6 +48,7 @@ class TextVAEConfig(PretrainedConfig):
         latent_size: int = 288,
         latent_chunks: int = 48,
         chunk_tokens: int = 1,
+        hidden_chunks: bool = False,
         prior: str = "standard",
         refinement_steps: int = 0,
         refinement_beta: float = 1.0,
@@ -79,6 +81,8 @@ class TextVAEConfig(PretrainedConfig):
             raise ValueError(f"prior is {prior!r}; known: 'standard', 'autoregressive'")
         if prior == "autoregressive" and latent_chunks < 2:
             raise ValueError(f"an autoregressive prior needs at least 2 latent_chunks, not {latent_chunks}")
+        if hidden_chunks and not latent_chunks:
+            raise ValueError("hidden_chunks needs latent_chunks, which are 0")
         if chunk_tokens < 1:
             raise ValueError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
         depth = encoder_config.num_hidden_layers
@@ -91,6 +95,7 @@ class TextVAEConfig(PretrainedConfig):
         self.latent_size = latent_size
         self.latent_chunks = latent_chunks
         self.chunk_tokens = chunk_tokens
+        self.hidden_chunks = hidden_chunks
         self.prior = prior
         self.refinement_steps = refinement_steps
         self.refinement_beta = refinement_beta

@@ -16,6 +16,7 @@ PAD, BEGIN, END = 0, 1, 2
 NUM_SPECIAL = 3
 EMBEDDING_STD = 0.05
 CHUNKS_BESIDE = 2  # the chunk of an input's place, and the next
+HIDDEN_CHUNK = 3.0  # where the vector of a hidden chunk starts: where few latents are
 SHORTLIST_FREQUENT, SHORTLIST_STRIDE = 1500, 20
 NEARNESS = 1.5  # where the attention's dislike of distance starts: softplus of it a chunk
 
@@ -89,6 +90,7 @@ class LatentDecoder(nn.Module):
             self.chunk_value = nn.Linear(chunk_size, config.hidden_size)
             self.key_offsets = nn.Parameter(torch.empty(self.chunks, config.query_size))
             self.value_offsets = nn.Parameter(torch.empty(self.chunks, config.hidden_size))
+        self.hidden_chunk = nn.Parameter(torch.empty(chunk_size)) if config.hidden_chunks else None
         self.output = nn.Linear(config.hidden_size, config.embedding_size)
         self.bag = nn.Linear(config.latent_size, config.embedding_size) if config.bag_of_words else None
         self.register_buffer("kept_ids", torch.zeros(config.decoder_vocab_size, dtype=torch.long))
@@ -107,6 +109,8 @@ class LatentDecoder(nn.Module):
             init.constant_(self.slope, NEARNESS)
             init.normal_(self.key_offsets, std=0.5)
             init.zeros_(self.value_offsets)
+        if self.hidden_chunk is not None:
+            init.constant_(self.hidden_chunk, HIDDEN_CHUNK)
 
     def respell(self, token_ids: torch.Tensor) -> torch.Tensor:
         """Decoder ids (B, T') of encoder ids (B, T): kept tokens, spelled tokens, then `END`, then `PAD`.
@@ -142,6 +146,17 @@ class LatentDecoder(nn.Module):
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
         """(…, embedding_size) input vectors of decoder tokens."""
         return self.vectors(tokens) * (0.5 / EMBEDDING_STD)
+
+    def hide(self, latents: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+        """Latents (B, Z) with the vector of a hidden chunk wherever `shown` (B, K) is False.
+
+        Raises:
+            ValueError: the model was not trained to do without chunks.
+        """
+        if self.hidden_chunk is None:
+            raise ValueError("this model has hidden_chunks=False: it needs all chunks of its latents")
+        chunks = latents.unflatten(1, (self.chunks, -1))
+        return torch.where(shown[..., None], chunks, self.hidden_chunk).flatten(1)
 
     def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
         """Memory of latents (B, Z)."""

@@ -271,6 +271,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         noise: torch.Tensor | None = None,
         generator: torch.Generator | None = None,
         input_keep: torch.Tensor | None = None,
+        shown: torch.Tensor | None = None,
         candidates: torch.Tensor | None = None,
         candidate_log_weights: torch.Tensor | None = None,
     ) -> TextVAEOutput:
@@ -283,6 +284,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             encoder_states: (B, L, T, H) kept from `encoder_states`, so that the body is not run again.
             noise: (B, Z) ε of the reparameterisation; drawn from `generator` when not given.
             input_keep: (B, ≥ T') bool; False hides a decoder input (word dropout, Bowman et al. 2016).
+            shown: (B, K) bool; False hides a chunk of the latent from the decoder, of a model with `hidden_chunks`.
             candidates: (M,) sorted decoder ids that hold every label; the softmax is over these alone
                 (importance-sampled softmax, Jean et al. 2015) and no logits are returned.
             candidate_log_weights: (M,) log importance weights of the candidates.
@@ -295,7 +297,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             return TextVAEOutput(
                 kl=kl, kl_by_dimension=dimensions, mean=posterior.mean, log_variance=posterior.log_variance
             )
-        memory = self.read_latents(latents, class_ids)
+        memory = self.read_latents(latents if shown is None else self.decoder.hide(latents, shown), class_ids)
         targets = self.decoder.respell(labels)
         outputs, logits = self.decoder.outputs(targets, memory, input_keep), None
         if candidates is None:

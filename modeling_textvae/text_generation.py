@@ -31,6 +31,7 @@ class TextGenerationMixin:
         num_return_sequences: int = 1,
         prior: LatentPrior | None = None,
         prior_temperature: float = 1.0,
+        latent_share: float = 1.0,
         class_ids: torch.Tensor | None = None,
         do_sample: bool = True,
         temperature: float = 1.0,
@@ -47,6 +48,7 @@ class TextGenerationMixin:
             num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
             prior: what latents are drawn from in place of the model's own prior, from `load_prior`.
             prior_temperature: scales how far draws from a prior stray from what it expects most.
+            latent_share: share of a latent's chunks that the decoder is shown; it fills in the others by itself.
             class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
             do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
             temperature: divides the token scores before drawing.
@@ -69,6 +71,9 @@ class TextGenerationMixin:
             else:
                 classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
                 latents = prior.sample(classes, prior_temperature, generator).to(self.device)
+        if latent_share < 1.0:
+            drawn = torch.rand(len(latents), self.config.latent_chunks, generator=generator)
+            latents = self.decoder.hide(latents, (drawn < latent_share).to(latents.device))
         limit = max_new_tokens or self.config.max_text_length
         only_of_prior = prior is not None and self.classes is None
         memory = self.read_latents(latents, None if only_of_prior else class_ids)

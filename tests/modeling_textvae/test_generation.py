@@ -111,6 +111,24 @@ def test_interpolation_has_both_ends(tiny_model, tiny_tokenizer, sentences):
     torch.testing.assert_close(interpolate(a, b, 3, spherical=False)[1], torch.tensor([0.5, 0.5]))
 
 
+def test_the_decoder_may_be_shown_a_share_of_the_latent(tiny_model, rebuilt):
+    model = rebuilt(tiny_model, hidden_chunks=True)
+    with torch.no_grad():
+        model.decoder.embedding.weight.normal_()
+        model.decoder.output.weight *= 20.0
+
+    def texts(share):
+        generator = torch.Generator().manual_seed(0)
+        return model.generate(latents(model, 8), latent_share=share, do_sample=False, generator=generator).tolist()
+
+    whole, half, none = texts(1.0), texts(0.5), texts(0.0)
+    assert len({tuple(row) for row in none}) == 1
+    assert len({tuple(row) for row in whole}) > 1
+    assert whole != half != none
+    with pytest.raises(ValueError, match="hidden_chunks=False"):
+        tiny_model.generate(latents(tiny_model), latent_share=0.5)
+
+
 def test_latent_arithmetic(tiny_model, tiny_tokenizer, sentences):
     with torch.no_grad():  # so that other latents give other texts
         tiny_model.decoder.output.weight *= 20.0

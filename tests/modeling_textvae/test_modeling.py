@@ -64,6 +64,22 @@ def test_word_dropout_hides_inputs_but_not_targets(tiny_model, batch):
     assert not torch.allclose(hidden.logits[:, 1:], kept.logits[:, 1:])
 
 
+def test_a_hidden_chunk_tells_the_decoder_nothing(tiny_model, rebuilt, batch):
+    model = rebuilt(tiny_model, hidden_chunks=True)
+    noise = torch.randn(len(batch.input_ids), 16, generator=torch.Generator().manual_seed(3))
+    other = noise.clone()
+    other[:, 4:8] += 2.0  # the second chunk
+    shown = torch.ones(len(noise), 4, dtype=torch.bool)
+    torch.testing.assert_close(run(model, batch, noise=noise, shown=shown).nll, run(model, batch, noise=noise).nll)
+    assert not torch.allclose(run(model, batch, noise=other).nll, run(model, batch, noise=noise).nll)
+    shown[:, 1] = False
+    hidden = [run(model, batch, noise=n, shown=shown) for n in (noise, other)]
+    torch.testing.assert_close(hidden[0].nll, hidden[1].nll)
+    assert not torch.allclose(hidden[0].nll, run(model, batch, noise=noise).nll)
+    with pytest.raises(ValueError, match="hidden_chunks=False"):
+        run(tiny_model, batch, shown=shown)
+
+
 def test_noise_from_a_generator_is_repeatable(tiny_model, batch):
     draws = [run(tiny_model, batch, noise=None, generator=torch.Generator().manual_seed(s)).nll for s in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1])

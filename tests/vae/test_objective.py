@@ -27,6 +27,13 @@ def test_free_bits_cost_nothing_and_pass_no_gradient():
     assert kl.grad.tolist() == [[0.0, 0.5]]
 
 
+def test_hidden_chunks_cost_nothing():
+    out = TextVAEOutput(nll=torch.tensor([10.0, 10.0]), kl_by_dimension=torch.tensor([[1.0, 2.0, 4.0, 8.0]] * 2))
+    shown = torch.tensor([[True, False], [True, True]])
+    losses = objective(out, torch.zeros(2, 4), None, 0.5, VaeRecipe(), shown)
+    assert losses.tolist() == [10.0 + 0.5 * 3.0, 10.0 + 0.5 * 15.0]
+
+
 def test_the_bag_of_words_and_the_discrepancy_are_weighed():
     loss, _ = terms(VaeRecipe(bag_of_words_weight=0.25), bag_nll=torch.tensor([8.0]))
     assert loss.item() == pytest.approx(10.0 + 0.5 * 2.1 + 0.25 * 8.0)
@@ -68,7 +75,7 @@ def test_a_small_vocabulary_uses_the_full_softmax():
 
 def test_noise_depends_on_seed_row_and_visit_alone():
     rows, visits = np.array([4, 9, 4]), np.array([0, 0, 1])
-    recipe = VaeRecipe(word_dropout=0.25, mmd_weight=1.0)
+    recipe = VaeRecipe(word_dropout=0.25, mmd_weight=1.0, chunk_dropout=1.0)
     drawn = row_noise(1, rows, visits, 500, 2000, recipe)
     alone = row_noise(1, rows[2:], visits[2:], 500, 2000, recipe)
     for together, by_itself in zip(drawn, alone, strict=True):
@@ -77,9 +84,19 @@ def test_noise_depends_on_seed_row_and_visit_alone():
     assert not torch.equal(noise[0], noise[2])
     assert not torch.equal(noise, drawn.prior)
     plain = row_noise(2, rows, visits, 500, 1, VaeRecipe())
-    assert plain.prior is plain.keep is None
+    assert plain.prior is plain.keep is plain.shown is None
     assert not torch.equal(plain.posterior, noise)
     assert abs(noise.mean()) < 0.1
     assert noise.std().item() == pytest.approx(1.0, abs=0.1)
     assert drawn.keep.float().mean().item() == pytest.approx(0.75, abs=0.03)
     assert math.isfinite(noise.sum())
+
+
+def test_chunk_dropout_shows_any_share_of_some_texts_chunks():
+    rows, visits = np.arange(2000), np.zeros(2000, dtype=np.int64)
+    shown = row_noise(0, rows, visits, 4, 1, VaeRecipe(chunk_dropout=0.5, latent_size=100, latent_chunks=50)).shown
+    shares = shown.float().mean(1)
+    whole = shares == 1.0
+    assert whole.float().mean().item() == pytest.approx(0.5 + 0.5 / 50, abs=0.03)
+    assert shares[~whole].mean().item() == pytest.approx(0.5, abs=0.03)
+    assert shares[~whole].std().item() == pytest.approx(12**-0.5, abs=0.03)  # a uniform share

@@ -79,6 +79,7 @@ class VaeRecipe:
     beta_cycles: int = 4
     anneal_share: float = 0.5  # of the steps, over which the target falls or beta rises on a line
     free_bits: float = 0.0  # nats a latent dimension that cost nothing (Kingma et al. 2016)
+    chunk_dropout: float = 0.0  # share of the texts of which the decoder is shown only some chunks, any share of them
     word_dropout: float = 0.0  # share of decoder inputs replaced (Bowman et al. 2016)
     mmd_weight: float = 0.0  # of the discrepancy between latents and prior (InfoVAE, Zhao et al. 2019)
     bag_of_words_weight: float = 0.0  # of a loss that predicts every word from the latent alone (Zhao et al. 2017)
@@ -98,6 +99,7 @@ class EvaluationRecipe:
     prior_components: int = 0  # Gaussians of a prior fitted to the training texts; 0 samples the model's own prior
     # How the VAE's texts are sampled; language model and baseline draw theirs at temperature 1
     prior_temperature: float = 1.0  # of draws from priors, in their standard deviations
+    latent_share: float = 1.0  # of the chunks of draws from priors that the decoder is shown
     class_guidance: float = 1.0  # how far draws of a class go its way; 1 as the fitted prior has it
     token_temperature: float = 1.0  # 0: the best text, by beam search with more than one beam
     token_top_p: float = 1.0
@@ -296,6 +298,15 @@ def _check(recipe: Recipe, place: str) -> None:
     )
     need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
+    need(0 <= vae.chunk_dropout <= 1, "'vae.chunk_dropout' must lie in [0, 1]")
+    need(
+        vae.chunk_dropout == 0 or vae.latent_chunks > 0,
+        "'vae.chunk_dropout' hides chunks, and 'vae.latent_chunks' is 0",
+    )
+    need(
+        recipe.evaluation.latent_share == 1 or (0 <= recipe.evaluation.latent_share < 1 and vae.chunk_dropout > 0),
+        "'evaluation.latent_share' must lie in [0, 1], and below 1 it needs 'vae.chunk_dropout'",
+    )
     need(
         vae.target_kl is None or vae.target_kl > 0,
         "'vae.target_kl' must be positive, or null for a schedule of beta",

@@ -166,6 +166,7 @@ class Loop:
                     encoder_states=None if self.cache is None else self.cache.batch(plan.rows[part]).to(device),
                     noise=drawn.posterior[part].to(device),
                     input_keep=None if drawn.keep is None else drawn.keep[part].to(device),
+                    shown=None if drawn.shown is None else drawn.shown[part].to(device),
                     class_ids=None if self.class_ids is None else self.class_ids[plan.rows[part]].to(device),
                     candidates=None if candidates is None else candidates.to(device),
                     candidate_log_weights=None if weights is None else weights.to(device),
@@ -173,7 +174,8 @@ class Loop:
                 posterior = Posterior(out.mean, out.log_variance)
                 latents = posterior.at(drawn.posterior[part].to(device))
                 prior = None if drawn.prior is None else drawn.prior[part].to(device)
-                losses = objective(out, latents, prior, self.beta.value, self.recipe)
+                shown = None if drawn.shown is None else drawn.shown[part].to(device)
+                losses = objective(out, latents, prior, self.beta.value, self.recipe, shown)
                 # Distributed training averages over processes, where the sum over the step's rows is wanted.
                 accelerator.backward(losses.sum() * accelerator.num_processes / count)
             kl_sum += out.kl.detach().sum()

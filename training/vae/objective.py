@@ -19,6 +19,7 @@ def objective(
     prior_draws: torch.Tensor | None,
     beta: float,
     recipe: VaeRecipe,
+    shown: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """(B,) nats: nll + β · KL, and the recipe's other terms.
 
@@ -31,8 +32,12 @@ def objective(
         out: of the rows; `bag_nll` is read where the recipe weighs it.
         latents: (B, Z) the draws that `out.nll` was computed from.
         prior_draws: (B, Z) from N(0, I), where the recipe weighs MMD.
+        shown: (B, K) bool, the chunks that the decoder was shown; others cost nothing.
     """
-    losses = out.nll + beta * out.kl_by_dimension.clamp(min=recipe.free_bits).sum(-1)
+    costs = out.kl_by_dimension.clamp(min=recipe.free_bits)
+    if shown is not None:
+        costs = costs * shown.repeat_interleave(costs.shape[1] // shown.shape[1], dim=1)
+    losses = out.nll + beta * costs.sum(-1)
     if recipe.bag_of_words_weight:
         losses = losses + recipe.bag_of_words_weight * out.bag_nll
     if recipe.mmd_weight and prior_draws is not None and len(latents) > 1:
@@ -89,6 +94,7 @@ class RowNoise(NamedTuple):
     posterior: torch.Tensor  # (B, Z) of the reparameterisation
     prior: torch.Tensor | None  # (B, Z) draws that MMD compares latents with
     keep: torch.Tensor | None  # (B, max_pieces) bool, decoder inputs that word dropout leaves
+    shown: torch.Tensor | None  # (B, K) bool, chunks that chunk dropout leaves
 
 
 def row_noise(
@@ -102,6 +108,7 @@ def row_noise(
     posterior = torch.empty(len(rows), latent_size)
     prior = torch.empty(len(rows), latent_size) if recipe.mmd_weight else None
     keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if recipe.word_dropout else None
+    shown = torch.ones(len(rows), recipe.latent_chunks, dtype=torch.bool) if recipe.chunk_dropout else None
     for index, (row, visit) in enumerate(zip(rows, visits, strict=True)):
         generator = torch.Generator().manual_seed(_key(seed, int(row), int(visit)))
         torch.randn(latent_size, generator=generator, out=posterior[index])
@@ -109,7 +116,11 @@ def row_noise(
             keep[index] = torch.rand(max_pieces, generator=generator) >= recipe.word_dropout
         if prior is not None:
             torch.randn(latent_size, generator=generator, out=prior[index])
-    return RowNoise(posterior, prior, keep)
+        if shown is not None:
+            chosen, hidden_share = torch.rand(2, generator=generator).tolist()
+            if chosen < recipe.chunk_dropout:
+                shown[index] = torch.rand(recipe.latent_chunks, generator=generator) >= hidden_share
+    return RowNoise(posterior, prior, keep, shown)
 
 
 def _key(*parts: int) -> int:

@@ -140,7 +140,7 @@ def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0)
         recipe.vae, latent_size=0, latent_chunks=0, prior="standard", refinement_steps=0, conditional=False,
         steps=steps, language_model_steps=0, word_dropout=word_dropout, target_kl=None, beta=0.0, beta_end=0.0,
         beta_schedule="constant", autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
-        bag_of_words_weight=0.0,
+        bag_of_words_weight=0.0, chunk_dropout=0.0,
     )  # fmt: skip
     return dataclasses.replace(recipe, vae=settings)
 
@@ -197,6 +197,7 @@ def new_model(
             latent_size=settings.latent_size,
             latent_chunks=settings.latent_chunks,
             chunk_tokens=settings.chunk_tokens,
+            hidden_chunks=settings.chunk_dropout > 0,
             prior=settings.prior,
             embedding_size=settings.embedding_size,
             pooler_size=settings.pooler_size,
