@@ -108,6 +108,7 @@ class Evaluation:
         plain = replace(
             self.settings,
             prior_temperature=1.0,
+            latent_share=1.0,
             prior_components=0,
             token_temperature=1.0,
             token_top_p=1.0,

@@ -25,6 +25,7 @@ def decode_sampled(
     for start in range(0, len(latents), DECODE_BATCH):
         ids = model.generate(
             latents[start : start + DECODE_BATCH].to(model.device),
+            latent_share=settings.latent_share,
             do_sample=settings.token_temperature > 0,
             temperature=settings.token_temperature,
             top_p=settings.token_top_p,
@@ -74,7 +75,12 @@ def neighbours(
 ) -> list[str]:
     """One greedy text of each posterior, `temperature` standard deviations of noise from its mean."""
     latents = posterior.sample(temperature, torch.Generator().manual_seed(seed))
-    return decode_sampled(model, tokenizer, latents, replace(settings, token_temperature=0.0, num_beams=1))
+    return decode_sampled(model, tokenizer, latents, _plainly(settings))
+
+
+def _plainly(settings: EvaluationRecipe) -> EvaluationRecipe:
+    """Greedy, of the whole latent."""
+    return replace(settings, token_temperature=0.0, num_beams=1, latent_share=1.0)
 
 
 def paths(
@@ -85,5 +91,5 @@ def paths(
         interpolate(posterior.mean[2 * row], posterior.mean[2 * row + 1], steps, spherical=False)
         for row in range(min(count, len(posterior.mean) // 2))
     ]
-    texts = decode_sampled(model, tokenizer, torch.cat(lines), replace(settings, token_temperature=0.0, num_beams=1))
+    texts = decode_sampled(model, tokenizer, torch.cat(lines), _plainly(settings))
     return [texts[start : start + steps] for start in range(0, len(texts), steps)]
