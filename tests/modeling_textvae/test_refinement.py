@@ -64,9 +64,8 @@ def test_a_shortlist_by_hand(tiny_model, monkeypatch):
     memory = tiny_model.read_latents(torch.randn(1, tiny_model.config.latent_size))
     scores = decoder.logits(decoder.outputs(torch.tensor([[5, 10, 11, 2, 0]]), memory))[0].detach().double()
     expected = 0.0
-    for place, wanted in enumerate(
-        (5, 10, 11, 2)
-    ):  # a frequent token, one that stands for others, one that is not listed
+    # A frequent token, one that stands for others, one that is not listed, and the end.
+    for place, wanted in enumerate((5, 10, 11, 2)):
         weights = torch.zeros(size, dtype=torch.float64)
         weights[shortlist.rows] = shortlist.log_weights.exp().double()
         weights[wanted] = 1.0

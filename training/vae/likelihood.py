@@ -16,7 +16,7 @@ from textvae.modeling_textvae.posterior import Posterior
 from .metrics.information import importance_weighted_nll, log_density
 
 TEXTS = 64  # scored together
-TOKENS = 2048  # of all latents' texts that are decoded together: the scores of more leave the processor's caches
+TOKENS = 2048  # of all latents' texts that are decoded together: each has a score for every token of the vocabulary
 
 
 @dataclass(frozen=True)
