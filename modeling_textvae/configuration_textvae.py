@@ -17,7 +17,8 @@ class TextVAEConfig(PretrainedConfig):
         latent_size: dimensions of the diagonal Gaussian; 0 leaves a GRU language model.
         latent_chunks: chunks in which the latent is written and read; 1 is a flat latent, and with 0 the latent sets
             the decoder's initial state alone (Bowman et al. 2016).
-        chunk_tokens: decoder tokens that a chunk speaks of; the last chunk speaks of all that remain.
+        chunk_tokens: decoder tokens that a chunk speaks of.
+        rest_chunk: whether the last chunk speaks of all tokens that remain; otherwise the decoder goes on by itself.
         hidden_chunks: whether the decoder knows what to do where chunks are hidden from it.
         prior: `standard` for N(0, I), or `autoregressive` for one learned over the chunks.
         refinement_steps: gradient steps that sharpen each text's posterior wherever the model is used, not trained.
@@ -48,6 +49,7 @@ class TextVAEConfig(PretrainedConfig):
         latent_size: int = 288,
         latent_chunks: int = 48,
         chunk_tokens: int = 1,
+        rest_chunk: bool = True,
         hidden_chunks: bool = False,
         prior: str = "standard",
         refinement_steps: int = 0,
@@ -95,6 +97,7 @@ class TextVAEConfig(PretrainedConfig):
         self.latent_size = latent_size
         self.latent_chunks = latent_chunks
         self.chunk_tokens = chunk_tokens
+        self.rest_chunk = rest_chunk
         self.hidden_chunks = hidden_chunks
         self.prior = prior
         self.refinement_steps = refinement_steps

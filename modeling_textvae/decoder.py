@@ -53,7 +53,8 @@ class LatentDecoder(nn.Module):
     """GRU that reads the latent's chunks where they belong: chunk k speaks of the tokens from k · `chunk_tokens` on.
 
     The chunk of a token's place, and the next one, stand beside the GRU's input; its outputs attend to all chunks, from
-    the near ones outwards at first; the whole latent sets the initial state. The attention stands outside the
+    the near ones outwards at first; the whole latent sets the initial state. Beyond the last chunk the decoder reads
+    that one still, or nothing (`rest_chunk`). The attention stands outside the
     recurrence, so that teacher forcing stays one fused GRU call. A token's vector
     is a learned map of the encoder's own word vector (`words`, frozen), which rare words share with frequent ones, plus
     an offset of its own (`embedding`); the vectors are read again as the output layer. A latent without chunks sets the
@@ -72,6 +73,7 @@ class LatentDecoder(nn.Module):
         class_size = config.class_size if config.num_classes else 0
         context = config.latent_size + class_size
         self.chunks, self.chunk_tokens = config.latent_chunks, config.chunk_tokens
+        self.rest_chunk = config.rest_chunk
         self.hidden_size = config.hidden_size
         self.pad_token_id = config.pad_token_id
         self.embedding = nn.Embedding(config.decoder_vocab_size, config.embedding_size)
@@ -186,9 +188,11 @@ class LatentDecoder(nn.Module):
         if memory.classes is not None:
             inputs.append(memory.classes[:, None, :].expand(-1, tokens.shape[1], -1).to(embedded.dtype))
         if memory.chunks is not None:
+            # Beyond the last chunk stands that one again, or nothing.
+            last = self.chunks - 1 if self.rest_chunk else self.chunks
+            chunks = F.pad(memory.chunks, (0, 0, 0, last + 1 - self.chunks)).to(embedded.dtype)
             for ahead in range(min(self.chunks, CHUNKS_BESIDE)):
-                near = (places // self.chunk_tokens + ahead).clamp(max=self.chunks - 1)
-                inputs.append(memory.chunks[:, near].to(embedded.dtype))
+                inputs.append(chunks[:, (places // self.chunk_tokens + ahead).clamp(max=last)])
         state = memory.state[None] if state is None else state
         hidden, state = self.gru(torch.cat(inputs, dim=-1), state)
         if memory.keys is not None and memory.values is not None:
@@ -197,6 +201,8 @@ class LatentDecoder(nn.Module):
             distance = ((places[:, None] + 0.5) / self.chunk_tokens - centres).abs()
             scores = scores.float() / math.sqrt(memory.keys.shape[-1]) - F.softplus(self.slope) * distance
             attention = scores.softmax(-1)
+            if not self.rest_chunk:
+                attention = attention * (places < self.chunks * self.chunk_tokens)[:, None]
             hidden = hidden + attention.to(memory.values.dtype) @ memory.values
         return self.output(hidden), state
 

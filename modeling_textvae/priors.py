@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
 from os import PathLike
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from .chunk_prior import ChunkPrior
+from .decoder import NUM_SPECIAL
 
 
-class LatentPrior(nn.Module, ABC):
-    """A density over latents, one a class, that is saved beside a model's weights.
+class FittedPrior(nn.Module):
+    """What texts are drawn from in place of a model's own prior, one a class; it is saved beside the model's weights.
 
     Args:
         num_classes: classes it knows; 1 where it was fitted without labels.
@@ -27,16 +27,6 @@ class LatentPrior(nn.Module, ABC):
     def __init__(self, num_classes: int, facts: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.num_classes, self.facts = num_classes, dict(facts or {})
-
-    @abstractmethod
-    def sample(
-        self, class_ids: torch.Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        """(N, Z) float32 draws of the classes (N,); `temperature` scales the deviations from the means."""
-
-    @abstractmethod
-    def log_density(self, latents: torch.Tensor, class_ids: torch.Tensor) -> torch.Tensor:
-        """(N,) float64 nats of latents (N, Z) under their classes (N,)."""
 
     def check_classes(self, class_ids: torch.Tensor) -> None:
         if len(class_ids) and not 0 <= int(class_ids.min()) <= int(class_ids.max()) < self.num_classes:
@@ -48,20 +38,16 @@ class LatentPrior(nn.Module, ABC):
         save_file(tensors, path, metadata={"format": "pt", "facts": json.dumps(self.facts)})
 
     @staticmethod
-    def load(path: str | PathLike[str]) -> LatentPrior:
+    def load(path: str | PathLike[str]) -> FittedPrior:
         """The prior in a file that `save` wrote, of whatever kind it is."""
         with safe_open(path, framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        if "prior.place" not in tensors:
-            return MixturePrior(tensors["log_weights"], tensors["means"], tensors["scales"], facts)
-        chunks, width = tensors["prior.place"].shape
-        prior = ClassChunkPrior(ChunkPrior(chunks, width // 2, len(tensors["prior.classes.weight"]) - 1), facts=facts)
-        prior.load_state_dict(tensors)
-        return prior
+        kind = MixturePrior if "scales" in tensors else ResampledPrior
+        return kind(**tensors, facts=facts)
 
 
-class MixturePrior(LatentPrior):
+class MixturePrior(FittedPrior):
     """Mixtures of Gaussians with full covariances, one mixture a class; float64 buffers.
 
     Args:
@@ -80,6 +66,7 @@ class MixturePrior(LatentPrior):
     def sample(
         self, class_ids: torch.Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> torch.Tensor:
+        """(N, Z) float32 draws of the classes (N,); `temperature` scales the deviations from the means."""
         class_ids = class_ids.cpu()
         self.check_classes(class_ids)
         chosen = torch.multinomial(self.log_weights.exp().cpu()[class_ids], 1, generator=generator)[:, 0]
@@ -93,6 +80,7 @@ class MixturePrior(LatentPrior):
         return (means + temperature * deviations).float()
 
     def log_density(self, latents: torch.Tensor, class_ids: torch.Tensor) -> torch.Tensor:
+        """(N,) float64 nats of latents (N, Z) under their classes (N,)."""
         latents = latents.double()
         result = latents.new_empty(len(latents))
         for label in range(self.num_classes):
@@ -106,25 +94,38 @@ class MixturePrior(LatentPrior):
         return result
 
 
-class ClassChunkPrior(LatentPrior):
-    """The model's own prior over chunks, taught what classes do to it.
+class ResampledPrior(FittedPrior):
+    """The model's own draws, of which a class keeps those that speak its words: p(x) p(class | x)^sharpness.
+
+    Of `candidates` texts drawn for a row one is kept by sampling–importance resampling (Rubin 1987), as a VAE's prior
+    is bent by a learned acceptance (Bauer and Mnih 2019). p(class | x) is log-linear in which tokens a text has,
+    divided by the square root of how many: a text's length is no evidence.
 
     Args:
-        prior: with classes.
-        guidance: how far draws go in the direction of their class: 1 as the prior has it, more for plainer classes.
+        weight: (decoder_vocab_size, C) of a text's tokens; zero for the special ones.
+        bias: (C,)
+        facts: with `candidates` and `sharpness`.
     """
 
-    def __init__(self, prior: ChunkPrior, guidance: float = 1.0, facts: dict[str, Any] | None = None) -> None:
-        super().__init__(prior.num_classes, facts)
-        self.prior = prior
-        self.facts.setdefault("guidance", guidance)
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor, facts: dict[str, Any]) -> None:
+        super().__init__(len(bias), facts)
+        self.register_buffer("weight", weight.float())
+        self.register_buffer("bias", bias.float())
+        self.candidates: int = facts["candidates"]
 
-    @torch.no_grad()
-    def sample(
-        self, class_ids: torch.Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+    def class_log_probabilities(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(N, C) float32 log p(class | x) of texts (N, T) of decoder ids."""
+        ordered = tokens.sort(-1).values
+        first = F.pad(ordered[:, 1:] != ordered[:, :-1], (1, 0), value=True) & (ordered >= NUM_SPECIAL)
+        found = (self.weight[ordered] * first[..., None]).sum(1) / first.sum(1, keepdim=True).clamp(min=1).sqrt()
+        return (found + self.bias).log_softmax(-1)
+
+    def choose(
+        self, tokens: torch.Tensor, class_ids: torch.Tensor, generator: torch.Generator | None = None
     ) -> torch.Tensor:
+        """(N,) rows of texts (N · candidates, T), one kept of the `candidates` in a row drawn for each class (N,)."""
         self.check_classes(class_ids)
-        return self.prior.sample(len(class_ids), temperature, class_ids, self.facts["guidance"], generator)
-
-    def log_density(self, latents: torch.Tensor, class_ids: torch.Tensor) -> torch.Tensor:
-        return self.prior.log_density(latents, class_ids)
+        scores = self.class_log_probabilities(tokens).cpu().view(-1, self.candidates, self.num_classes)
+        wanted = scores.gather(2, class_ids.cpu()[:, None, None].expand(-1, self.candidates, 1))[..., 0]
+        kept = torch.multinomial((self.facts["sharpness"] * wanted).softmax(-1), 1, generator=generator)[:, 0]
+        return torch.arange(len(kept)) * self.candidates + kept

@@ -10,7 +10,7 @@ from transformers.utils import cached_file
 from .augmentation import augment
 from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
 from .posterior import Posterior
-from .priors import LatentPrior
+from .priors import FittedPrior, MixturePrior, ResampledPrior
 
 
 class TextGenerationMixin:
@@ -29,7 +29,7 @@ class TextGenerationMixin:
         self,
         latents: torch.Tensor | None = None,
         num_return_sequences: int = 1,
-        prior: LatentPrior | None = None,
+        prior: FittedPrior | None = None,
         prior_temperature: float = 1.0,
         latent_share: float = 1.0,
         class_ids: torch.Tensor | None = None,
@@ -46,7 +46,7 @@ class TextGenerationMixin:
         Args:
             latents: (B, Z); without it, one draw from the prior a returned sequence.
             num_return_sequences: sequences decoded from each latent; without latents, drawn (for each class id).
-            prior: what latents are drawn from in place of the model's own prior, from `load_prior`.
+            prior: what is drawn from in place of the model's own prior, from `load_prior`.
             prior_temperature: scales how far draws from a prior stray from what it expects most.
             latent_share: share of a latent's chunks that the decoder is shown; it fills in the others by itself.
             class_ids: (B,) of a prior with classes, and for a model that is conditioned on them.
@@ -63,17 +63,19 @@ class TextGenerationMixin:
         if class_ids is not None:
             class_ids = class_ids.repeat_interleave(num_return_sequences, dim=0)
         if latents is not None:
-            latents = latents.repeat_interleave(num_return_sequences, dim=0)
+            latents, prior = latents.repeat_interleave(num_return_sequences, dim=0), None
         else:
             count = num_return_sequences if class_ids is None else len(class_ids)
-            if prior is None:
-                latents = self.sample_prior(count, prior_temperature, generator)
+            wanted = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
+            if isinstance(prior, MixturePrior):
+                latents = prior.sample(wanted, prior_temperature, generator).to(self.device)
             else:
-                classes = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids
-                latents = prior.sample(classes, prior_temperature, generator).to(self.device)
+                drawn = prior.candidates if isinstance(prior, ResampledPrior) else 1
+                class_ids = None if class_ids is None else class_ids.repeat_interleave(drawn, dim=0)
+                latents = self.sample_prior(drawn * count, prior_temperature, generator)
         if latent_share < 1.0:
-            drawn = torch.rand(len(latents), self.config.latent_chunks, generator=generator)
-            latents = self.decoder.hide(latents, (drawn < latent_share).to(latents.device))
+            chances = torch.rand(len(latents), self.config.latent_chunks, generator=generator)
+            latents = self.decoder.hide(latents, (chances < latent_share).to(latents.device))
         limit = max_new_tokens or self.config.max_text_length
         only_of_prior = prior is not None and self.classes is None
         memory = self.read_latents(latents, None if only_of_prior else class_ids)
@@ -86,13 +88,15 @@ class TextGenerationMixin:
                 self.decoder, memory, limit, do_sample=do_sample, temperature=temperature, top_p=top_p,
                 seen_joins=seen_joins, generator=generator,
             )  # fmt: skip
+        if isinstance(prior, ResampledPrior):
+            tokens = tokens[prior.choose(tokens, wanted, generator)]
         return self.decoder.to_encoder_ids(tokens)
 
-    def load_prior(self, name: str) -> LatentPrior:
+    def load_prior(self, name: str) -> FittedPrior:
         """The fitted prior `name` that was saved beside the weights, here or on the Hub."""
         revision = getattr(self.config, "_commit_hash", None)  # known where the weights came from the Hub
         path = cached_file(self.name_or_path, f"{name}.prior.safetensors", revision=revision)
-        return LatentPrior.load(path).to(self.device)
+        return FittedPrior.load(path).to(self.device)
 
     def reconstruct(self, texts: list[str], tokenizer: Any, num_beams: int = 1) -> list[str]:
         """Each text decoded greedily from its posterior's mean."""

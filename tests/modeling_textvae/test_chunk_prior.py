@@ -74,37 +74,3 @@ def test_a_model_samples_and_measures_by_it(tiny_model, rebuilt, tmp_path):
     loaded = TextVAEModel.from_pretrained(tmp_path)
     torch.testing.assert_close(loaded.prior_log_density(drawn), model.prior_log_density(drawn))
     assert not torch.allclose(loaded.prior_log_density(drawn), tiny_model.prior_log_density(drawn))
-
-
-def classed():
-    """Two classes that move the first chunk by about +1 and −1, and an unknown one that moves nothing."""
-    prior = ChunkPrior(chunks=2, size=2, num_classes=2)
-    prior.reset_parameters()
-    with torch.no_grad():
-        for weight in prior.gru.parameters():
-            weight.zero_()
-        prior.head.weight[:2, 0] = 1.0
-        prior.classes.weight.zero_()
-        prior.classes.weight[:2, 0] = torch.tensor([1.0, -1.0])
-    return prior
-
-
-def test_a_class_moves_draws_and_guidance_moves_them_further():
-    prior, classes = classed(), torch.tensor([0, 1]).repeat(5000)
-
-    def means(**options):
-        drawn = prior.sample(len(classes), generator=torch.Generator().manual_seed(0), **options)
-        return [drawn[label::2, 0].mean().item() for label in (0, 1)]
-
-    with torch.no_grad():
-        # The GRU, all zero, halves what it starts from: 1 + ½ of the class's own vector.
-        assert means(class_ids=classes) == pytest.approx([1.5, -1.5], abs=0.05)
-        assert means(class_ids=classes, guidance=3.0) == pytest.approx([4.5, -4.5], abs=0.05)
-        assert means() == pytest.approx([0, 0], abs=0.05)
-        assert means(class_ids=classes, temperature=0.0) == pytest.approx([1.5, -1.5], abs=1e-6)
-        latents = torch.tensor([[1.5, 1.5, 1.25, 1.25]] * 3)
-        densities = prior.log_density(latents, torch.tensor([0, 1, 2]))
-        standard = torch.distributions.Normal(0.0, 1.0)
-        assert densities[0].item() == pytest.approx(4 * standard.log_prob(torch.tensor(0.0)).item())
-        assert densities[2].item() == pytest.approx(standard.log_prob(latents[0]).sum().item())
-        assert densities[1] < densities[2] < densities[0]

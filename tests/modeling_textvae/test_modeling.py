@@ -253,6 +253,22 @@ def test_a_chunk_is_read_at_its_place_and_from_there_on(tiny_model, batch):
     assert not same[3:].any()
 
 
+@pytest.mark.parametrize("rest_chunk", [True, False])
+def test_beyond_the_last_chunk_the_latent_speaks_only_where_it_is_of_the_rest(tiny_model, rebuilt, rest_chunk):
+    decoder = rebuilt(tiny_model, rest_chunk=rest_chunk).decoder
+    tokens = torch.full((2, 15), 5)  # four chunks are of twelve tokens
+    latents = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for name in ("weight_hh_l0", "bias_hh_l0"):  # a GRU that remembers nothing: what it reads is what is beside
+            getattr(decoder.gru, name).zero_()
+        decoder.gru.bias_ih_l0[32:64] = -40.0
+        outputs = decoder(tokens, decoder.read(latents, None))[0]
+    # The two texts' latents differ, and nothing else does.
+    differs = (outputs[0] - outputs[1]).abs().amax(-1) > 1e-5
+    assert differs[:12].all()
+    assert differs[12:].tolist() == [rest_chunk] * 3
+
+
 def test_a_text_step_by_step_is_the_text_at_once(tiny_model, batch):
     decoder = tiny_model.decoder
     targets = decoder.respell(batch["input_ids"])

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from textvae.modeling_textvae import TextVAEModel
-from textvae.modeling_textvae.chunk_prior import ChunkPrior
-from textvae.modeling_textvae.priors import ClassChunkPrior, LatentPrior, MixturePrior
+from textvae.modeling_textvae.decoder import END, PAD
+from textvae.modeling_textvae.priors import MixturePrior, ResampledPrior
 
 
 @pytest.fixture
@@ -61,21 +61,53 @@ def test_a_prior_beside_the_weights_comes_back_and_is_drawn_from(tiny_model, tmp
         model.load_prior("absent")
 
 
-def test_a_prior_over_chunks_comes_back_with_its_guidance(tmp_path):
-    torch.manual_seed(0)
-    chunks = ChunkPrior(chunks=4, size=4, num_classes=3)
-    torch.nn.init.normal_(chunks.place)
-    prior = ClassChunkPrior(chunks, guidance=2.0, facts={"labelled": True})
-    prior.save(tmp_path / "classes.prior.safetensors")
-    loaded = LatentPrior.load(tmp_path / "classes.prior.safetensors")
-    assert loaded.facts == {"labelled": True, "guidance": 2.0}
-    assert loaded.num_classes == 3
-    classes = torch.tensor([0, 1, 2, 2])
-    drawn = [p.sample(classes, generator=torch.Generator().manual_seed(1)) for p in (prior, loaded)]
-    assert torch.equal(*drawn)
-    plain = ClassChunkPrior(chunks).sample(classes, generator=torch.Generator().manual_seed(1))
-    assert not torch.allclose(plain, drawn[0])
-    with torch.no_grad():
-        torch.testing.assert_close(loaded.log_density(plain, classes), prior.log_density(plain, classes))
+@pytest.fixture
+def chooser():
+    """Of three classes; token 5 speaks for class 1, token 6 for class 2."""
+    weight = torch.zeros(25, 3)
+    weight[5, 1], weight[6, 2] = 2.0, 2.0
+    return ResampledPrior(weight, torch.tensor([0.0, 0.0, 1.0]), {"candidates": 4, "sharpness": 1.0})
+
+
+def test_words_class_probabilities_by_hand(chooser):
+    found = chooser.class_log_probabilities(torch.tensor([[5, 7, 5, 8, 9, END], [7, END, PAD, PAD, PAD, PAD]]))
+    # Token 5 counts once, of four: 2 / √4 for class 1; token 7 says nothing.
+    expected = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]).log_softmax(-1)
+    torch.testing.assert_close(found, expected)
+    assert chooser.class_log_probabilities(torch.tensor([[END, PAD]])).exp().sum().item() == pytest.approx(1.0)
+
+
+def test_a_class_keeps_texts_in_proportion_to_what_they_say_for_it(chooser):
+    texts = torch.tensor([[5], [6], [7], [8]]).repeat(20_000, 1)
+    classes = torch.ones(20_000, dtype=torch.long)
+    for sharpness in (1.0, 2.0):
+        chooser.facts["sharpness"] = sharpness
+        kept = chooser.choose(texts, classes, torch.Generator().manual_seed(0))
+        assert torch.equal(kept // 4, torch.arange(20_000))
+        odds = chooser.class_log_probabilities(texts[:4])[:, 1].exp() ** sharpness
+        shares = torch.bincount(kept % 4, minlength=4) / 20_000
+        torch.testing.assert_close(shares, odds / odds.sum(), atol=0.01, rtol=0)
     with pytest.raises(ValueError, match="0 to 2"):
-        loaded.sample(torch.tensor([3]))
+        chooser.choose(texts[:4], torch.tensor([3]))
+
+
+def test_generate_keeps_one_of_the_candidates_of_each_class(tiny_model, chooser, tmp_path):
+    size = tiny_model.config.decoder_vocab_size
+    weight = torch.randn(size, 3, generator=torch.Generator().manual_seed(0))
+    tiny_model.save_pretrained(tmp_path)
+    ResampledPrior(weight, torch.zeros(3), {"candidates": 6, "sharpness": 50.0}).save(
+        tmp_path / "classes.prior.safetensors"
+    )
+    model = TextVAEModel.from_pretrained(tmp_path)
+    prior, classes = model.load_prior("classes"), torch.tensor([0, 2, 1])
+    assert prior.candidates == 6
+
+    def generate(**options):
+        return model.generate(generator=torch.Generator().manual_seed(1), temperature=3.0, **options)
+
+    ids, every = generate(prior=prior, class_ids=classes), generate(num_return_sequences=18)
+    scores = prior.class_log_probabilities(model.decoder.respell(every))
+    best = [int(scores[6 * row : 6 * row + 6, label].argmax()) + 6 * row for row, label in enumerate((0, 2, 1))]
+    assert torch.equal(ids, every[best])
+    latents = torch.zeros(2, 16)
+    assert torch.equal(generate(prior=prior, latents=latents), generate(latents=latents))

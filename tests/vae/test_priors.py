@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import normalize
 
-from textvae.modeling_textvae.chunk_prior import ChunkPrior
-from textvae.modeling_textvae.posterior import Posterior
+from textvae.modeling_textvae.decoder import NUM_SPECIAL
 from textvae.training.common.errors import UserError
-from textvae.training.vae.priors import fit_class_chunk_prior, fit_prior
+from textvae.training.vae.priors import fit_prior, fit_resampled_prior
 
 
 def draws(mean, covariance, count, seed=0):
@@ -54,23 +55,31 @@ def test_too_few_latents_are_named():
         fit_prior(torch.randn(9, 3), torch.tensor([0] * 8 + [1]), components=2)
 
 
-def test_the_models_own_prior_learns_classes_and_stays_as_it_is():
-    torch.manual_seed(0)
-    own = ChunkPrior(chunks=3, size=2)
-    own.reset_parameters()
-    kept = {name: tensor.clone() for name, tensor in own.state_dict().items()}
-    classes = torch.arange(6000) % 2
-    centres = torch.zeros(6000, 6)
-    centres[:, 4] = 2.0 * classes - 1.0  # the last chunk's first value tells the class
-    posterior = Posterior(centres, torch.full((6000, 6), -2.0))
-    prior = fit_class_chunk_prior(own, posterior, classes, guidance=2.0)
-    assert all(torch.equal(tensor, kept[name]) for name, tensor in own.state_dict().items())
-    with torch.no_grad():
-        right, wrong = (prior.log_density(centres, labels).mean() for labels in (classes, 1 - classes))
-        drawn = prior.sample(classes, generator=torch.Generator().manual_seed(0))
-    assert right > wrong + 0.5
-    assert drawn[classes == 1, 4].mean() > drawn[classes == 0, 4].mean() + 1.0
-    assert prior.facts["latents"] == [3000, 3000]
-    assert prior.facts["kind"] == "autoregressive"
-    again = fit_class_chunk_prior(own, posterior, classes, guidance=2.0)
-    assert torch.equal(drawn, again.sample(classes, generator=torch.Generator().manual_seed(0)))
+def test_words_tell_held_out_texts_classes(tiny_model, tiny_tokenizer):
+    texts, labels = [], []
+    for label, word in enumerate(("good", "bad", "long")):
+        for rest in ("the film is", "a", "this movie was not", "i saw the", "and so"):
+            texts.append(f"{rest} {word}")
+            labels.append(label)
+    prior = fit_resampled_prior(tiny_model.decoder, tiny_tokenizer, texts, labels, candidates=4, sharpness=2.0)
+    held_out = tiny_tokenizer(["it is bad", "long", "the good one"], padding=True, return_tensors="pt")["input_ids"]
+    found = prior.class_log_probabilities(tiny_model.decoder.respell(held_out))
+    assert found.argmax(-1).tolist() == [1, 2, 0]
+    assert prior.facts["texts"] == [5, 5, 5]
+    assert prior.facts["kind"] == "resampled"
+    assert not prior.weight[:3].any()
+    two = fit_resampled_prior(tiny_model.decoder, tiny_tokenizer, texts[:10], labels[:10], candidates=4)
+    assert two.class_log_probabilities(tiny_model.decoder.respell(held_out)).argmax(-1).tolist()[::2] == [1, 0]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_words_probabilities_are_those_of_the_regression(tiny_model, tiny_tokenizer, count):
+    texts = [f"{a} {b}" for a in ("the film", "a movie", "it") for b in ("is good", "was bad bad", "is long")]
+    labels = [row % count for row in range(len(texts))]
+    prior = fit_resampled_prior(tiny_model.decoder, tiny_tokenizer, texts, labels, candidates=2)
+    tokens = tiny_model.decoder.respell(tiny_tokenizer(texts, padding=True, return_tensors="pt")["input_ids"])
+    found = torch.zeros(len(texts), len(tiny_model.decoder.bias)).scatter(1, tokens, 1.0)
+    found[:, :NUM_SPECIAL] = 0.0
+    known = LogisticRegression(C=10.0, max_iter=1000).fit(normalize(found), labels)
+    expected = torch.from_numpy(known.predict_log_proba(normalize(found))).float()
+    torch.testing.assert_close(prior.class_log_probabilities(tokens), expected, atol=1e-3, rtol=0)

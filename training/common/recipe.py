@@ -47,7 +47,8 @@ class VaeRecipe:
     vocabulary_size: int = 12000  # most frequent tokens kept by the decoder, spelling pieces not counted
     latent_size: int = 288  # 0: a GRU language model
     latent_chunks: int = 48  # the latent is read in this many chunks; 1 is flat, 0 sets the initial state alone
-    chunk_tokens: int = 1  # decoder tokens that a chunk speaks of; the last one speaks of all that remain
+    chunk_tokens: int = 1  # decoder tokens that a chunk speaks of
+    rest_chunk: bool = True  # the last chunk speaks of all that remain; otherwise the decoder goes on by itself there
     prior: Literal["standard", "autoregressive"] = "standard"  # N(0, I), or one learned over the chunks
     embedding_size: int = 256
     pooler_size: int = 256  # units a direction of the pooler's biGRU
@@ -100,7 +101,8 @@ class EvaluationRecipe:
     # How the VAE's texts are sampled; language model and baseline draw theirs at temperature 1
     prior_temperature: float = 1.0  # of draws from priors, in their standard deviations
     latent_share: float = 1.0  # of the chunks of draws from priors that the decoder is shown
-    class_guidance: float = 1.0  # how far draws of a class go its way; 1 as the fitted prior has it
+    class_candidates: int = 16  # texts drawn for a text of a class, of which its words choose one
+    class_sharpness: float = 1.0  # exponent of p(class | words) in that choice
     token_temperature: float = 1.0  # 0: the best text, by beam search with more than one beam
     token_top_p: float = 1.0
     num_beams: int = 1
@@ -278,6 +280,7 @@ def _check(recipe: Recipe, place: str) -> None:
         ("vae.checkpoint_every", vae.checkpoint_every),
         ("vae.log_every", vae.log_every),
         ("evaluation.num_beams", recipe.evaluation.num_beams),
+        ("evaluation.class_candidates", recipe.evaluation.class_candidates),
         ("study.budget", recipe.study.budget),
         ("study.seeds", recipe.study.seeds),
         ("study.workers", recipe.study.workers),

@@ -25,7 +25,7 @@ from .data import load_sentences
 from .likelihood import Likelihoods, score
 from .parts import Parts
 from .reconstruction import round_trip
-from .samples import decode_sampled, mixture_prior, neighbours
+from .samples import decode_sampled, neighbours, sentences_prior
 from .train import load_model
 from .yardsticks import same_vocabulary
 
@@ -131,8 +131,8 @@ class Evaluation:
         generator = torch.Generator().manual_seed(0)
         if not settings.prior_components:
             return subject.model.sample_prior(settings.samples, settings.prior_temperature, generator)
-        prior = mixture_prior(
-            subject.model, subject.tokenizer, self.labelled.texts, None, settings.prior_components, self.recipe.seed
+        prior = sentences_prior(
+            subject.model, subject.tokenizer, self.labelled.texts, settings.prior_components, self.recipe.seed
         )
         prior.facts |= {"label_budget": 0, "texts": self.recipe.vae.texts}
         prior.save(subject.folder / "sentences.prior.safetensors")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix, diags
 from sklearn.covariance import ledoit_wolf
+from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
+from sklearn.preprocessing import normalize
 
-from textvae.modeling_textvae.chunk_prior import ChunkPrior
-from textvae.modeling_textvae.posterior import Posterior
-from textvae.modeling_textvae.priors import ClassChunkPrior, MixturePrior
+from textvae.modeling_textvae.decoder import NUM_SPECIAL, LatentDecoder
+from textvae.modeling_textvae.priors import MixturePrior, ResampledPrior
 
 from ..common.errors import UserError
 from ..common.files import fingerprint
 
 MIXTURE_ITERATIONS = 200
 VARIANCE_FLOOR = 1e-3  # added to a component's variances, of latents whose own are about 1
-CHUNK_EPOCHS, CHUNK_BATCH, CHUNK_LEARNING_RATE = 6, 64, 5e-4
-CLASS_STD = 0.02
-UNKNOWN_SHARE = 0.2  # of the rows whose class is hidden, so that guidance knows what no class looks like
+WORDS_INVERSE_PENALTY = 10.0
 
 
 def fit_prior(
@@ -72,39 +72,36 @@ def fit_prior(
     return MixturePrior(torch.tensor(np.array(log_weights)), torch.from_numpy(np.array(means)), scales, facts)
 
 
-def fit_class_chunk_prior(
-    prior: ChunkPrior, posterior: Posterior, class_ids: torch.Tensor, guidance: float = 1.0, seed: int = 0
-) -> ClassChunkPrior:
-    """A copy of a VAE's own prior that has learned, from labelled texts, what their classes do to latents.
+def fit_resampled_prior(
+    decoder: LatentDecoder,
+    tokenizer: Any,
+    texts: list[str],
+    class_ids: list[int],
+    candidates: int,
+    sharpness: float = 1.0,
+) -> ResampledPrior:
+    """Logistic regression of texts' classes on which of the decoder's tokens they have.
 
     Args:
-        prior: the model's; it stays as it is.
-        posterior: (N, Z) of the texts, of which a draw is taken each time a text is read.
-        class_ids: (N,)
-        guidance: of the draws, see `ChunkPrior.sample`.
+        candidates: draws a wanted text.
+        sharpness: exponent of p(class | text); 1 as the texts have it, more for plainer classes.
     """
-    num_classes, generator = int(class_ids.max()) + 1, torch.Generator().manual_seed(seed)
-    own = ChunkPrior(prior.chunks, prior.size, num_classes).to(prior.place.device)
-    own.load_state_dict(prior.state_dict(), strict=False)
-    # Not zero: where the head is, too, neither would ever move.
-    torch.nn.init.normal_(own.classes.weight, std=CLASS_STD, generator=generator)
-    optimizer = torch.optim.AdamW(own.parameters(), lr=CHUNK_LEARNING_RATE)
-    steps = CHUNK_EPOCHS * math.ceil(len(class_ids) / CHUNK_BATCH)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
-    for _ in range(CHUNK_EPOCHS):
-        drawn, labels = posterior.sample(generator=generator), class_ids.clone()
-        labels[torch.rand(len(labels), generator=generator) < UNKNOWN_SHARE] = num_classes
-        for rows in torch.randperm(len(labels), generator=generator).split(CHUNK_BATCH):
-            loss = -own.log_density(drawn[rows], labels[rows]).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(own.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+    ids = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt")["input_ids"]
+    tokens = decoder.respell(ids.to(decoder.respelling.device)).cpu()
+    rows = np.arange(len(tokens)).repeat(tokens.shape[1])
+    found = csr_matrix((np.ones(len(rows)), (rows, tokens.flatten().numpy())), (len(tokens), len(decoder.bias)))
+    found.data[:] = 1.0
+    found = found @ diags((np.arange(len(decoder.bias)) >= NUM_SPECIAL).astype(float))
+    fitted = LogisticRegression(C=WORDS_INVERSE_PENALTY, max_iter=1000).fit(normalize(found), class_ids)
+    weight, bias = torch.from_numpy(fitted.coef_).T, torch.from_numpy(fitted.intercept_)
+    if weight.shape[1] == 1:  # of two classes scikit-learn tells the second from the first
+        weight, bias = torch.cat([-weight, weight], 1) / 2, torch.cat([-bias, bias]) / 2
     facts = {
-        "kind": "autoregressive",
-        "latents": torch.bincount(class_ids).tolist(),
+        "kind": "resampled",
+        "candidates": candidates,
+        "sharpness": sharpness,
+        "texts": np.bincount(class_ids).tolist(),
         "labelled": True,
-        "data": fingerprint(posterior.mean.cpu().numpy().tobytes().hex(), class_ids.tolist()),
+        "data": fingerprint(texts, class_ids),
     }
-    return ClassChunkPrior(own.eval(), guidance, facts)
+    return ResampledPrior(weight.contiguous(), bias, facts)

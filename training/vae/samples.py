@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,10 @@ import torch
 from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids, encode_texts, interpolate
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
-from textvae.modeling_textvae.priors import LatentPrior, MixturePrior
+from textvae.modeling_textvae.priors import MixturePrior, ResampledPrior
 
 from ..common.recipe import EvaluationRecipe
-from .priors import fit_class_chunk_prior, fit_prior
+from .priors import fit_prior
 
 
 def decode_sampled(
@@ -22,47 +23,56 @@ def decode_sampled(
     """One text of each latent (N, Z), its words drawn by the settings' temperature and top-p; the best at 0."""
     generator = torch.Generator().manual_seed(seed)
     texts: list[str] = []
-    for start in range(0, len(latents), DECODE_BATCH):
-        ids = model.generate(
-            latents[start : start + DECODE_BATCH].to(model.device),
-            latent_share=settings.latent_share,
-            do_sample=settings.token_temperature > 0,
-            temperature=settings.token_temperature,
-            top_p=settings.token_top_p,
-            num_beams=settings.num_beams,
-            seen_joins=settings.seen_joins,
-            generator=generator,
-        )
+    for part in latents.split(DECODE_BATCH):
+        ids = model.generate(part.to(model.device), generator=generator, **_how(settings))
         texts.extend(decode_ids(ids, tokenizer))
     return texts
 
 
-def own_posterior(model: TextVAEModel, tokenizer: Any, texts: list[str]) -> Posterior:
-    """What the encoder alone makes of texts: a prior is fitted to what the decoder was trained on."""
-    return encode_texts(model, texts, tokenizer, refinement_steps=0)
-
-
-def mixture_prior(
+def draw_classes(
     model: TextVAEModel,
     tokenizer: Any,
-    texts: list[str],
-    class_ids: list[int] | None,
-    components: int = 1,
+    prior: ResampledPrior,
+    class_ids: torch.Tensor,
+    settings: EvaluationRecipe,
     seed: int = 0,
+    progress: Callable[[int], Any] | None = None,
+) -> list[str]:
+    """One text of each class (N,) from the prior; `progress` is told of texts drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    texts: list[str] = []
+    for part in class_ids.split(max(DECODE_BATCH // prior.candidates, 1)):
+        ids = model.generate(
+            prior=prior,
+            prior_temperature=settings.prior_temperature,
+            class_ids=part,
+            generator=generator,
+            **_how(settings),
+        )
+        texts.extend(decode_ids(ids, tokenizer))
+        if progress:
+            progress(len(part))
+    return texts
+
+
+def _how(settings: EvaluationRecipe) -> dict[str, Any]:
+    """What `generate` is told of how words are drawn."""
+    return {
+        "latent_share": settings.latent_share,
+        "do_sample": settings.token_temperature > 0,
+        "temperature": settings.token_temperature,
+        "top_p": settings.token_top_p,
+        "num_beams": settings.num_beams,
+        "seen_joins": settings.seen_joins,
+    }
+
+
+def sentences_prior(
+    model: TextVAEModel, tokenizer: Any, texts: list[str], components: int = 1, seed: int = 0
 ) -> MixturePrior:
-    """Gaussians fitted to one draw from the posterior of each text."""
-    drawn = own_posterior(model, tokenizer, texts).sample(1.0, torch.Generator().manual_seed(seed))
-    return fit_prior(drawn, None if class_ids is None else torch.tensor(class_ids), components, seed)
-
-
-def class_prior(
-    model: TextVAEModel, tokenizer: Any, texts: list[str], class_ids: list[int], guidance: float = 1.0, seed: int = 0
-) -> LatentPrior:
-    """A prior that knows classes: the model's own taught them, or Gaussians where it has none of its own."""
-    if model.prior is None:
-        return mixture_prior(model, tokenizer, texts, class_ids, seed=seed)
-    posterior = own_posterior(model, tokenizer, texts)
-    return fit_class_chunk_prior(model.prior, posterior, torch.tensor(class_ids), guidance, seed)
+    """Gaussians fitted to a draw from each text's posterior, the encoder's own: what the decoder was trained on."""
+    posterior = encode_texts(model, texts, tokenizer, refinement_steps=0)
+    return fit_prior(posterior.sample(1.0, torch.Generator().manual_seed(seed)), None, components, seed)
 
 
 def neighbours(

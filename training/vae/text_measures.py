@@ -19,8 +19,9 @@ from .metrics import text as text_metrics
 from .metrics.mauve import diagonal_ratio, mauve, mauve_matrix
 from .metrics.self_bleu import self_bleu
 from .metrics.summary import bleu, mean_of_known, ratio
+from .priors import fit_resampled_prior
 from .reconstruction import round_trip
-from .samples import class_prior, decode_sampled, neighbours
+from .samples import draw_classes, neighbours
 from .yardsticks import reverse_perplexity
 
 CLASS_SAMPLINGS = 5
@@ -122,21 +123,22 @@ def classes(evaluation: Evaluation) -> Measured:
 def _class_samples(evaluation: Evaluation, asked: torch.Tensor) -> list[list[str]]:
     """Texts of the classes `asked`, drawn several times, from a prior fitted with the training labels."""
     vae, settings, labelled = evaluation.vae, evaluation.settings, evaluation.labelled
-    prior = class_prior(
-        vae.model, vae.tokenizer, labelled.texts, labelled.labels or [], settings.class_guidance, evaluation.recipe.seed
-    )
+    prior = fit_resampled_prior(
+        vae.model.decoder, vae.tokenizer, labelled.texts, labelled.labels or [],
+        settings.class_candidates, settings.class_sharpness,
+    )  # fmt: skip
     prior.facts |= {
         "label_budget": len(labelled),
         "texts": evaluation.recipe.vae.texts,
         "classes": evaluation.test.label_names,
     }
     prior.save(vae.folder / "classes.prior.safetensors")
-    drawn = []
-    with evaluation.inference():
-        for seed in range(CLASS_SAMPLINGS):
-            latents = prior.sample(asked, settings.prior_temperature, torch.Generator().manual_seed(seed))
-            drawn.append(decode_sampled(vae.model, vae.tokenizer, latents, settings, seed))
-    return drawn
+    prior = prior.to(vae.model.device)
+    with progress("classes", CLASS_SAMPLINGS * len(asked)) as advance, evaluation.inference():
+        return [
+            draw_classes(vae.model, vae.tokenizer, prior, asked, settings, seed, advance)
+            for seed in range(CLASS_SAMPLINGS)
+        ]
 
 
 def _class_figures(

@@ -37,6 +37,7 @@ from .reconstruction import reconstruction_bleu
 from .vocabulary import build_vocabulary, find_joins
 from .warm_start import start_as_language_model
 
+LANGUAGE_MODEL = "language_model"  # folder in a VAE's, of the language model that its decoder was at first
 NUM_SAMPLES = 10
 VALIDATION_TEXTS = 300
 ADAPT_TOKENS = 1200  # a step
@@ -56,7 +57,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     sentences = load_sentences(settings, recipe.seed)
     choice = precision.choose(recipe.precision, precision.device())
-    language_model = _language_model(recipe, output) if settings.language_model_steps else None
+    language_model, before = None, 0.0
+    if settings.language_model_steps:  # it has a folder of its own, and is not trained again where that has it
+        place = output / LANGUAGE_MODEL
+        before = train_vae(language_model_recipe(recipe, settings.language_model_steps), place)["seconds"]
+        language_model = load_model(place)[0]
     torch.manual_seed(recipe.seed)
     model = new_model(settings, str(encoder), tokenizer, sentences.train, sentences.num_classes)
     if language_model is not None:
@@ -93,7 +98,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         "sentences": len(sentences.train),
         "steps": settings.steps,
         "final_beta": loop.beta.value,
-        "seconds": round(loop.seconds, 1),
+        "seconds": round(before + loop.seconds, 1),
         "precision": str(choice.dtype).removeprefix("torch."),
         "precision_reason": choice.reason,
     }
@@ -127,18 +132,12 @@ def _refine_as_asked(folder: Path, settings: VaeRecipe, validation: list[str], c
     write_json(folder / "config.json", config | wanted)  # last: it says that the rest is done
 
 
-def _language_model(recipe: Recipe, output: Path) -> TextVAEModel:
-    """The recipe's decoder as a language model, trained in `output/language_model` where it is not there yet."""
-    place = output / "language_model"
-    train_vae(language_model_recipe(recipe, recipe.vae.language_model_steps), place)
-    return load_model(place)[0]
-
-
 def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0) -> Recipe:
-    """The VAE's decoder, text, vocabulary and optimiser without a latent."""
+    """The VAE's decoder, text, vocabulary and optimiser without a latent: the same for all VAEs that share these."""
     settings = dataclasses.replace(
-        recipe.vae, latent_size=0, latent_chunks=0, prior="standard", refinement_steps=0, conditional=False,
-        steps=steps, language_model_steps=0, word_dropout=word_dropout, target_kl=None, beta=0.0, beta_end=0.0,
+        recipe.vae, steps=steps, language_model_steps=0, word_dropout=word_dropout,
+        latent_size=0, latent_chunks=0, chunk_tokens=1, rest_chunk=True, prior="standard", conditional=False,
+        refinement_steps=0, target_kl=None, target_kl_start=220.0, anneal_share=0.5, beta=0.0, beta_end=0.0,
         beta_schedule="constant", autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
         bag_of_words_weight=0.0, chunk_dropout=0.0,
     )  # fmt: skip
@@ -197,6 +196,7 @@ def new_model(
             latent_size=settings.latent_size,
             latent_chunks=settings.latent_chunks,
             chunk_tokens=settings.chunk_tokens,
+            rest_chunk=settings.rest_chunk,
             hidden_chunks=settings.chunk_dropout > 0,
             prior=settings.prior,
             embedding_size=settings.embedding_size,
