@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .modeling_textvae import TextVAEModel
 
 DECODE_BATCH = 256
+LIKELIEST = 512  # tokens among which top-p usually finds its mass
 
 
 def decode(
@@ -97,12 +98,22 @@ def _allowed(decoder: LatentDecoder, scores: torch.Tensor, previous: torch.Tenso
 
 def _draw(scores: torch.Tensor, top_p: float, generator: torch.Generator | None) -> torch.Tensor:
     probabilities = scores.softmax(-1)
-    if top_p < 1.0:
-        ordered, order = probabilities.sort(-1, descending=True)
-        # A token stays while the mass before it is below top_p: the best one always does.
-        ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= top_p, 0.0)
-        probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
-    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    if top_p >= 1.0:
+        return torch.multinomial(probabilities, 1, generator=generator)[:, 0]
+    likeliest, tokens = probabilities.topk(min(LIKELIEST, probabilities.shape[-1]))
+    drawn = _draw_nucleus(likeliest, tokens, top_p, generator)
+    spread = likeliest.sum(-1) < top_p
+    if bool(spread.any()):  # the whole order takes many times as long
+        drawn[spread] = _draw_nucleus(*probabilities[spread].sort(-1, descending=True), top_p, generator)
+    return drawn
+
+
+def _draw_nucleus(
+    ordered: torch.Tensor, tokens: torch.Tensor, top_p: float, generator: torch.Generator | None
+) -> torch.Tensor:
+    # A token stays while the mass before it is below top_p: the best one always does.
+    kept = ordered.masked_fill(ordered.cumsum(-1) - ordered >= top_p, 0.0)
+    return tokens.gather(1, torch.multinomial(kept, 1, generator=generator))[:, 0]
 
 
 def interpolate(start: torch.Tensor, end: torch.Tensor, steps: int, spherical: bool) -> torch.Tensor:

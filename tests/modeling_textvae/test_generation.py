@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from textvae.modeling_textvae import generation
 from textvae.modeling_textvae.decoder import END, PAD
 from textvae.modeling_textvae.generation import (
     beam_search,
@@ -72,6 +73,17 @@ def test_top_p_draws_from_the_likeliest_alone(tiny_model):
         tiny_model.decoder, memory, 8, do_sample=True, top_p=1e-9, generator=torch.Generator().manual_seed(0)
     )
     assert torch.equal(narrow, decode(tiny_model.decoder, memory, 8))
+
+
+@pytest.mark.parametrize("likeliest", [2, 512])
+def test_top_p_draws_by_what_its_tokens_weigh(monkeypatch, likeliest):
+    monkeypatch.setattr(generation, "LIKELIEST", likeliest)
+    shares = torch.tensor([[0.1, 0.4, 0.2, 0.3], [0.9, 0.05, 0.03, 0.02]])
+    scores = shares.log().repeat_interleave(20_000, dim=0)
+    drawn = generation._draw(scores, 0.8, torch.Generator().manual_seed(0)).view(2, -1)
+    first, second = (torch.bincount(row, minlength=4) / 20_000 for row in drawn)
+    torch.testing.assert_close(first, torch.tensor([0.0, 4, 2, 3]) / 9, atol=0.01, rtol=0)
+    assert second.tolist() == [1, 0, 0, 0]
 
 
 def test_each_latent_gives_the_sequences_asked_for(tiny_model):
