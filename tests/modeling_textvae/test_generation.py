@@ -75,15 +75,23 @@ def test_top_p_draws_from_the_likeliest_alone(tiny_model):
     assert torch.equal(narrow, decode(tiny_model.decoder, memory, 8))
 
 
-@pytest.mark.parametrize("likeliest", [2, 512])
-def test_top_p_draws_by_what_its_tokens_weigh(monkeypatch, likeliest):
-    monkeypatch.setattr(generation, "LIKELIEST", likeliest)
+@pytest.mark.parametrize("redraws", [0, 1, 4])
+def test_top_p_draws_by_what_its_tokens_weigh(monkeypatch, redraws):
+    monkeypatch.setattr(generation, "REDRAWS", redraws)
     shares = torch.tensor([[0.1, 0.4, 0.2, 0.3], [0.9, 0.05, 0.03, 0.02]])
     scores = shares.log().repeat_interleave(20_000, dim=0)
     drawn = generation._draw(scores, 0.8, torch.Generator().manual_seed(0)).view(2, -1)
     first, second = (torch.bincount(row, minlength=4) / 20_000 for row in drawn)
     torch.testing.assert_close(first, torch.tensor([0.0, 4, 2, 3]) / 9, atol=0.01, rtol=0)
     assert second.tolist() == [1, 0, 0, 0]
+
+
+def test_drawing_follows_the_softmax_and_never_what_is_forbidden():
+    shares = torch.tensor([0.05, 0.0, 0.6, 0.35, 0.0])
+    drawn = generation._draw(shares.log().repeat(50_000, 1), 1.0, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(torch.bincount(drawn, minlength=5) / 50_000, shares, atol=0.01, rtol=0)
+    assert not (drawn == 1).any()
+    assert not (drawn == 4).any()
 
 
 def test_each_latent_gives_the_sequences_asked_for(tiny_model):
