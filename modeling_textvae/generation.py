@@ -119,7 +119,7 @@ def _draw(scores: torch.Tensor, top_p: float, generator: torch.Generator | None)
 
 
 def _draw_any(weights: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-    """(B,) draws in proportion to weights (B, V), by one number a row; `torch.multinomial` draws one for each weight."""
+    """(B,) draws in proportion to weights (B, V), by a number a row; `torch.multinomial` draws one for each weight."""
     cumulative = weights.cumsum(-1)
     below_one = 1.0 - 2.0**-20  # rounding never reaches the last sum, beyond which nothing has a weight
     point = torch.rand(len(weights), 1, generator=generator).to(weights.device) * cumulative[:, -1:] * below_one

@@ -29,7 +29,7 @@ ASKED_FOR = {
 def evaluate(mirror, cwd):
     variables = {
         **os.environ, "TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0",
-        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TEXTVAE_CACHE": str(cwd / "cache"),
     }  # fmt: skip
     command = [sys.executable, "-m", "textvae", "evaluate-vae", "smoke"]
     return subprocess.run(command, env=variables, cwd=cwd, capture_output=True, text=True, timeout=240)
@@ -59,6 +59,7 @@ def test_the_command_trains_what_is_missing_measures_and_is_not_done_twice(smoke
     model = TextVAEModel.from_pretrained(tmp_path / "runs/smoke/vae")
     assert model.load_prior("classes").num_classes == 2
     assert model.load_prior("sentences").facts["label_budget"] == 0
+    assert len(list((tmp_path / "cache/features").glob("*.safetensors"))) == 2  # of training and test texts
     written = place.stat().st_mtime_ns
     again = evaluate(smoke_mirror, tmp_path)
     assert again.returncode == 0, again.stderr[-3000:]

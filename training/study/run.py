@@ -20,7 +20,8 @@ from ..common import precision
 from ..common.errors import UserError
 from ..common.files import append_jsonl, fingerprint, read_json, read_jsonl, write_text
 from ..common.progress import bar
-from ..common.recipe import ARMS, Recipe, load_recipe
+from ..common.recipe import Recipe, load_recipe
+from ..common.recipe_checks import ARMS
 from ..common.run_folder import Memory, RunFolder, give_back_memory
 from ..common.sources import Source, load_texts, resolve_model
 from ..vae.train import train_vae

@@ -18,9 +18,11 @@ from textvae.modeling_textvae.posterior import Posterior
 from ..common import precision
 from ..common.embeddings import embed
 from ..common.errors import UserError
+from ..common.files import fingerprint
 from ..common.progress import bar
 from ..common.recipe import EvaluationRecipe, Recipe
-from ..common.sources import LabelledTexts, load_texts
+from ..common.registry import cache_folder
+from ..common.sources import LabelledTexts, load_texts, resolve_model
 from .data import load_sentences
 from .likelihood import Likelihoods, score
 from .parts import Parts
@@ -143,6 +145,13 @@ class Evaluation:
         """(N, hidden size) of texts."""
         with progress("features", len(texts)) as advance:
             return embed(texts, model_id, self.choice.dtype, advance)
+
+    def embed_once(self, texts: list[str], model_id: str) -> np.ndarray:
+        """(N, hidden size) of real texts: every evaluation has the same ones, and takes them from the cache."""
+        name = fingerprint(resolve_model(model_id)[1].revision, str(self.choice.dtype), texts)
+        kept = Parts(cache_folder() / "features", "means of the last states")
+        tensors = kept.tensors(name, lambda: {"features": torch.from_numpy(self.embed(texts, model_id))})
+        return tensors["features"].numpy()
 
 
 def _subject(folder: Path) -> Subject:

@@ -103,11 +103,12 @@ def classes(evaluation: Evaluation) -> Measured:
     train = round_trip(evaluation.labelled.texts, evaluation.vae.tokenizer)
     asked = torch.arange(len(test_labels)) % len(names)
     drawn = _class_samples(evaluation, asked)
-    sets = {"train": train, "real": evaluation.real, **evaluation.samples}
-    sets |= {f"class {number}": texts for number, texts in enumerate(drawn)}
-    vectors = evaluation.embed(list(chain.from_iterable(sets.values())), evaluation.settings.feature_model)
+    sets = {**evaluation.samples, **{f"class {number}": texts for number, texts in enumerate(drawn)}}
+    body = evaluation.settings.feature_model
+    vectors = evaluation.embed(list(chain.from_iterable(sets.values())), body)
     ends = np.cumsum([len(texts) for texts in sets.values()])
     features = dict(zip(sets, np.split(vectors, ends[:-1]), strict=True))
+    features |= {"train": evaluation.embed_once(train, body), "real": evaluation.embed_once(evaluation.real, body)}
     figures: dict[str, Any] = {
         _named(kind, "mauve"): mauve(features[kind], features["real"]) for kind in evaluation.samples
     }

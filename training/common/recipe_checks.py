@@ -1,0 +1,120 @@
+"""What a recipe's fields may be, beyond their types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+ARMS = ("real", "duplicate", "vae", "oracle")
+
+
+def check_recipe(recipe: Recipe, place: str) -> None:
+    """Refuse fields that are of the right type and make no sense, alone or together.
+
+    Raises:
+        UserError: names `place`, where the recipe stands, and the field.
+    """
+    vae, augment = recipe.vae, recipe.augment
+
+    def need(condition: bool, message: str) -> None:
+        if not condition:
+            raise UserError(f"{place}: {message}")
+
+    for name, value in (
+        ("vae.chunk_tokens", vae.chunk_tokens),
+        ("vae.steps", vae.steps),
+        ("vae.tokens_per_step", vae.tokens_per_step),
+        ("vae.gradient_accumulation", vae.gradient_accumulation),
+        ("vae.checkpoint_every", vae.checkpoint_every),
+        ("vae.log_every", vae.log_every),
+        ("evaluation.num_beams", recipe.evaluation.num_beams),
+        ("evaluation.class_candidates", recipe.evaluation.class_candidates),
+        ("study.budget", recipe.study.budget),
+        ("study.seeds", recipe.study.seeds),
+        ("study.workers", recipe.study.workers),
+        ("num_processes", recipe.num_processes),
+    ):
+        need(value >= 1, f"'{name}' must be at least 1, not {value}")
+    need(
+        vae.latent_size >= 0 and vae.latent_chunks >= 0,
+        "'vae.latent_size' and 'vae.latent_chunks' must not be negative",
+    )
+    need(
+        vae.latent_chunks == 0 or (vae.latent_size > 0 and vae.latent_size % vae.latent_chunks == 0),
+        "'vae.latent_size' must be a multiple of 'vae.latent_chunks'",
+    )
+    need(
+        len(vae.encoder_layers) > 0,
+        "'vae.encoder_layers' must name at least one layer; 0 is the embedding layer",
+    )
+    need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
+    need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
+    need(0 <= vae.chunk_dropout <= 1, "'vae.chunk_dropout' must lie in [0, 1]")
+    need(
+        vae.chunk_dropout == 0 or vae.latent_chunks > 0,
+        "'vae.chunk_dropout' hides chunks, and 'vae.latent_chunks' is 0",
+    )
+    need(
+        recipe.evaluation.latent_share == 1 or (0 <= recipe.evaluation.latent_share < 1 and vae.chunk_dropout > 0),
+        "'evaluation.latent_share' must lie in [0, 1], and below 1 it needs 'vae.chunk_dropout'",
+    )
+    need(
+        vae.target_kl is None or vae.target_kl > 0,
+        "'vae.target_kl' must be positive, or null for a schedule of beta",
+    )
+    need(
+        vae.target_kl is None or vae.beta_schedule == "constant",
+        f"'vae.beta_schedule' is '{vae.beta_schedule}', but 'vae.target_kl' steers beta; set it to null",
+    )
+    need(
+        vae.prior == "standard" or vae.latent_chunks >= 2,
+        "'vae.prior' is autoregressive, which needs at least 2 'vae.latent_chunks'",
+    )
+    need(
+        vae.prior == "standard" or vae.mmd_weight == 0,
+        "'vae.mmd_weight' compares latents with N(0, I); set it to 0 or 'vae.prior' to standard",
+    )
+    need(vae.refinement_steps >= 0, f"'vae.refinement_steps' must not be negative: {vae.refinement_steps}")
+    need(
+        vae.refinement_beta is None or vae.refinement_beta > 0,
+        f"'vae.refinement_beta' must be positive, or null: {vae.refinement_beta}",
+    )
+    need(
+        recipe.evaluation.num_beams == 1 or recipe.evaluation.token_temperature == 0,
+        "'evaluation.num_beams' is of texts that are not drawn; set 'evaluation.token_temperature' to 0",
+    )
+    need(vae.beta_cycles >= 1, f"'vae.beta_cycles' must be at least 1, not {vae.beta_cycles}")
+    need(
+        not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),
+        "'vae.cache_encoder_states' needs a frozen encoder and at most three 'vae.encoder_layers'",
+    )
+    need(augment.oversample >= 4 or not augment.sizes, "'augment.oversample' must be at least 4")
+    need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
+    for size in augment.sizes:
+        need(
+            size > recipe.study.budget,
+            f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}",
+        )
+    for name, classifier in recipe.classifiers.items():
+        where = f"classifiers.{name}"
+        need(bool(classifier.model), f"'{where}.model' is missing; give a Hub id or a folder")
+        for arm, sizes in classifier.arms.items():
+            need(arm in ARMS, f"'{where}.arms' has '{arm}'; known: {', '.join(ARMS)}")
+            for size in sizes:
+                need(
+                    name == "probe" or size in classifier.steps,
+                    f"'{where}.steps' has no entry for size {size}",
+                )
+                need(
+                    size == recipe.study.budget if arm == "real" else size > recipe.study.budget,
+                    f"'{where}.arms.{arm}' has size {size}; 'real' is the budget ({recipe.study.budget}), "
+                    "every other arm is larger",
+                )
+                need(
+                    arm != "vae" or size in augment.sizes,
+                    f"'{where}.arms.vae' has {size}, not in 'augment.sizes'",
+                )
