@@ -98,7 +98,7 @@ class EvaluationRecipe:
 
     profile: Literal["augment", "generate"] = "augment"  # what the VAE is for: its figures have other bars
     prior_components: int = 0  # Gaussians of a prior fitted to the training texts; 0 samples the model's own prior
-    # How the VAE's texts are sampled; language model and baseline draw theirs at temperature 1
+    # How the VAE's texts are sampled; language model and baseline draw their words alike
     prior_temperature: float = 1.0  # of draws from priors, in their standard deviations
     latent_share: float = 1.0  # of the chunks of draws from priors that the decoder is shown
     class_candidates: int = 16  # texts drawn for a text of a class, of which its words choose one

@@ -21,7 +21,6 @@ from .yardsticks import train_yardsticks
 DIGITS = 4
 MEASURES = (
     latent_measures.likelihood,
-    latent_measures.rate_distortion,
     latent_measures.reconstruction,
     latent_measures.neighbours,
     latent_measures.interpolation,
@@ -30,6 +29,7 @@ MEASURES = (
     text_measures.fluency,
     text_measures.reverse,
     text_measures.classes,
+    latent_measures.rate_distortion,
 )
 
 

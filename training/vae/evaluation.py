@@ -106,14 +106,13 @@ class Evaluation:
 
     @cached_property
     def samples(self) -> dict[str, list[str]]:
-        """Texts from the priors of the three models: the VAE's as the recipe says, the others' drawn at 1."""
+        """Texts from the three models' priors, their words drawn alike; the others' at 1 where the VAE's are not drawn."""
         plain = replace(
             self.settings,
             prior_temperature=1.0,
             latent_share=1.0,
             prior_components=0,
-            token_temperature=1.0,
-            token_top_p=1.0,
+            token_temperature=self.settings.token_temperature or 1.0,
             num_beams=1,
         )
 

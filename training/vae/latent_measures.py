@@ -65,19 +65,18 @@ def likelihood(evaluation: Evaluation) -> Measured:
 def rate_distortion(evaluation: Evaluation) -> Measured:
     """How nll falls as posteriors may tell more, and a map of the latents."""
     vae, lm, texts = evaluation.vae, evaluation.language_model, evaluation.test.texts[:CURVE_TEXTS]
-    steps = vae.model.config.refinement_steps or CURVE_STEPS
     curve = []
     with progress("rate and distortion", len(CURVE_BETAS) * len(texts)) as advance, evaluation.inference():
         for beta in CURVE_BETAS:
             scored = score(
-                vae.model, texts, vae.tokenizer, num_samples=4, refinement_steps=steps, refinement_beta=beta,
+                vae.model, texts, vae.tokenizer, num_samples=4, refinement_steps=CURVE_STEPS, refinement_beta=beta,
                 progress=advance,
             )  # fmt: skip
             curve.append({"beta": beta, "kl": scored.kl.mean().item(), "nll": scored.nll.mean().item()})
         nll = score(lm.model, texts, lm.tokenizer, num_samples=1).nll.mean().item()
     means = evaluation.scored.posterior.mean.numpy()
     return {}, {
-        "rate_distortion": {"texts": len(texts), "points": curve, "lm_nll": nll},
+        "rate_distortion": {"texts": len(texts), "steps": CURVE_STEPS, "points": curve, "lm_nll": nll},
         "latent_map": PCA(2, random_state=0).fit_transform(means).round(3).tolist(),
         "labels": evaluation.test.labels,
         "label_names": evaluation.test.label_names,
