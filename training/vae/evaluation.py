@@ -106,7 +106,7 @@ class Evaluation:
 
     @cached_property
     def samples(self) -> dict[str, list[str]]:
-        """Texts from the three models' priors, their words drawn alike; the others' at 1 where the VAE's are not drawn."""
+        """Texts from the three models' priors, their words drawn alike; at 1 where the VAE's are not drawn."""
         plain = replace(
             self.settings,
             prior_temperature=1.0,
