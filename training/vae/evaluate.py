@@ -19,17 +19,19 @@ from .train import train_vae
 from .yardsticks import train_yardsticks
 
 DIGITS = 4
-MEASURES = (
+LATENT_MEASURES = (
     latent_measures.likelihood,
     latent_measures.reconstruction,
     latent_measures.neighbours,
     latent_measures.interpolation,
+    latent_measures.rate_distortion,
+)
+TEXT_MEASURES = (
     text_measures.variety,
     text_measures.joins,
     text_measures.fluency,
     text_measures.reverse,
     text_measures.classes,
-    latent_measures.rate_distortion,
 )
 
 
@@ -58,14 +60,17 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     outputs = [f"evaluation/{name}.json" for name in ("evaluation", "page")]
     with run.stage("evaluation", inputs=inputs, outputs=outputs) as stage:
         if not stage.done:
-            parts = Parts(place.parent / "parts", fingerprint(*inputs))
-            evaluation = Evaluation(recipe, vae, language_model, baseline, parts)
+            # How texts are sampled does not reach what is measured of latents, which takes longest.
+            latents = Parts(place.parent / "parts/latents", fingerprint(*_latent_inputs(recipe, vae, language_model)))
+            texts = Parts(place.parent / "parts/texts", fingerprint(*inputs))
+            evaluation = Evaluation(recipe, vae, language_model, baseline, latents, texts)
             figures: dict[str, Any] = {}
             page: dict[str, Any] = {}
-            for measure in MEASURES:
-                measured = parts.data(measure.__name__, partial(measure, evaluation))
-                figures |= measured[0]
-                page |= measured[1]
+            for parts, measures in ((latents, LATENT_MEASURES), (texts, TEXT_MEASURES)):
+                for measure in measures:
+                    measured = parts.data(measure.__name__, partial(measure, evaluation))
+                    figures |= measured[0]
+                    page |= measured[1]
             settings = recipe.evaluation
             models = (settings.similarity_model, settings.perplexity_model, settings.feature_model)
             sources = [*trained["sources"], *(resolve_model(model)[1].to_dict() for model in dict.fromkeys(models))]
@@ -92,3 +97,9 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {shown}"
     )
     return results
+
+
+def _latent_inputs(recipe: Recipe, vae: Path, language_model: Path) -> list[Any]:
+    settings, weights = recipe.evaluation, "model.safetensors"
+    chosen = [settings.importance_samples, settings.similarity_model, settings.seen_joins, recipe.augment.temperature]
+    return [recipe.vae, *chosen, vae / weights, language_model / weights]

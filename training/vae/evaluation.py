@@ -47,11 +47,20 @@ class Evaluation:
     """The VAE in `vae` beside the models in `language_model` and `baseline`, trained on the same texts.
 
     Every figure is of the test sentences of the recipe's `texts`; nothing is chosen by them. What takes long is kept in
-    `parts`.
+    `latent_parts`, and in `text_parts` what depends on how texts are sampled.
     """
 
-    def __init__(self, recipe: Recipe, vae: Path, language_model: Path, baseline: Path, parts: Parts) -> None:
-        self.recipe, self.settings, self.parts = recipe, recipe.evaluation, parts
+    def __init__(
+        self,
+        recipe: Recipe,
+        vae: Path,
+        language_model: Path,
+        baseline: Path,
+        latent_parts: Parts,
+        text_parts: Parts,
+    ) -> None:
+        self.recipe, self.settings = recipe, recipe.evaluation
+        self.latent_parts, self.text_parts = latent_parts, text_parts
         self.choice = precision.choose(recipe.precision, precision.device())
         self.sentences = load_sentences(recipe.vae, recipe.seed)
         self.labelled = load_texts(recipe.vae.texts, "train")
@@ -85,7 +94,7 @@ class Evaluation:
             found = {name: value for name, value in asdict(scored).items() if name != "posterior"}
             return {**found, "mean": scored.posterior.mean, "log_variance": scored.posterior.log_variance}
 
-        tensors = self.parts.tensors("scored", make)
+        tensors = self.latent_parts.tensors("scored", make)
         posterior = Posterior(tensors.pop("mean"), tensors.pop("log_variance"))
         return Likelihoods(posterior, **tensors)
 
@@ -102,7 +111,7 @@ class Evaluation:
                     for t in temperatures
                 ]
 
-        return dict(self.parts.data("around", make))
+        return dict(self.latent_parts.data("around", make))
 
     @cached_property
     def samples(self) -> dict[str, list[str]]:
@@ -126,7 +135,7 @@ class Evaluation:
                     drawn[kind] = decode_sampled(subject.model, subject.tokenizer, latents, settings)
             return drawn
 
-        return self.parts.data("samples", make)
+        return self.text_parts.data("samples", make)
 
     def _prior_latents(self, subject: Subject, settings: EvaluationRecipe) -> torch.Tensor:
         generator = torch.Generator().manual_seed(0)
