@@ -108,8 +108,8 @@ _CLAUSE = re.compile(
 def _middle(sentence: str) -> int:
     """Where to cut a sentence in two, 0 for nowhere."""
     middle = len(sentence) / 2
-    for pattern in (_CLAUSE, re.compile(r"\s+")):
-        ends = [m.end() for m in pattern.finditer(sentence) if abs(m.end() - middle) <= middle / 2]
+    for pattern, reach in ((_CLAUSE, middle / 2), (re.compile(r"\s+"), middle)):
+        ends = [m.end() for m in pattern.finditer(sentence) if abs(m.end() - middle) <= reach]
         if ends:
             return min(ends, key=lambda end: abs(end - middle))
     return 0
