@@ -102,8 +102,8 @@ def _draw(scores: torch.Tensor, top_p: float, generator: torch.Generator | None)
     tokens = _draw_any(probabilities, generator)
     if top_p >= 1.0:
         return tokens
-    # A token is of that set where the mass of all likelier ones is below it, and is drawn again where it is not: half
-    # the time of sorting rows.
+    # A token is of that set where the mass of all likelier ones is below it, and is drawn again where it is not:
+    # sorting every row takes several times as long.
     waiting, left = torch.arange(len(tokens), device=tokens.device), probabilities
     for _ in range(REDRAWS):
         likelier = ((left > left.gather(1, tokens[waiting, None])) * left).sum(-1)

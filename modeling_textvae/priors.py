@@ -1,4 +1,4 @@
-"""Priors fitted to the latents of texts: where a class, or a whole data set, really lies under the model's prior."""
+"""Priors fitted to texts: where these lie under the model's own prior, or which of its draws are of a class."""
 
 from __future__ import annotations
 
