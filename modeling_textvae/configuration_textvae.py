@@ -23,6 +23,8 @@ class TextVAEConfig(PretrainedConfig):
         prior: `standard` for N(0, I), or `autoregressive` for one learned over the chunks.
         refinement_steps: gradient steps that sharpen each text's posterior wherever the model is used, not trained.
         refinement_beta: weight of the KL in what these minimise.
+        refinement_slope: how much more than the mean token a text's first counts in it, falling on a line to as much
+            less for its last, 0 to 1: a word that is decoded wrongly spoils those after it.
         embedding_size: size of the decoder's tied token embeddings.
         pooler_size: units a direction of the pooler's biGRU.
         query_size: size of the pooler's queries and of the decoder's attention over chunks.
@@ -54,6 +56,7 @@ class TextVAEConfig(PretrainedConfig):
         prior: str = "standard",
         refinement_steps: int = 0,
         refinement_beta: float = 1.0,
+        refinement_slope: float = 0.0,
         embedding_size: int = 256,
         pooler_size: int = 256,
         query_size: int = 128,
@@ -87,6 +90,8 @@ class TextVAEConfig(PretrainedConfig):
             raise ValueError("hidden_chunks needs latent_chunks, which are 0")
         if chunk_tokens < 1:
             raise ValueError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
+        if not 0 <= refinement_slope <= 1:
+            raise ValueError(f"refinement_slope must be from 0 to 1, not {refinement_slope}")
         depth = encoder_config.num_hidden_layers
         for layer in encoder_layers:
             if not 0 <= layer <= depth:
@@ -102,6 +107,7 @@ class TextVAEConfig(PretrainedConfig):
         self.prior = prior
         self.refinement_steps = refinement_steps
         self.refinement_beta = refinement_beta
+        self.refinement_slope = refinement_slope
         self.embedding_size = embedding_size
         self.pooler_size = pooler_size
         self.query_size = query_size

@@ -223,11 +223,12 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         targets = self.decoder.respell(input_ids)
         beta = self.config.refinement_beta if refinement_beta is None else refinement_beta
 
+        slope = self.config.refinement_slope
         with torch.no_grad():
             shortlist = self.decoder.shortlist()
 
         def loss(posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
-            nll = self.decoder.shortlist_nll(targets, self.read_latents(latents, class_ids), shortlist)
+            nll = self.decoder.shortlist_nll(targets, self.read_latents(latents, class_ids), shortlist, slope)
             return nll + beta * self.kl(posterior, latents).sum(-1)
 
         return refine(guess, loss, steps)

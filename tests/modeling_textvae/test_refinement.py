@@ -63,13 +63,34 @@ def test_a_shortlist_by_hand(tiny_model, monkeypatch):
     assert shortlist.rows.tolist() == [*range(6), *range(6, size, 4)]
     memory = tiny_model.read_latents(torch.randn(1, tiny_model.config.latent_size))
     scores = decoder.logits(decoder.outputs(torch.tensor([[5, 10, 11, 2, 0]]), memory))[0].detach().double()
-    expected = 0.0
+    expected = []
     # A frequent token, one that stands for others, one that is not listed, and the end.
     for place, wanted in enumerate((5, 10, 11, 2)):
         weights = torch.zeros(size, dtype=torch.float64)
         weights[shortlist.rows] = shortlist.log_weights.exp().double()
         weights[wanted] = 1.0
         odds = (weights * scores[place].exp()).sum()
-        expected += odds.log().item() - scores[place, wanted].item()
+        expected.append(odds.log().item() - scores[place, wanted].item())
     found = decoder.shortlist_nll(torch.tensor([[5, 10, 11, 2, 0]]), memory, shortlist)
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    assert found.item() == pytest.approx(sum(expected), rel=1e-5)
+    sloping = decoder.shortlist_nll(torch.tensor([[5, 10, 11, 2, 0]]), memory, shortlist, slope=0.8)
+    by_hand = sum(weight * loss for weight, loss in zip((1.6, 1.2, 0.8, 0.4), expected, strict=True))
+    assert sloping.item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_a_slope_gives_to_beginnings_what_it_takes_from_ends(tiny_model, tiny_tokenizer, sentences):
+    batch = tiny_tokenizer(sentences, padding=True, return_tensors="pt")
+    targets = tiny_model.decoder.respell(batch.input_ids)
+    tiny_model.config.refinement_steps = 40
+    halves = {}
+    for slope in (0.0, 1.0):
+        tiny_model.config.refinement_slope = slope
+        posterior = tiny_model.posterior(batch.input_ids, batch.attention_mask)
+        with torch.no_grad():
+            outputs = tiny_model.decoder.outputs(targets, tiny_model.read_latents(posterior.mean))
+            losses = torch.nn.functional.cross_entropy(
+                tiny_model.decoder.logits(outputs).transpose(1, 2), targets, reduction="none"
+            )
+        halves[slope] = (losses[:, :2].sum().item(), losses[:, -2:][targets[:, -2:] > 0].sum().item())
+    assert halves[1.0][0] < halves[0.0][0]
+    assert halves[1.0][1] > halves[0.0][1]

@@ -57,6 +57,7 @@ class VaeRecipe:
     # How it is used: may be changed without another training
     refinement_steps: int = 0  # gradient steps on each text's posterior
     refinement_beta: float | None = None  # weight of the KL in them; null for what beta was when the training ended
+    refinement_slope: float = 0.0  # how much more a text's first token counts in them, and how much less its last
 
     # How it is trained
     language_model_steps: int = 0  # the decoder is first trained as a language model for so many steps
@@ -90,6 +91,10 @@ class VaeRecipe:
     cache_gigabytes: float = 2.0  # upper bound of that cache
     checkpoint_every: int = 500  # steps
     log_every: int = 50  # steps
+
+    def unrefined(self) -> VaeRecipe:
+        """Without what says how posteriors are refined, which reaches no training."""
+        return dataclasses.replace(self, refinement_steps=0, refinement_beta=None, refinement_slope=0.0)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,10 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         f"'vae.refinement_beta' must be positive, or null: {vae.refinement_beta}",
     )
     need(
+        0 <= vae.refinement_slope <= 1,
+        f"'vae.refinement_slope' must lie in [0, 1]: {vae.refinement_slope}",
+    )
+    need(
         recipe.evaluation.num_beams == 1 or recipe.evaluation.token_temperature == 0,
         "'evaluation.num_beams' is of texts that are not drawn; set 'evaluation.token_temperature' to 0",
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
-from ..common.recipe import Recipe
+from ..common.recipe import Recipe, VaeRecipe
 from ..common.run_folder import RunFolder
 from ..common.sources import resolve_model
-from . import latent_measures, text_measures
+from . import class_measures, latent_measures, sample_measures
 from .evaluation import Evaluation
 from .evaluation_page import write_page
 from .parts import Parts
@@ -23,16 +24,18 @@ LATENT_MEASURES = (
     latent_measures.likelihood,
     latent_measures.reconstruction,
     latent_measures.neighbours,
+    latent_measures.joins,
+    latent_measures.neighbour_fluency,
     latent_measures.interpolation,
     latent_measures.rate_distortion,
 )
-TEXT_MEASURES = (
-    text_measures.variety,
-    text_measures.joins,
-    text_measures.fluency,
-    text_measures.reverse,
-    text_measures.classes,
+SAMPLE_MEASURES = (
+    sample_measures.variety,
+    sample_measures.fluency,
+    sample_measures.reverse,
+    sample_measures.likeness,
 )
+CLASS_MEASURES = (class_measures.classes,)
 
 
 def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -56,24 +59,27 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     language_model, baseline = train_yardsticks(recipe, run.path / "yardsticks")
     place = run.path / "evaluation" / "evaluation.json"
     inputs = [recipe.vae, recipe.evaluation, recipe.augment.temperature]
-    inputs += [path / "model.safetensors" for path in (vae, language_model, baseline)]
+    models = [path / "model.safetensors" for path in (vae, language_model, baseline)]
     outputs = [f"evaluation/{name}.json" for name in ("evaluation", "page")]
-    with run.stage("evaluation", inputs=inputs, outputs=outputs) as stage:
+    with run.stage("evaluation", inputs=[*inputs, *models], outputs=outputs) as stage:
         if not stage.done:
-            # How texts are sampled does not reach what is measured of latents, which takes longest.
-            latents = Parts(place.parent / "parts/latents", fingerprint(*_latent_inputs(recipe, vae, language_model)))
-            texts = Parts(place.parent / "parts/texts", fingerprint(*inputs))
-            evaluation = Evaluation(recipe, vae, language_model, baseline, latents, texts)
+            latents = Parts(place.parent / "parts/latents", fingerprint(*_latent_inputs(recipe, *models[:2])))
+            samples = Parts(place.parent / "parts/samples", fingerprint(*_sample_inputs(recipe, *models)))
+            classes = Parts(place.parent / "parts/classes", fingerprint(*_class_inputs(recipe, models[0])))
+            evaluation = Evaluation(recipe, vae, language_model, baseline, latents, samples, classes)
             figures: dict[str, Any] = {}
             page: dict[str, Any] = {}
-            for parts, measures in ((latents, LATENT_MEASURES), (texts, TEXT_MEASURES)):
+            for parts, measures in (
+                (latents, LATENT_MEASURES), (samples, SAMPLE_MEASURES), (classes, CLASS_MEASURES),
+            ):  # fmt: skip
                 for measure in measures:
                     measured = parts.data(measure.__name__, partial(measure, evaluation))
                     figures |= measured[0]
                     page |= measured[1]
             settings = recipe.evaluation
-            models = (settings.similarity_model, settings.perplexity_model, settings.feature_model)
-            sources = [*trained["sources"], *(resolve_model(model)[1].to_dict() for model in dict.fromkeys(models))]
+            bodies = (settings.similarity_model, settings.perplexity_model, settings.feature_model)
+            sources = {source["id"]: source for source in trained["sources"]}
+            sources |= {body: resolve_model(body)[1].to_dict() for body in bodies}
             rounded = {name: round(v, DIGITS) if isinstance(v, float) else v for name, v in figures.items()}
             write_json(
                 place,
@@ -86,7 +92,7 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
                     "hardware": run.info["hardware"],
                     "command": run.info["command"],
                     "seed": recipe.seed,
-                    "sources": sources,
+                    "sources": list(sources.values()),
                 },
             )
             write_json(place.with_name("page.json"), page)
@@ -100,6 +106,22 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
 
 
 def _latent_inputs(recipe: Recipe, vae: Path, language_model: Path) -> list[Any]:
-    settings, weights = recipe.evaluation, "model.safetensors"
-    chosen = [settings.importance_samples, settings.similarity_model, settings.seen_joins, recipe.augment.temperature]
-    return [recipe.vae, *chosen, vae / weights, language_model / weights]
+    """What is measured of posteriors, which takes longest, does not depend on how samples are drawn."""
+    settings = recipe.evaluation
+    chosen = [settings.importance_samples, settings.similarity_model, settings.perplexity_model, settings.seen_joins]
+    return [recipe.vae, *chosen, recipe.augment.temperature, vae, language_model]
+
+
+def _sample_inputs(recipe: Recipe, *models: Path) -> list[Any]:
+    """What is measured of samples does not depend on how posteriors are refined or classes chosen."""
+    plain = replace(recipe.evaluation, class_candidates=0, class_sharpness=0.0)
+    return [_of_prior(recipe), plain, *models]
+
+
+def _class_inputs(recipe: Recipe, vae: Path) -> list[Any]:
+    return [_of_prior(recipe), recipe.evaluation, vae]
+
+
+def _of_prior(recipe: Recipe) -> VaeRecipe:
+    """A prior that is fitted to posteriors knows how these are refined."""
+    return recipe.vae if recipe.evaluation.prior_components else recipe.vae.unrefined()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from ..common import precision
 from ..common.embeddings import embed
 from ..common.errors import UserError
 from ..common.files import fingerprint
+from ..common.perplexity import perplexities
 from ..common.progress import bar
 from ..common.recipe import EvaluationRecipe, Recipe
 from ..common.registry import cache_folder
@@ -32,6 +34,7 @@ from .train import load_model
 from .yardsticks import same_vocabulary
 
 CURVE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0)
+PERPLEXITY_TOKENS = 128
 
 
 @dataclass
@@ -47,7 +50,8 @@ class Evaluation:
     """The VAE in `vae` beside the models in `language_model` and `baseline`, trained on the same texts.
 
     Every figure is of the test sentences of the recipe's `texts`; nothing is chosen by them. What takes long is kept in
-    `latent_parts`, and in `text_parts` what depends on how texts are sampled.
+    `latent_parts`, `sample_parts` (of draws from priors) and `class_parts` (of draws of a class), which depend on
+    other settings and models each.
     """
 
     def __init__(
@@ -57,10 +61,11 @@ class Evaluation:
         language_model: Path,
         baseline: Path,
         latent_parts: Parts,
-        text_parts: Parts,
+        sample_parts: Parts,
+        class_parts: Parts,
     ) -> None:
         self.recipe, self.settings = recipe, recipe.evaluation
-        self.latent_parts, self.text_parts = latent_parts, text_parts
+        self.latent_parts, self.sample_parts, self.class_parts = latent_parts, sample_parts, class_parts
         self.choice = precision.choose(recipe.precision, precision.device())
         self.sentences = load_sentences(recipe.vae, recipe.seed)
         self.labelled = load_texts(recipe.vae.texts, "train")
@@ -135,7 +140,7 @@ class Evaluation:
                     drawn[kind] = decode_sampled(subject.model, subject.tokenizer, latents, settings)
             return drawn
 
-        return self.text_parts.data("samples", make)
+        return self.sample_parts.data("samples", make)
 
     def _prior_latents(self, subject: Subject, settings: EvaluationRecipe) -> torch.Tensor:
         generator = torch.Generator().manual_seed(0)
@@ -156,10 +161,33 @@ class Evaluation:
 
     def embed_once(self, texts: list[str], model_id: str) -> np.ndarray:
         """(N, hidden size) of real texts: every evaluation has the same ones, and takes them from the cache."""
-        name = fingerprint(resolve_model(model_id)[1].revision, str(self.choice.dtype), texts)
+        name = self._real_name(model_id, texts)
         kept = Parts(cache_folder() / "features", "means of the last states")
         tensors = kept.tensors(name, lambda: {"features": torch.from_numpy(self.embed(texts, model_id))})
         return tensors["features"].numpy()
+
+    def median_perplexity(self, texts: list[str]) -> float:
+        """Under the recipe's causal language model, which knows none of the texts."""
+        with progress("perplexity", len(texts)) as advance:
+            scores = perplexities(
+                texts, self.settings.perplexity_model, PERPLEXITY_TOKENS, self.choice.dtype,
+                lambda _, done, __: advance(done),
+            )  # fmt: skip
+        return median(score for score in scores if score is not None)
+
+    @cached_property
+    def real_perplexity(self) -> float:
+        name = self._real_name(self.settings.perplexity_model, self.real)
+        kept = Parts(cache_folder() / "perplexities", f"medians over {PERPLEXITY_TOKENS} tokens a text")
+        return kept.data(name, lambda: self.median_perplexity(self.real))
+
+    def _real_name(self, model_id: str, texts: list[str]) -> str:
+        return fingerprint(resolve_model(model_id)[1].revision, str(self.choice.dtype), texts)
+
+    def above_real(self, share: Callable[..., float | None], texts: list[str], scale: float = 1.0) -> float | None:
+        """`scale` × what the share of the texts is above that of real ones; null where either is unknown."""
+        own, real = share(texts, self.training), share(self.real, self.training)
+        return None if own is None or real is None else scale * (own - real)
 
 
 def _subject(folder: Path) -> Subject:

@@ -1,8 +1,9 @@
-"""Figures of a VAE's likelihoods and latents: what a text costs, comes back as, and has around it."""
+"""Figures of a VAE's posteriors: what a text costs, comes back as, and has around it."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import chain
 from statistics import fmean
 from typing import Any
@@ -17,7 +18,9 @@ from ..common.text import normalise
 from .evaluation import Evaluation, progress
 from .likelihood import Likelihoods, score
 from .metrics import information, smoothness
+from .metrics import text as text_metrics
 from .metrics.summary import bleu, mean_of_known
+from .samples import neighbours as draw_neighbours
 from .samples import paths
 
 PATHS, PATH_STEPS, PRINTED_PATHS = 100, 8, 3
@@ -112,6 +115,25 @@ def neighbours(evaluation: Evaluation) -> Measured:
         ],
         "neighbours": {t: texts[:PRINTED] for t, texts in around.items()},
     }
+
+
+def joins(evaluation: Evaluation) -> Measured:
+    """What keeping to the joins of the training text is worth: the same neighbours with them and without."""
+    vae, figures = evaluation.vae, dict[str, Any]()
+    for name, seen in (("seen_joins", True), ("any_join", False)):
+        settings = replace(evaluation.settings, seen_joins=seen)
+        with evaluation.inference():
+            texts = draw_neighbours(vae.model, vae.tokenizer, evaluation.scored.posterior, 1.0, settings)
+        figures[f"neighbour_bleu_{name}"] = bleu(texts, evaluation.real)
+        excess = evaluation.above_real(text_metrics.unseen_word_share, texts, 100.0)
+        figures[f"neighbour_unseen_word_excess_{name}"] = excess
+    return figures, {}
+
+
+def neighbour_fluency(evaluation: Evaluation) -> Measured:
+    """Median perplexity of the neighbours that the recipe's augmentation makes."""
+    near = evaluation.around[evaluation.recipe.augment.temperature]
+    return {"neighbour_perplexity_ratio": evaluation.median_perplexity(near) / evaluation.real_perplexity}, {}
 
 
 def interpolation(evaluation: Evaluation) -> Measured:

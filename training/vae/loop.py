@@ -11,7 +11,6 @@ import contextlib
 import os
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +79,8 @@ class Loop:
         self.step = 0
         self.seconds = 0.0
         self.accelerator.register_for_checkpointing(self)
-        trained = replace(recipe, refinement_steps=0, refinement_beta=None)  # these do not reach the training
         self.fingerprint = fingerprint(
-            trained, seed, texts, class_ids, model.config.to_json_string(), str(dtype), num_processes
+            recipe.unrefined(), seed, texts, class_ids, model.config.to_json_string(), str(dtype), num_processes
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -114,14 +114,18 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
 
 def _refinement(settings: VaeRecipe, final_beta: float) -> dict[str, Any]:
     beta = final_beta if settings.refinement_beta is None else settings.refinement_beta
-    return {"refinement_steps": settings.refinement_steps, "refinement_beta": beta}
+    return {
+        "refinement_steps": settings.refinement_steps,
+        "refinement_beta": beta,
+        "refinement_slope": settings.refinement_slope,
+    }
 
 
 def _refine_as_asked(folder: Path, settings: VaeRecipe, validation: list[str], choice: precision.Choice) -> None:
     """Where the recipe now refines otherwise, change a finished model's configuration, and what it was said to give."""
     finished = read_json(folder / "training.json")
     wanted, config = _refinement(settings, finished["facts"]["final_beta"]), read_json(folder / "config.json")
-    if all(config[name] == value for name, value in wanted.items()):
+    if all(config.get(name) == value for name, value in wanted.items()):
         return
     model, tokenizer = load_model(folder)
     model.config.update(wanted)
@@ -135,10 +139,10 @@ def _refine_as_asked(folder: Path, settings: VaeRecipe, validation: list[str], c
 def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0) -> Recipe:
     """The VAE's decoder, text, vocabulary and optimiser without a latent: the same for all VAEs that share these."""
     settings = dataclasses.replace(
-        recipe.vae, steps=steps, language_model_steps=0, word_dropout=word_dropout,
+        recipe.vae.unrefined(), steps=steps, language_model_steps=0, word_dropout=word_dropout,
         latent_size=0, latent_chunks=0, chunk_tokens=1, rest_chunk=True, prior="standard", conditional=False,
-        refinement_steps=0, target_kl=None, target_kl_start=220.0, anneal_share=0.5, beta=0.0, beta_end=0.0,
-        beta_schedule="constant", autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
+        target_kl=None, target_kl_start=220.0, anneal_share=0.5, beta=0.0, beta_end=0.0, beta_schedule="constant",
+        autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
         bag_of_words_weight=0.0, chunk_dropout=0.0,
     )  # fmt: skip
     return dataclasses.replace(recipe, vae=settings)
