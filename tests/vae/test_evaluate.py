@@ -7,16 +7,21 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from html import escape
+from pathlib import Path
 
 import pytest
 import torch
 
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
+from textvae.training.common.recipe import EvaluationRecipe, Recipe, VaeRecipe
+from textvae.training.vae.evaluate import _sample_inputs
 from textvae.training.vae.latent_measures import perplexity_ratio
 from textvae.training.vae.likelihood import Likelihoods
 
+CHECKOUT = Path(__file__).parents[2]
 ASKED_FOR = {
     "profile", "encoder", "bleu_reconstruction", "neighbour_bleu", "neighbour_cosine", "neighbour_perplexity_ratio",
     "unseen_word_excess", "elbo_ratio", "iw_ppl", "lm_ppl", "ppl_ratio", "kl", "mutual_information",
@@ -26,12 +31,12 @@ ASKED_FOR = {
 }  # fmt: skip
 
 
-def evaluate(mirror, cwd):
+def evaluate(mirror, cwd, recipe="smoke"):
     variables = {
         **os.environ, "TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0",
         "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "TEXTVAE_CACHE": str(cwd / "cache"),
     }  # fmt: skip
-    command = [sys.executable, "-m", "textvae", "evaluate-vae", "smoke"]
+    command = [sys.executable, "-m", "textvae", "evaluate-vae", recipe]
     return subprocess.run(command, env=variables, cwd=cwd, capture_output=True, text=True, timeout=240)
 
 
@@ -65,6 +70,25 @@ def test_the_command_trains_what_is_missing_measures_and_is_not_done_twice(smoke
     assert again.returncode == 0, again.stderr[-3000:]
     assert "evaluation: reused" in again.stderr
     assert place.stat().st_mtime_ns == written
+    # How classes are chosen reaches what is measured of classes alone.
+    text = (CHECKOUT / "training/recipes/smoke.yaml").read_text()
+    (tmp_path / "other.yaml").write_text(text.replace("evaluation:\n", "evaluation:\n  class_sharpness: 4.0\n", 1))
+    parts = {path: path.stat().st_mtime_ns for path in (place.parent / "parts").glob("*/*.json")}
+    other = evaluate(smoke_mirror, tmp_path, "other.yaml")
+    assert other.returncode == 0, other.stderr[-3000:]
+    assert {path.stem for path, before in parts.items() if path.stat().st_mtime_ns != before} == {"classes", "drawn"}
+    assert place.stat().st_mtime_ns > written
+
+
+def test_how_posteriors_are_refined_reaches_samples_of_a_fitted_prior_alone():
+    vae = VaeRecipe()
+    refined = replace(vae, refinement_steps=9, refinement_slope=0.5)
+    for components, same in ((0, True), (3, False)):
+        inputs = [
+            _sample_inputs(Recipe("name", vae=settings, evaluation=EvaluationRecipe(prior_components=components)))
+            for settings in (vae, refined)
+        ]
+        assert (inputs[0] == inputs[1]) is same
 
 
 def likelihoods(tokens, nats):

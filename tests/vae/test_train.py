@@ -14,7 +14,8 @@ import pytest
 
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_json, read_jsonl
-from textvae.training.vae.train import ADAPT_PASSES, ADAPT_TOKENS, adapt, load_model
+from textvae.training.common.recipe import Recipe, VaeRecipe
+from textvae.training.vae.train import ADAPT_PASSES, ADAPT_TOKENS, adapt, language_model_recipe, load_model
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -73,6 +74,13 @@ def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):
     assert (config.refinement_steps, config.refinement_beta) == (7, 0.25)
     assert weights.stat().st_mtime_ns == before[0]
     assert samples.stat().st_mtime_ns > before[1]
+
+
+def test_language_models_may_end_on_the_texts_for_a_share_of_their_own():
+    recipe = Recipe("name", vae=VaeRecipe(final_text_share=0.1))
+    other = Recipe("name", vae=VaeRecipe(final_text_share=0.25, language_model_final_text_share=0.1))
+    assert language_model_recipe(recipe, 30) == language_model_recipe(other, 30)
+    assert language_model_recipe(other, 30).vae.final_text_share == 0.1
 
 
 def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):

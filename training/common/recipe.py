@@ -61,6 +61,7 @@ class VaeRecipe:
 
     # How it is trained
     language_model_steps: int = 0  # the decoder is first trained as a language model for so many steps
+    language_model_final_text_share: float | None = None  # of language models; null for `final_text_share`
     steps: int = 3000  # optimiser steps
     tokens_per_step: int = 2400  # tokens of one optimiser step, all processes and micro-batches together
     gradient_accumulation: int = 1  # micro-batches a step and process

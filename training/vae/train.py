@@ -138,8 +138,11 @@ def _refine_as_asked(folder: Path, settings: VaeRecipe, validation: list[str], c
 
 def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0) -> Recipe:
     """The VAE's decoder, text, vocabulary and optimiser without a latent: the same for all VAEs that share these."""
+    own_share = recipe.vae.language_model_final_text_share
     settings = dataclasses.replace(
         recipe.vae.unrefined(), steps=steps, language_model_steps=0, word_dropout=word_dropout,
+        final_text_share=recipe.vae.final_text_share if own_share is None else own_share,
+        language_model_final_text_share=None,
         latent_size=0, latent_chunks=0, chunk_tokens=1, rest_chunk=True, prior="standard", conditional=False,
         target_kl=None, target_kl_start=220.0, anneal_share=0.5, beta=0.0, beta_end=0.0, beta_schedule="constant",
         autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
