@@ -52,8 +52,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         "'vae.encoder_layers' must name at least one layer; 0 is the embedding layer",
     )
     need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
-    shares = ("final_text_share", "language_model_final_text_share")
-    for name in shares:
+    for name in ("final_text_share", "language_model_final_text_share"):
         need(0 <= (getattr(vae, name) or 0.0) <= 1, f"'vae.{name}' must lie in [0, 1]")
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
     need(0 <= vae.chunk_dropout <= 1, "'vae.chunk_dropout' must lie in [0, 1]")

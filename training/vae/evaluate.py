@@ -9,7 +9,7 @@ from typing import Any
 
 from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
-from ..common.recipe import Recipe, VaeRecipe
+from ..common.recipe import Recipe
 from ..common.run_folder import RunFolder
 from ..common.sources import resolve_model
 from . import class_measures, latent_measures, sample_measures
@@ -113,15 +113,14 @@ def _latent_inputs(recipe: Recipe, vae: Path, language_model: Path) -> list[Any]
 
 
 def _sample_inputs(recipe: Recipe, *models: Path) -> list[Any]:
-    """What is measured of samples does not depend on how posteriors are refined or classes chosen."""
+    """What is measured of samples does not depend on how classes are chosen.
+
+    Nor does it on how posteriors are refined, unless a prior is fitted to these.
+    """
+    settings = recipe.vae if recipe.evaluation.prior_components else recipe.vae.unrefined()
     plain = replace(recipe.evaluation, class_candidates=0, class_sharpness=0.0)
-    return [_of_prior(recipe), plain, *models]
+    return [settings, plain, *models]
 
 
 def _class_inputs(recipe: Recipe, vae: Path) -> list[Any]:
-    return [_of_prior(recipe), recipe.evaluation, vae]
-
-
-def _of_prior(recipe: Recipe) -> VaeRecipe:
-    """A prior that is fitted to posteriors knows how these are refined."""
-    return recipe.vae if recipe.evaluation.prior_components else recipe.vae.unrefined()
+    return [recipe.vae.unrefined(), recipe.evaluation, vae]
