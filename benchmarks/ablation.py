@@ -49,6 +49,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "beta in 4 cycles (Fu et al. 2019)": {**SCHEDULED, "beta_schedule": "cyclical"},
     "free bits 0.3, beta 1 (Kingma et al. 2016)": {**SCHEDULED, "beta": 1.0, "free_bits": 0.3},
     "word dropout 0.25 (Bowman et al. 2016)": {"word_dropout": 0.25},
+    "a language model first": {"language_model_steps": 200},
+    "that, autoregressive prior and chunk dropout 0.3": {
+        "language_model_steps": 200,
+        "prior": "autoregressive",
+        "chunk_dropout": 0.3,
+    },
     "chunk dropout 0.4 (Rippel et al. 2014)": {"chunk_dropout": 0.4},
     "MMD 100, beta 0.05 (InfoVAE)": {**SCHEDULED, "beta": 0.05, "beta_end": 0.05, "mmd_weight": 100.0},
     "bag of words 0.1 (Zhao et al. 2017)": {"bag_of_words_weight": 0.1},

@@ -41,23 +41,23 @@ class Teacher:
     """
 
     def __init__(self, features: Tensor, labels: Sequence[int], classes: int, inverse_penalty: float = 10.0):
-        inputs = features.detach().double().cpu()
-        targets = torch.tensor(labels)
-        self.weight = torch.zeros(inputs.shape[1], classes, dtype=torch.float64, requires_grad=True)
-        self.bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-        optimiser = torch.optim.LBFGS([self.weight, self.bias], max_iter=500, line_search_fn="strong_wolfe")
+        with torch.inference_mode(False), torch.enable_grad():
+            inputs = features.detach().to("cpu", torch.float64, copy=True)
+            targets = torch.tensor(labels)
+            self.weight = torch.zeros(inputs.shape[1], classes, dtype=torch.float64, requires_grad=True)
+            self.bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+            optimiser = torch.optim.LBFGS([self.weight, self.bias], max_iter=500, line_search_fn="strong_wolfe")
 
-        def closure() -> Tensor:
-            optimiser.zero_grad()
-            loss = torch.nn.functional.cross_entropy(inputs @ self.weight + self.bias, targets)
-            loss = loss + self.weight.square().sum() / (2 * inverse_penalty * len(inputs))
-            loss.backward()
-            return loss
+            def closure() -> Tensor:
+                optimiser.zero_grad()
+                loss = torch.nn.functional.cross_entropy(inputs @ self.weight + self.bias, targets)
+                loss = loss + self.weight.square().sum() / (2 * inverse_penalty * len(inputs))
+                loss.backward()
+                return loss
 
-        with torch.enable_grad():
             optimiser.step(closure)
-        self.weight.requires_grad_(False)
-        self.bias.requires_grad_(False)
+            self.weight.requires_grad_(False)
+            self.bias.requires_grad_(False)
 
     def probabilities(self, features: Tensor) -> Tensor:
         """(N, H) → (N, C) float32 on the CPU."""

@@ -35,7 +35,7 @@ class ChunkPrior(nn.Module):
 
     def forward(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log deviation, each (B, Z) float32, of every chunk of latents (B, Z) given those before it."""
-        chunks = latents.unflatten(1, (self.chunks, -1))
+        chunks = latents.to(self.place.dtype).unflatten(1, (self.chunks, -1))
         hidden, _ = self.gru(F.pad(chunks[:, :-1], (0, 0, 1, 0)))
         mean, log_deviation = self._gaussian(hidden, self.place)
         return mean.flatten(1), log_deviation.flatten(1)
@@ -56,7 +56,7 @@ class ChunkPrior(nn.Module):
         """(count, Z) float32 draws; `temperature` scales each chunk's deviation from what was expected of it."""
         chunk, state, drawn = self.place.new_zeros(count, 1, self.size), None, []
         for place in self.place:
-            hidden, state = self.gru(chunk, state)
+            hidden, state = self.gru(chunk.to(place.dtype), state)
             mean, log_deviation = self._gaussian(hidden, place)
             noise = torch.randn(mean.shape, generator=generator).to(mean.device)
             chunk = mean + temperature * log_deviation.exp() * noise

@@ -12,7 +12,8 @@ class TextVAEConfig(PretrainedConfig):
 
     Args:
         encoder: name of the encoder's body, for the record; its architecture is `encoder_config`.
-        encoder_config: configuration of any `AutoModel` body; BERT's by default.
+        encoder_config: configuration of any `AutoModel` body whose word vectors are as wide as its states; BERT's by
+            default.
         encoder_layers: hidden states that the pooler mixes; 0 is the embedding layer, and 0 alone skips the body.
         latent_size: dimensions of the diagonal Gaussian; 0 leaves a GRU language model.
         latent_chunks: chunks in which the latent is written and read; 1 is a flat latent, and with 0 the latent sets
@@ -92,7 +93,12 @@ class TextVAEConfig(PretrainedConfig):
             raise ValueError(f"chunk_tokens must be at least 1, not {chunk_tokens}")
         if not 0 <= refinement_slope <= 1:
             raise ValueError(f"refinement_slope must be from 0 to 1, not {refinement_slope}")
-        depth = encoder_config.num_hidden_layers
+        depth, width = encoder_config.num_hidden_layers, encoder_config.hidden_size
+        narrow = getattr(encoder_config, "embedding_size", width)
+        if narrow != width:
+            raise ValueError(
+                f"the encoder's word vectors have {narrow} dimensions and its states {width}; take another"
+            )
         for layer in encoder_layers:
             if not 0 <= layer <= depth:
                 raise ValueError(f"encoder_layers has {layer}; this encoder has layers 0 to {depth}")

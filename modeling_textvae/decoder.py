@@ -61,11 +61,11 @@ class LatentDecoder(nn.Module):
     initial state alone (Bowman et al. 2016); without a latent this is a GRU language model.
 
     The vocabulary: ids 0, 1, 2 are padding (also the input of a dropped word), begin and end; from 3 on stand
-    the kept encoder tokens. `respelling` spells every other encoder token by kept ones, so that no ordinary
-    text is unknown. `joins` are the pairs of pieces that stand side by side in some word of the training text,
-    as sorted numbers first · vocabulary size + second, where second `PAD` says that a word may end in first; with
-    `continues`, which marks the pieces that continue a word, they keep generated text to joins that were seen. All
-    buffers are persistent: weights are built on the meta device when they are loaded.
+    the kept encoder tokens. `respelling` spells every other encoder token by kept ones; what the tokenizer itself
+    does not know is left out. `joins` are the pairs of pieces that stand side by side in some word of the training
+    text, as sorted numbers first · vocabulary size + second, where second `PAD` says that a word may end in first;
+    with `continues`, which marks the pieces that continue a word, they keep generated text to joins that were seen.
+    All buffers are persistent: weights are built on the meta device when they are loaded.
     """
 
     def __init__(self, config: TextVAEConfig) -> None:
@@ -162,6 +162,7 @@ class LatentDecoder(nn.Module):
 
     def read(self, latents: torch.Tensor, class_vectors: torch.Tensor | None) -> Memory:
         """Memory of latents (B, Z)."""
+        latents = latents.to(self.output.weight.dtype)
         context = latents if class_vectors is None else torch.cat([latents, class_vectors], dim=-1)
         state = latents.new_zeros(len(latents), self.hidden_size)
         if self.initial is not None:

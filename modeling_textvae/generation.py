@@ -25,7 +25,7 @@ def decode(
     do_sample: bool = False,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    seen_joins: bool = False,
+    seen_joins: bool = True,
     generator: torch.Generator | None = None,
 ) -> torch.Tensor:
     """(B, T) decoder ids, greedy or sampled; rows that have ended leave the batch."""
@@ -51,7 +51,7 @@ def decode(
 
 
 def beam_search(
-    decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_tokens: int, seen_joins: bool = False
+    decoder: LatentDecoder, memory: Memory, num_beams: int, max_new_tokens: int, seen_joins: bool = True
 ) -> torch.Tensor:
     """(B, T) decoder ids of the best of `num_beams` hypotheses by log-probability a token."""
     count, device = len(memory.state), memory.state.device

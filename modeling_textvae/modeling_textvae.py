@@ -134,7 +134,8 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         decoder.joins.copy_(joins)
         with torch.no_grad():
             decoder.bias.copy_(log_frequencies)
-            words = self.get_input_embeddings().weight[kept_ids[NUM_SPECIAL:]].float()
+            weight = self.get_input_embeddings().weight
+            words = weight[kept_ids[NUM_SPECIAL:].to(weight.device)].float()
             words = words - words.mean(0)
             # Principal components keep what distinguishes words when the decoder's vectors are smaller.
             size = min(decoder.embedding.embedding_dim, words.shape[1], len(words))
@@ -220,18 +221,21 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         steps = self.config.refinement_steps if refinement_steps is None else refinement_steps
         if not steps or self.pooler is None:
             return guess
-        targets = self.decoder.respell(input_ids)
         beta = self.config.refinement_beta if refinement_beta is None else refinement_beta
-
         slope = self.config.refinement_slope
-        with torch.no_grad():
-            shortlist = self.decoder.shortlist()
+        # What was computed in inference mode can have no part in a gradient; a copy made outside of it can.
+        with torch.inference_mode(False):
+            guess = Posterior(*(tensor.clone() for tensor in guess))
+            targets = self.decoder.respell(input_ids.clone())
+            classes = None if class_ids is None else class_ids.clone()
+            with torch.no_grad():
+                shortlist = self.decoder.shortlist()
 
-        def loss(posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
-            nll = self.decoder.shortlist_nll(targets, self.read_latents(latents, class_ids), shortlist, slope)
-            return nll + beta * self.kl(posterior, latents).sum(-1)
+            def loss(posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
+                nll = self.decoder.shortlist_nll(targets, self.read_latents(latents, classes), shortlist, slope)
+                return nll + beta * self.kl(posterior, latents).sum(-1)
 
-        return refine(guess, loss, steps)
+            return refine(guess, loss, steps)
 
     def kl(self, posterior: Posterior, latents: torch.Tensor) -> torch.Tensor:
         """(B, Z) KL in nats of posteriors from the model's prior; `latents` (B, Z) are draws, for a learned prior."""
@@ -259,7 +263,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             return None
         if class_ids is None:
             class_ids = torch.full((count,), self.config.num_classes, device=self.device)
-        return self.classes(class_ids)
+        return self.classes(class_ids.to(self.device))
 
     def forward(
         self,

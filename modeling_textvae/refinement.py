@@ -16,7 +16,6 @@ def refine(
     posterior: Posterior,
     loss: Callable[[Posterior, torch.Tensor], torch.Tensor],
     steps: int,
-    seed: int = 0,
 ) -> Posterior:
     """The posterior after `steps` of Adam on its own mean and log-variance (semi-amortised, Kim et al. 2018).
 
@@ -31,7 +30,7 @@ def refine(
     log_variance = posterior.log_variance.detach().clone().requires_grad_()
     refined = Posterior(mean, log_variance)
     optimizer = torch.optim.Adam([mean, log_variance], lr=LEARNING_RATE, betas=(0.9, 0.95))
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     # On a GPU the fused GRU gives no gradient outside training mode.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         for step in range(steps):

@@ -38,7 +38,7 @@ class TextGenerationMixin:
         top_p: float = 1.0,
         num_beams: int = 1,
         max_new_tokens: int | None = None,
-        seen_joins: bool = False,
+        seen_joins: bool = True,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """Decode latents, or draws from a prior, into encoder tokens.
@@ -54,16 +54,24 @@ class TextGenerationMixin:
             temperature: divides the token scores before drawing.
             top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
             max_new_tokens: decoder tokens a text at most; the configuration's `max_text_length` by default.
-            seen_joins: join word pieces only as some word of the training text does; no word is glued then.
+            seen_joins: join word pieces only as some word of the training text does, so that no word is glued; a model
+                with `num_joins` 0 knows of none and joins them freely.
             generator: seeds everything drawn here.
 
         Returns:
             (B · num_return_sequences, T) int64 ids of the encoder's tokenizer, right-padded.
+
+        Raises:
+            ValueError: both latents and a prior; a prior with classes, but no class ids; beams that should draw.
         """
+        if latents is not None and prior is not None:
+            raise ValueError("latents and prior were both given; what is decoded comes from one of them")
+        if prior is not None and prior.num_classes > 1 and class_ids is None:
+            raise ValueError(f"this prior knows {prior.num_classes} classes; say in class_ids which are wanted")
         if class_ids is not None:
             class_ids = class_ids.repeat_interleave(num_return_sequences, dim=0)
         if latents is not None:
-            latents, prior = latents.repeat_interleave(num_return_sequences, dim=0), None
+            latents = latents.repeat_interleave(num_return_sequences, dim=0)
         else:
             count = num_return_sequences if class_ids is None else len(class_ids)
             wanted = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids

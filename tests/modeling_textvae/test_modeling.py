@@ -151,6 +151,17 @@ def test_save_and_load_keep_every_weight_and_buffer(tiny_model, batch, tmp_path)
     assert loaded.config.encoder_config.to_diff_dict() == tiny_model.config.encoder_config.to_diff_dict()
 
 
+@pytest.mark.parametrize("prior", ["standard", "autoregressive"])
+def test_half_precision_weights_compute(tiny_model, rebuilt, tiny_tokenizer, batch, sentences, tmp_path, prior):
+    model = rebuilt(tiny_model, prior=prior, hidden_chunks=True, refinement_steps=2)
+    model.save_pretrained(tmp_path)
+    half = TextVAEModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert {weight.dtype for weight in half.parameters()} == {torch.bfloat16}
+    torch.testing.assert_close(run(half, batch).nll, run(model, batch).nll, rtol=0.05, atol=0.5)
+    assert len(half.reconstruct(sentences, tiny_tokenizer)) == len(sentences)
+    assert len(half.generate(num_return_sequences=3, latent_share=0.5)) == 3
+
+
 def test_the_output_layer_is_the_embedding_table_also_after_a_reload(tiny_model, batch, tmp_path):
     tiny_model.save_pretrained(tmp_path)
     loaded = TextVAEModel.from_pretrained(tmp_path)
@@ -306,5 +317,7 @@ def test_impossible_configurations_are_refused():
         TextVAEConfig(prior="flow")
     with pytest.raises(ValueError, match="at least 2 latent_chunks, not 1"):
         TextVAEConfig(prior="autoregressive", latent_chunks=1)
+    with pytest.raises(ValueError, match="word vectors have 128 dimensions and its states 768"):
+        TextVAEConfig(encoder_config={"model_type": "albert", "hidden_size": 768})
     with pytest.raises(ValueError, match="layers 0 to 12"):
         TextVAEConfig(encoder_layers=(13,))

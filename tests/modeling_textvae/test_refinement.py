@@ -47,6 +47,17 @@ def test_the_configuration_decides_and_neighbours_in_the_batch_do_not(tiny_model
     assert not together.mean.requires_grad
 
 
+def test_inference_mode_changes_nothing(tiny_model, tiny_tokenizer, sentences):
+    tiny_model.config.refinement_steps = 4
+    expected = encode_texts(tiny_model, sentences, tiny_tokenizer).mean
+    labels = ["good", "bad"] * 4
+    with torch.inference_mode():
+        found = encode_texts(tiny_model, sentences, tiny_tokenizer).mean
+        rows = tiny_model.augment(sentences, labels, tiny_tokenizer, target_size=10)
+    assert torch.equal(found, expected)
+    assert len(rows) >= 10
+
+
 def test_a_shortlist_of_everything_is_the_whole_softmax(tiny_model, tiny_tokenizer, sentences):
     targets = tiny_model.decoder.respell(tiny_tokenizer(sentences, padding=True, return_tensors="pt").input_ids)
     memory = tiny_model.read_latents(torch.randn(len(targets), tiny_model.config.latent_size))

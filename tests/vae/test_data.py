@@ -71,6 +71,13 @@ def test_a_conditional_recipe_has_the_labels_of_its_texts_and_an_unknown_class(m
         load_sentences(recipe(texts=str(bare), unlabelled=None, conditional=True), seed=0)
 
 
+def test_a_file_alone_has_no_texts_that_are_not_held_out(mirror, tmp_path):
+    file = tmp_path / "sentences.csv"
+    file.write_text("text\nA fine film.\nA dull film.\n")
+    with pytest.raises(UserError, match=r"vae\.texts: every text of .*sentences\.csv stands in its validation"):
+        load_sentences(recipe(texts=str(file)), seed=0)
+
+
 def test_unlabelled_sentences_come_from_reviews_of_that_role_alone(mirror):
     drawn = set(load_sentences(recipe(), seed=0).train[2:])
     for review in mirror:

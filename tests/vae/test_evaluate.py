@@ -11,15 +11,19 @@ from dataclasses import replace
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from textvae.modeling_textvae.generation import encode_texts
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
 from textvae.training.common.recipe import EvaluationRecipe, Recipe, VaeRecipe
+from textvae.training.vae.class_measures import _class_figures
 from textvae.training.vae.evaluate import _sample_inputs
 from textvae.training.vae.latent_measures import perplexity_ratio
 from textvae.training.vae.likelihood import Likelihoods
+from textvae.training.vae.samples import neighbours
 
 CHECKOUT = Path(__file__).parents[2]
 ASKED_FOR = {
@@ -104,3 +108,33 @@ def test_perplexities_compare_by_hand():
     ratio, error = perplexity_ratio(likelihoods([4, 20], [14.0, 28.0]), likelihoods([4, 20], [10.0, 20.0]))
     assert ratio == pytest.approx(math.exp(0.5))
     assert error == pytest.approx(math.exp(0.5) * math.sqrt(8) * math.sqrt(2) / 24)
+
+
+def test_class_figures_by_hand():
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    real = rng.normal(size=(400, 8)) + 6 * labels[:, None]
+    same = rng.normal(size=(400, 8)) + 6 * labels[:, None]
+    # Every fourth draw is of the other class: three quarters are right, half of the way from chance to all.
+    wrong = np.where(np.arange(400) % 8 < 2, 1 - labels, labels)
+    drawn = rng.normal(size=(400, 8)) + 6 * wrong[:, None]
+    figures, matrix = _class_figures([drawn, drawn], labels, real, labels, same, labels)
+    assert figures["auditor_accuracy_test"] == 100.0
+    assert figures["auditor_accuracy_samples"] == 75.0
+    assert figures["auditor_fidelity_ratio"] == 0.5
+    assert figures["class_mauve_share"] == pytest.approx(
+        figures["class_mauve_ratio"] / figures["class_mauve_ratio_real"]
+    )
+    assert figures["class_mauve_share"] < 1 < figures["class_mauve_ratio"]
+    assert matrix[0][0] > matrix[0][1]
+    assert matrix[1][1] > matrix[1][0]
+
+
+def test_neighbours_are_measured_as_a_model_gives_them(tiny_model, tiny_tokenizer, sentences):
+    texts = sentences * 4
+    posterior = encode_texts(tiny_model, texts, tiny_tokenizer)
+    measured = neighbours(tiny_model, tiny_tokenizer, posterior, 1.0, EvaluationRecipe(), seed=0)
+    given = tiny_model.neighbours(
+        texts, tiny_tokenizer, temperature=1.0, num=1, generator=torch.Generator().manual_seed(0)
+    )
+    assert measured == [row[0] for row in given]

@@ -114,7 +114,7 @@ def test_a_conditional_model_with_every_term_learns_what_its_classes_say(
     model = rebuilt(tiny_model, num_classes=2, bag_of_words=True)
     settings = {
         **ALL_OPTIONS, "steps": 60, "learning_rate": 1e-2, "target_kl": None, "beta": 1.0, "free_bits": 0.0,
-        "mmd_weight": 1.0, "bag_of_words_weight": 0.1, "reset_decoder": False,
+        "mmd_weight": 1.0, "bag_of_words_weight": 0.1, "reset_decoder": False, "conditional": True,
     }  # fmt: skip
     loop = Loop(
         model, tiny_tokenizer, texts * 20, 40, VaeRecipe(**settings), seed=0, dtype=torch.float32,
@@ -269,3 +269,12 @@ def test_a_launch_that_does_not_match_the_recipe_is_an_error(tiny_model, tiny_to
             tiny_model, tiny_tokenizer, sentences, 8, VaeRecipe(**ALL_OPTIONS), seed=0, dtype=torch.float32,
             num_processes=2,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("latent", [{}, {"latent_size": 0, "latent_chunks": 0}], ids=["vae", "language model"])
+def test_a_loss_that_is_no_longer_finite_is_told(tiny_model, rebuilt, tiny_tokenizer, sentences, tmp_path, latent):
+    model = rebuilt(tiny_model, **latent)
+    model.decoder.bias.data[5] = float("nan")
+    loop = make_loop(model, tiny_tokenizer, sentences, **latent)
+    with pytest.raises(UserError, match=r"no longer finite at step 1; lower 'vae\.learning_rate'"):
+        loop.run(tmp_path)

@@ -75,21 +75,28 @@ def test_a_small_vocabulary_uses_the_full_softmax():
 
 def test_noise_depends_on_seed_row_and_visit_alone():
     rows, visits = np.array([4, 9, 4]), np.array([0, 0, 1])
-    recipe = VaeRecipe(word_dropout=0.25, mmd_weight=1.0, chunk_dropout=1.0)
+    recipe = VaeRecipe(word_dropout=0.25, mmd_weight=1.0, chunk_dropout=1.0, conditional=True)
     drawn = row_noise(1, rows, visits, 500, 2000, recipe)
-    alone = row_noise(1, rows[2:], visits[2:], 500, 2000, recipe)
+    # Alone it is of another width: that of a step's decoder inputs is its longest text's.
+    alone = row_noise(1, rows[2:], visits[2:], 500, 1500, recipe)
     for together, by_itself in zip(drawn, alone, strict=True):
-        assert torch.equal(together[2:], by_itself)
+        assert torch.equal(together[2:, : by_itself.shape[1]] if by_itself.dim() > 1 else together[2:], by_itself)
     noise = drawn.posterior
     assert not torch.equal(noise[0], noise[2])
     assert not torch.equal(noise, drawn.prior)
     plain = row_noise(2, rows, visits, 500, 1, VaeRecipe())
-    assert plain.prior is plain.keep is plain.shown is None
+    assert plain.prior is plain.keep is plain.shown is plain.known is None
     assert not torch.equal(plain.posterior, noise)
     assert abs(noise.mean()) < 0.1
     assert noise.std().item() == pytest.approx(1.0, abs=0.1)
     assert drawn.keep.float().mean().item() == pytest.approx(0.75, abs=0.03)
     assert math.isfinite(noise.sum())
+
+
+def test_the_class_of_a_tenth_of_the_rows_is_not_told():
+    rows = np.arange(4000)
+    known = row_noise(0, rows, np.zeros(4000, dtype=np.int64), 4, 1, VaeRecipe(conditional=True)).known
+    assert known.float().mean().item() == pytest.approx(0.9, abs=0.02)
 
 
 def test_chunk_dropout_shows_any_share_of_some_texts_chunks():

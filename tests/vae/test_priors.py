@@ -55,6 +55,12 @@ def test_too_few_latents_are_named():
         fit_prior(torch.randn(9, 3), torch.tensor([0] * 8 + [1]), components=2)
 
 
+@pytest.mark.parametrize(("labels", "counts"), [([0, 0, 2, 2], r"\[2, 0, 2\]"), ([0, 0, 0, 0], r"\[4\]")])
+def test_a_class_without_texts_is_named(tiny_model, tiny_tokenizer, labels, counts):
+    with pytest.raises(UserError, match=f"the classes have {counts} texts"):
+        fit_resampled_prior(tiny_model.decoder, tiny_tokenizer, ["a film."] * 4, labels, candidates=2)
+
+
 def test_words_tell_held_out_texts_classes(tiny_model, tiny_tokenizer):
     texts, labels = [], []
     for label, word in enumerate(("good", "bad", "long")):

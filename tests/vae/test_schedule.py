@@ -51,6 +51,15 @@ def test_without_a_target_beta_follows_its_schedule_whatever_the_kl_is():
     assert cycles[30:40] == pytest.approx([0.9] * 10)
 
 
+@pytest.mark.parametrize("fields", [{"target_kl": None, "beta_schedule": "cyclical"}, {"target_kl": 40.0}])
+def test_a_finished_training_keeps_the_beta_of_its_last_step(fields):
+    beta = Beta(VaeRecipe(steps=100, **fields))
+    for step in range(100):
+        last = beta.value
+        beta.update(step, 500.0)
+    assert beta.value == last > 0.003
+
+
 def test_learning_rate_warms_up_and_falls_to_its_share():
     recipe = VaeRecipe(steps=1000, warmup_steps=100, learning_rate=1.0, final_learning_rate_share=0.1)
     assert learning_rate(recipe, 49) == pytest.approx(0.5)

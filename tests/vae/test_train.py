@@ -15,7 +15,10 @@ import pytest
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_json, read_jsonl
 from textvae.training.common.recipe import Recipe, VaeRecipe
-from textvae.training.vae.train import ADAPT_PASSES, ADAPT_TOKENS, adapt, language_model_recipe, load_model
+from textvae.training.vae import adapt as adapting
+from textvae.training.vae.adapt import adapt
+from textvae.training.vae.likelihood import score
+from textvae.training.vae.train import language_model_recipe, load_model
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -99,6 +102,18 @@ def test_two_launched_processes_must_be_in_the_recipe(smoke_mirror, tmp_path):
     assert not (tmp_path / "runs/smoke/vae/config.json").exists()
 
 
+def test_one_process_finds_what_two_have_trained(smoke_mirror, tmp_path):
+    recipe = tmp_path / "two.yaml"
+    recipe.write_text((CHECKOUT / "training/recipes/smoke.yaml").read_text() + "num_processes: 2\n")
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+    arguments = [str(recipe), "--output", str(tmp_path / "vae")]
+    done = start([*launch, "textvae.training.vae.train", *arguments], smoke_mirror, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    again = start(["-m", "textvae", "train-vae", *arguments], smoke_mirror, tmp_path)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "reused" in again.stderr
+
+
 def test_adapting_learns_the_users_sentences(tiny_model, tiny_tokenizer, sentences, tmp_path):
     tiny_model.save_pretrained(tmp_path / "model")
     tiny_tokenizer.save_pretrained(tmp_path / "model")
@@ -106,6 +121,8 @@ def test_adapting_learns_the_users_sentences(tiny_model, tiny_tokenizer, sentenc
     assert steps == 120
     rows = read_jsonl(tmp_path / "adapted/metrics.jsonl")
     assert rows[-1]["nll"] < 0.9 * rows[0]["nll"]
+    before = score(tiny_model, (sentences * 100)[:300], tiny_tokenizer, num_samples=1).kl.mean().item()
+    assert {row["target_kl"] for row in rows} == {pytest.approx(before, rel=0.02)}
     model, tokenizer = load_model(tmp_path / "adapted")
     assert len(model.reconstruct(sentences, tokenizer)) == len(sentences)
 
@@ -115,7 +132,7 @@ def test_few_sentences_are_not_learned_by_heart(tiny_model, tiny_tokenizer, sent
     tiny_tokenizer.save_pretrained(tmp_path / "model")
     *_, steps = adapt(tmp_path / "model", sentences, 300, tmp_path / "adapted")
     tokens = sum(map(len, tiny_tokenizer(sentences)["input_ids"]))
-    assert steps == math.ceil(ADAPT_PASSES * tokens / ADAPT_TOKENS) < 20
+    assert steps == math.ceil(adapting.PASSES * tokens / adapting.TOKENS) < 20
 
 
 def test_an_adapted_model_may_say_the_users_words(tiny_model, tiny_tokenizer, tmp_path):

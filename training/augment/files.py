@@ -24,8 +24,9 @@ from ..common.recipe import AugmentRecipe
 from ..common.rows import texts_of
 from ..common.sources import load_rows, resolve_model
 from ..common.tables import read_table
+from ..vae.adapt import adapt
 from ..vae.reconstruction import reconstruction_bleu
-from ..vae.train import adapt, load_model
+from ..vae.train import load_model
 from .card import DatasetFacts
 from .dataset import check_replaceable, grow, take, write_dataset
 

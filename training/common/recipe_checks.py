@@ -31,6 +31,12 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("vae.gradient_accumulation", vae.gradient_accumulation),
         ("vae.checkpoint_every", vae.checkpoint_every),
         ("vae.log_every", vae.log_every),
+        ("vae.text_weight", vae.text_weight),
+        ("evaluation.samples", recipe.evaluation.samples),
+        ("evaluation.importance_samples", recipe.evaluation.importance_samples),
+        ("evaluation.language_model_steps", recipe.evaluation.language_model_steps),
+        ("evaluation.baseline_steps", recipe.evaluation.baseline_steps),
+        ("evaluation.reverse_steps", recipe.evaluation.reverse_steps),
         ("evaluation.num_beams", recipe.evaluation.num_beams),
         ("evaluation.class_candidates", recipe.evaluation.class_candidates),
         ("study.budget", recipe.study.budget),
@@ -39,6 +45,19 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("num_processes", recipe.num_processes),
     ):
         need(value >= 1, f"'{name}' must be at least 1, not {value}")
+    for name, value in (
+        ("seed", recipe.seed),
+        ("vae.unlabelled_sentences", vae.unlabelled_sentences),
+        ("vae.language_model_steps", vae.language_model_steps),
+        ("vae.free_bits", vae.free_bits),
+        ("vae.mmd_weight", vae.mmd_weight),
+        ("vae.bag_of_words_weight", vae.bag_of_words_weight),
+        ("evaluation.prior_components", recipe.evaluation.prior_components),
+        ("evaluation.prior_temperature", recipe.evaluation.prior_temperature),
+        ("evaluation.token_temperature", recipe.evaluation.token_temperature),
+        ("evaluation.class_sharpness", recipe.evaluation.class_sharpness),
+    ):
+        need(value >= 0, f"'{name}' must not be negative: {value}")
     need(
         vae.latent_size >= 0 and vae.latent_chunks >= 0,
         "'vae.latent_size' and 'vae.latent_chunks' must not be negative",
@@ -51,10 +70,24 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         len(vae.encoder_layers) > 0,
         "'vae.encoder_layers' must name at least one layer; 0 is the embedding layer",
     )
+    need(
+        vae.trainable_encoder_layers <= 0 or max(vae.encoder_layers) > 0,
+        "'vae.trainable_encoder_layers' trains layers of which 'vae.encoder_layers' reads none",
+    )
     need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
-    for name in ("final_text_share", "language_model_final_text_share"):
+    for name in ("final_text_share", "language_model_final_text_share", "autoencoder_share", "anneal_share"):
         need(0 <= (getattr(vae, name) or 0.0) <= 1, f"'vae.{name}' must lie in [0, 1]")
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
+    dropouts = recipe.evaluation.language_model_word_dropout
+    need(
+        len(dropouts) > 0 and all(0 <= dropout < 1 for dropout in dropouts),
+        "'evaluation.language_model_word_dropout' must be a list of at least one share in [0, 1)",
+    )
+    need(0 < recipe.evaluation.token_top_p <= 1, "'evaluation.token_top_p' must lie in (0, 1]")
+    need(
+        vae.unlabelled_sentences == 0 or vae.unlabelled is not None,
+        f"'vae.unlabelled_sentences' is {vae.unlabelled_sentences}, and 'vae.unlabelled' names no dataset",
+    )
     need(0 <= vae.chunk_dropout <= 1, "'vae.chunk_dropout' must lie in [0, 1]")
     need(
         vae.chunk_dropout == 0 or vae.latent_chunks > 0,

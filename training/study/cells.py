@@ -23,7 +23,8 @@ from ..common.files import atomic_path
 from ..common.precision import device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
-from ..vae.train import adapt, load_model
+from ..vae.adapt import adapt
+from ..vae.train import load_model
 from .plan import Cell, keeps_model, seed_of
 from .rows import budget_rows, candidates_file, held_out_rows, training_rows
 

@@ -83,7 +83,7 @@ def _class_figures(
     return {
         "auditor_accuracy_test": 100 * on_test,
         "auditor_accuracy_samples": 100 * on_samples,
-        "auditor_fidelity_ratio": (on_samples - 1 / count) / (on_test - 1 / count),
+        "auditor_fidelity_ratio": ratio(on_samples - 1 / count, on_test - 1 / count),
         "class_mauve_ratio": of_samples,
         "class_mauve_ratio_real": of_real,
         "class_mauve_share": ratio(of_samples, of_real),

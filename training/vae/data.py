@@ -36,7 +36,8 @@ def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
     recipe excludes, is trained on.
 
     Raises:
-        UserError: the recipe is conditional and its texts have no labels; too few unlabelled sentences.
+        UserError: there is nothing to train on; the recipe is conditional and its texts have no labels; too few
+            unlabelled sentences.
     """
     main = load_texts(recipe.texts, "train")
     held_out = [load_texts(recipe.texts, split) for split in ("validation", "test")]
@@ -56,6 +57,11 @@ def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
             raise UserError(f"vae.conditional: {recipe.texts} has no labels; set it to false")
         num_classes = len(main.label_names)
         class_ids = [main.labels[row] for row in rows] + [num_classes] * (len(train) - num_main)
+    if not num_main:
+        raise UserError(
+            f"vae.texts: every text of {recipe.texts} stands in its validation or test part, too; "
+            "give a dataset whose parts differ"
+        )
     return Sentences(train, num_main, class_ids, num_classes, held_out[0].texts, sources)
 
 

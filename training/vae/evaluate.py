@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
-from ..common.recipe import Recipe
+from ..common.recipe import EvaluationRecipe, Recipe
 from ..common.run_folder import RunFolder
 from ..common.sources import resolve_model
 from . import class_measures, latent_measures, sample_measures
@@ -112,15 +111,30 @@ def _latent_inputs(recipe: Recipe, vae: Path, language_model: Path) -> list[Any]
     return [recipe.vae, *chosen, recipe.augment.temperature, vae, language_model]
 
 
+def _drawn(settings: EvaluationRecipe) -> list[Any]:
+    return [
+        settings.prior_temperature,
+        settings.latent_share,
+        settings.token_temperature,
+        settings.token_top_p,
+        settings.num_beams,
+        settings.seen_joins,
+        settings.feature_model,
+    ]
+
+
 def _sample_inputs(recipe: Recipe, *models: Path) -> list[Any]:
     """What is measured of samples does not depend on how classes are chosen.
 
     Nor does it on how posteriors are refined, unless a prior is fitted to these.
     """
-    settings = recipe.vae if recipe.evaluation.prior_components else recipe.vae.unrefined()
-    plain = replace(recipe.evaluation, class_candidates=0, class_sharpness=0.0)
-    return [settings, plain, *models]
+    settings = recipe.evaluation
+    vae = recipe.vae if settings.prior_components else recipe.vae.unrefined()
+    chosen = [settings.samples, settings.prior_components, settings.perplexity_model, settings.reverse_steps]
+    return [vae, recipe.seed, *_drawn(settings), *chosen, *models]
 
 
 def _class_inputs(recipe: Recipe, vae: Path) -> list[Any]:
-    return [recipe.vae.unrefined(), recipe.evaluation, vae]
+    settings = recipe.evaluation
+    chosen = [settings.class_candidates, settings.class_sharpness]
+    return [recipe.vae.unrefined(), *_drawn(settings), *chosen, vae]

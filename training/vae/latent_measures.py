@@ -106,7 +106,6 @@ def neighbours(evaluation: Evaluation) -> Measured:
     own, *rest = np.split(vectors, 1 + len(around))
     cosines = {t: float((own * part).sum(1).mean()) for t, part in zip(around, rest, strict=True)}
     return {
-        "neighbour_bleu": bleu(around[1.0], real),
         "neighbour_cosine": cosines[1.0],
         "random_pair_cosine": float((own * np.roll(own, 1, axis=0)).sum(1).mean()),
     }, {
@@ -119,15 +118,18 @@ def neighbours(evaluation: Evaluation) -> Measured:
 
 def joins(evaluation: Evaluation) -> Measured:
     """What keeping to the joins of the training text is worth: the same neighbours with them and without."""
-    vae, figures = evaluation.vae, dict[str, Any]()
-    for name, seen in (("seen_joins", True), ("any_join", False)):
-        settings = replace(evaluation.settings, seen_joins=seen)
-        with evaluation.inference():
-            texts = draw_neighbours(vae.model, vae.tokenizer, evaluation.scored.posterior, 1.0, settings)
-        figures[f"neighbour_bleu_{name}"] = bleu(texts, evaluation.real)
-        excess = evaluation.above_real(text_metrics.unseen_word_share, texts, 100.0)
-        figures[f"neighbour_unseen_word_excess_{name}"] = excess
-    return figures, {}
+    vae, found = evaluation.vae, {"": evaluation.around[1.0]}
+    free = replace(evaluation.settings, seen_joins=False)
+    with evaluation.inference():
+        found["_any_join"] = draw_neighbours(vae.model, vae.tokenizer, evaluation.scored.posterior, 1.0, free)
+    return {
+        f"neighbour_{name}{kind}": value
+        for kind, texts in found.items()
+        for name, value in (
+            ("bleu", bleu(texts, evaluation.real)),
+            ("unseen_word_excess", evaluation.above_real(text_metrics.unseen_word_share, texts, 100.0)),
+        )
+    }, {}
 
 
 def neighbour_fluency(evaluation: Evaluation) -> Measured:

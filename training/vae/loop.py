@@ -34,6 +34,21 @@ from .schedule import Beta, learning_rate
 from .window import Window, collapse_warning
 
 
+def training_fingerprint(
+    model: TextVAEModel,
+    texts: list[str],
+    recipe: VaeRecipe,
+    seed: int,
+    dtype: torch.dtype,
+    num_processes: int,
+    class_ids: list[int] | None,
+) -> str:
+    """Of all that a training's weights follow from."""
+    config = {name: value for name, value in model.config.to_dict().items() if name != "transformers_version"}
+    config["encoder_config"] = {k: v for k, v in config["encoder_config"].items() if k != "transformers_version"}
+    return fingerprint(recipe.unrefined(), seed, texts, class_ids, config, str(dtype), num_processes)
+
+
 class Loop:
     """A model, its texts, and where the training of it stands."""
 
@@ -73,15 +88,14 @@ class Loop:
         self.unwrapped = model
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(model, recipe))
         self.beta = Beta(recipe)
-        # A resumed training builds the same fresh model first, so these are the same weights.
-        fresh = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
-        self.fresh_decoder = fresh if recipe.reset_decoder else None
+        self.fresh_decoder = None
+        if recipe.reset_decoder:
+            # A resumed training builds the same fresh model first, so these are the same weights.
+            self.fresh_decoder = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
         self.step = 0
         self.seconds = 0.0
         self.accelerator.register_for_checkpointing(self)
-        self.fingerprint = fingerprint(
-            recipe.unrefined(), seed, texts, class_ids, model.config.to_json_string(), str(dtype), num_processes
-        )
+        self.fingerprint = training_fingerprint(model, texts, recipe, seed, dtype, num_processes, class_ids)
 
     def state_dict(self) -> dict[str, Any]:
         return {"step": self.step, "seconds": self.seconds, "beta": self.beta.state_dict()}
@@ -107,6 +121,7 @@ class Loop:
             progress.update(self.step)
             while self.step < self.recipe.steps:
                 plan, rate = self.plan[self.step], learning_rate(self.recipe, self.step)
+                beta = self.beta.value
                 self.train_step(plan, rate, window)
                 self.step += 1
                 progress.update(1)
@@ -122,7 +137,7 @@ class Loop:
                                 "step": self.step,
                                 "epoch": plan.epoch,
                                 **figures,
-                                "beta": self.beta.value,
+                                "beta": beta,
                                 "target_kl": self.beta.target(self.step - 1),
                                 "learning_rate": rate,
                                 "seconds": round(self.seconds, 2),
@@ -149,10 +164,13 @@ class Loop:
         targets = self.unwrapped.decoder.respell(ids.to(device))
         candidates, weights = candidate_set(targets.cpu(), config.decoder_vocab_size, self.recipe, self.seed, self.step)
         drawn = row_noise(self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe)
+        classes = None
+        if self.class_ids is not None and drawn.known is not None:
+            classes = torch.where(drawn.known, self.class_ids[plan.rows], config.num_classes)
         parts = np.array_split(np.arange(count), accelerator.num_processes * self.recipe.gradient_accumulation)
         mine = parts[accelerator.process_index :: accelerator.num_processes]
         self.optimizer.zero_grad()
-        kl_sum = torch.zeros((), device=device)
+        sums = torch.zeros(2, device=device)
         for index, part in enumerate(mine):
             width = int(mask[part].sum(1).max())
             last = index == len(mine) - 1
@@ -165,7 +183,7 @@ class Loop:
                     noise=drawn.posterior[part].to(device),
                     input_keep=None if drawn.keep is None else drawn.keep[part].to(device),
                     shown=None if drawn.shown is None else drawn.shown[part].to(device),
-                    class_ids=None if self.class_ids is None else self.class_ids[plan.rows[part]].to(device),
+                    class_ids=None if classes is None else classes[part].to(device),
                     candidates=None if candidates is None else candidates.to(device),
                     candidate_log_weights=None if weights is None else weights.to(device),
                 )
@@ -176,17 +194,17 @@ class Loop:
                 losses = objective(out, latents, prior, self.beta.value, self.recipe, shown)
                 # Distributed training averages over processes, where the sum over the step's rows is wanted.
                 accelerator.backward(losses.sum() * accelerator.num_processes / count)
-            kl_sum += out.kl.detach().sum()
+            sums += torch.stack([out.kl.detach().sum(), (out.nll + out.kl).detach().sum()])
             window.add(out, int((targets[part] != PAD).sum()))
         accelerator.clip_grad_norm_(self.unwrapped.parameters(), self.recipe.gradient_clip)
         self.optimizer.step()
-        kl_mean = accelerator.reduce(kl_sum, "sum").item() / count
-        if not np.isfinite(kl_mean):
+        kl, mean = (accelerator.reduce(sums, "sum") / count).tolist()
+        if not np.isfinite(mean):
             raise UserError(
                 f"vae: the loss is no longer finite at step {self.step + 1}; lower 'vae.learning_rate' "
                 f"({self.recipe.learning_rate:g})"
             )
-        self.beta.update(self.step, kl_mean)
+        self.beta.update(self.step, kl)
 
     def _reset_decoder(self, weights: dict[str, torch.Tensor]) -> None:
         self.unwrapped.decoder.load_state_dict(weights)

@@ -12,6 +12,9 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEOutput
 
 from ..common.recipe import VaeRecipe
 
+# As for guidance without a classifier (Ho and Salimans 2022): what is of no known class is learned beside the classes.
+UNKNOWN_CLASS_SHARE = 0.1
+
 
 def objective(
     out: TextVAEOutput,
@@ -95,6 +98,7 @@ class RowNoise(NamedTuple):
     prior: torch.Tensor | None  # (B, Z) draws that MMD compares latents with
     keep: torch.Tensor | None  # (B, max_pieces) bool, decoder inputs that word dropout leaves
     shown: torch.Tensor | None  # (B, K) bool, chunks that chunk dropout leaves
+    known: torch.Tensor | None  # (B,) bool, rows whose class the model is told
 
 
 def row_noise(
@@ -109,18 +113,21 @@ def row_noise(
     prior = torch.empty(len(rows), latent_size) if recipe.mmd_weight else None
     keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if recipe.word_dropout else None
     shown = torch.ones(len(rows), recipe.latent_chunks, dtype=torch.bool) if recipe.chunk_dropout else None
+    known = torch.ones(len(rows), dtype=torch.bool) if recipe.conditional else None
     for index, (row, visit) in enumerate(zip(rows, visits, strict=True)):
         generator = torch.Generator().manual_seed(_key(seed, int(row), int(visit)))
         torch.randn(latent_size, generator=generator, out=posterior[index])
-        if keep is not None:
-            keep[index] = torch.rand(max_pieces, generator=generator) >= recipe.word_dropout
         if prior is not None:
             torch.randn(latent_size, generator=generator, out=prior[index])
         if shown is not None:
             chosen, hidden_share = torch.rand(2, generator=generator).tolist()
             if chosen < recipe.chunk_dropout:
                 shown[index] = torch.rand(recipe.latent_chunks, generator=generator) >= hidden_share
-    return RowNoise(posterior, prior, keep, shown)
+        if known is not None:
+            known[index] = torch.rand((), generator=generator) >= UNKNOWN_CLASS_SHARE
+        if keep is not None:  # last: how many of these there are depends on the other rows of the step
+            keep[index] = torch.rand(max_pieces, generator=generator) >= recipe.word_dropout
+    return RowNoise(posterior, prior, keep, shown, known)
 
 
 def _key(*parts: int) -> int:

@@ -85,7 +85,15 @@ def fit_resampled_prior(
     Args:
         candidates: draws a wanted text.
         sharpness: exponent of p(class | text); 1 as the texts have it, more for plainer classes.
+
+    Raises:
+        UserError: fewer than two classes, or one without texts.
     """
+    counts = np.bincount(class_ids)
+    if len(counts) < 2 or not counts.all():
+        raise UserError(
+            f"fit_resampled_prior: the classes have {counts.tolist()} texts; give some of each, of two or more"
+        )
     ids = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt")["input_ids"]
     tokens = decoder.respell(ids.to(decoder.respelling.device)).cpu()
     rows = np.arange(len(tokens)).repeat(tokens.shape[1])
@@ -100,7 +108,7 @@ def fit_resampled_prior(
         "kind": "resampled",
         "candidates": candidates,
         "sharpness": sharpness,
-        "texts": np.bincount(class_ids).tolist(),
+        "texts": counts.tolist(),
         "labelled": True,
         "data": fingerprint(texts, class_ids),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..common.recipe import VaeRecipe
@@ -24,11 +24,11 @@ class Beta:
     """
 
     recipe: VaeRecipe
-    value: float = 0.0
-    running_kl: float = 0.0
+    value: float = field(init=False)  # at the end of a training, what its last step had
+    running_kl: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self.value = self.value or self.scheduled(0)
+        self.value = self.scheduled(0)
 
     def _progress(self, step: int) -> float:
         """Share of what follows the autoencoder phase; below 0 in it."""
@@ -58,6 +58,8 @@ class Beta:
 
     def update(self, step: int, kl: float) -> None:
         """Take the mean KL of step `step`'s texts into account, and move on to the next."""
+        if step + 1 == self.recipe.steps:
+            return
         self.running_kl = kl if step == 0 else KL_SMOOTHING * self.running_kl + (1 - KL_SMOOTHING) * kl
         target = self.target(step)
         if self.recipe.target_kl is None:
@@ -68,7 +70,7 @@ class Beta:
             self.value = max(BETA_RANGE[0], min(BETA_RANGE[1], moved))
 
     def state_dict(self) -> dict[str, float]:
-        return {name: value for name, value in asdict(self).items() if name != "recipe"}
+        return {"value": self.value, "running_kl": self.running_kl}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.value, self.running_kl = state["value"], state["running_kl"]

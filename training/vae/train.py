@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import os
 import shutil
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -32,16 +32,14 @@ from ..common.progress import say
 from ..common.recipe import Recipe, VaeRecipe, load_recipe
 from ..common.sources import resolve_model
 from .data import load_sentences
-from .loop import Loop
+from .loop import Loop, training_fingerprint
 from .reconstruction import reconstruction_bleu
-from .vocabulary import build_vocabulary, find_joins
+from .vocabulary import build_vocabulary
 from .warm_start import start_as_language_model
 
 LANGUAGE_MODEL = "language_model"  # folder in a VAE's, of the language model that its decoder was at first
 NUM_SAMPLES = 10
 VALIDATION_TEXTS = 300
-ADAPT_TOKENS = 1200  # a step
-ADAPT_PASSES = 16
 
 
 def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
@@ -66,25 +64,24 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     model = new_model(settings, str(encoder), tokenizer, sentences.train, sentences.num_classes)
     if language_model is not None:
         start_as_language_model(model, language_model)
-    loop = Loop(
-        model,
-        tokenizer,
-        sentences.train,
-        sentences.num_main,
-        settings,
-        seed=recipe.seed,
-        dtype=choice.dtype,
-        num_processes=recipe.num_processes,
-        class_ids=sentences.class_ids,
-    )
-    main = loop.accelerator.is_main_process
-    finished = output / "training.json"
-    if finished.exists() and read_json(finished)["fingerprint"] == loop.fingerprint:
+    how: dict[str, Any] = {
+        "seed": recipe.seed,
+        "dtype": choice.dtype,
+        "num_processes": recipe.num_processes,
+        "class_ids": sentences.class_ids,
+    }
+    finished, main = output / "training.json", int(os.environ.get("RANK", "0")) == 0
+    if finished.exists():
+        known = read_json(finished)["fingerprint"]
+        if known == training_fingerprint(model, sentences.train, settings, **how):
+            if main:
+                _refine_as_asked(output, settings, sentences.validation, choice)
+                say(f"vae: reused {output}")
+            PartialState(cpu=not torch.cuda.is_available()).wait_for_everyone()
+            return read_json(finished)["facts"]
         if main:
-            _refine_as_asked(output, settings, sentences.validation, choice)
-            say(f"vae: reused {output}")
-        loop.accelerator.wait_for_everyone()
-        return read_json(finished)["facts"]
+            say(f"vae: {output} was trained by another recipe or on other texts, and is replaced when this one is done")
+    loop = Loop(model, tokenizer, sentences.train, sentences.num_main, settings, **how)
     if main:
         say(
             f"vae: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
@@ -149,46 +146,6 @@ def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0)
         bag_of_words_weight=0.0, chunk_dropout=0.0,
     )  # fmt: skip
     return dataclasses.replace(recipe, vae=settings)
-
-
-def adapt(
-    model_folder: Path, sentences: list[str], max_steps: int, output: Path, seed: int = 0
-) -> tuple[TextVAEModel, Any, int]:
-    """Fine-tune a trained VAE on a user's own sentences, without labels, into the folder `output`.
-
-    The rate the model was trained to stays: β is steered to the KL that it has on these sentences. Few
-    sentences are read `ADAPT_PASSES` times at most: a model that knows them by heart says nothing else.
-
-    Returns:
-        Model, tokenizer, and the steps taken.
-    """
-    model, tokenizer = load_model(model_folder)
-    choice = precision.choose("auto", precision.device())
-    ids = tokenizer(sentences)["input_ids"]
-    # Their own words may be said from now on.
-    joins = find_joins(ids, model.decoder.respelling, model.decoder.continues)
-    model.decoder.joins = torch.cat([model.decoder.joins, joins]).unique()
-    model.config.num_joins = len(model.decoder.joins)
-    tokens = sum(map(len, ids))
-    steps = min(max_steps, math.ceil(ADAPT_PASSES * tokens / ADAPT_TOKENS))
-    settings = VaeRecipe(
-        encoder=model.config.encoder,
-        steps=steps,
-        tokens_per_step=ADAPT_TOKENS,
-        learning_rate=1e-3,
-        warmup_steps=min(20, steps // 4),
-        beta=0.3,
-        target_kl=110.0,
-        target_kl_start=110.0,
-        autoencoder_share=0.0,
-        anneal_share=0.0,
-        checkpoint_every=max(steps, 1),
-        log_every=max(steps // 10, 1),
-    )
-    loop = Loop(model, tokenizer, sentences, len(sentences), settings, seed=seed, dtype=choice.dtype)
-    model = loop.run(output)
-    save_model(model, tokenizer, output)
-    return model, tokenizer, steps
 
 
 def new_model(

@@ -14,7 +14,7 @@ import torch
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common import precision
-from ..common.files import read_json, write_json
+from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import Recipe
 from ..common.sources import load_texts
@@ -46,11 +46,12 @@ def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
         place = folder / f"language_model-{word_dropout:g}"
         train_vae(language_model_recipe(recipe, recipe.evaluation.language_model_steps, word_dropout), place)
         known = place / "validation.json"
-        if not known.exists():
+        weights = fingerprint(place / "model.safetensors")
+        if not known.exists() or read_json(known).get("model") != weights:
             model, tokenizer = load_model(place)
             with precision.autocast(choice, model.device):
                 nll = score(model, texts, tokenizer, num_samples=1).nll.mean().item()
-            write_json(known, {"texts": len(texts), "nll": nll})
+            write_json(known, {"texts": len(texts), "nll": nll, "model": weights})
         found[place] = read_json(known)["nll"]
         say(f"language model: word dropout {word_dropout:g}, {found[place]:.1f} nats a validation text → {place}")
     baseline = folder / "sentence_vae"
