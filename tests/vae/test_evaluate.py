@@ -95,6 +95,17 @@ def test_how_posteriors_are_refined_reaches_samples_of_a_fitted_prior_alone():
         assert (inputs[0] == inputs[1]) is same
 
 
+def test_texts_without_labels_are_refused_before_anything_is_trained(smoke_mirror, tmp_path):
+    text = (CHECKOUT / "training/recipes/smoke.yaml").read_text()
+    (tmp_path / "bare.csv").write_text("text\na fine film.\na dull film.\n")
+    line = next(line for line in text.splitlines() if line.startswith("  texts:"))
+    (tmp_path / "bare.yaml").write_text(text.replace(line, f"  texts: {tmp_path / 'bare.csv'}", 1))
+    done = evaluate(smoke_mirror, tmp_path, "bare.yaml")
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("bare.csv: has no labels, which the class figures need")
+    assert not list((tmp_path / "runs").rglob("config.json"))
+
+
 def likelihoods(tokens, nats):
     tokens, nats = torch.tensor(tokens), torch.tensor(nats).double()
     empty = torch.zeros(len(tokens), 0)

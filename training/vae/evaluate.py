@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..common.errors import UserError
 from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import EvaluationRecipe, Recipe
 from ..common.run_folder import RunFolder
-from ..common.sources import resolve_model
+from ..common.sources import load_texts, resolve_model
 from . import class_measures, latent_measures, sample_measures
 from .evaluation import Evaluation
 from .evaluation_page import write_page
@@ -53,6 +54,7 @@ def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
 
 def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
+    _check_sources(recipe)
     vae = run.path / "vae"
     trained = train_vae(recipe, vae)
     language_model, baseline = train_yardsticks(recipe, run.path / "yardsticks")
@@ -102,6 +104,16 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
         f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {shown}"
     )
     return results
+
+
+def _check_sources(recipe: Recipe) -> None:
+    """Told before hours of training: whatever measuring needs can be had."""
+    settings = recipe.evaluation
+    for split in ("train", "test"):
+        if not load_texts(recipe.vae.texts, split).labels:
+            raise UserError(f"{recipe.vae.texts}: has no labels, which the class figures need")
+    for body in (settings.similarity_model, settings.perplexity_model, settings.feature_model):
+        resolve_model(body)
 
 
 def _latent_inputs(recipe: Recipe, vae: Path, language_model: Path) -> list[Any]:

@@ -72,8 +72,6 @@ class Evaluation:
         test = load_texts(recipe.vae.texts, "test")
         # Datasets are often sorted by class, and what is printed, paired or plotted are the first rows.
         self.test: LabelledTexts = test.take(np.random.default_rng(0).permutation(len(test)).tolist())
-        if not self.labelled.labels or not test.labels:
-            raise UserError(f"{recipe.vae.texts}: has no labels, which the class figures need")
         self.vae, self.language_model, self.baseline = (_subject(folder) for folder in (vae, language_model, baseline))
         if not same_vocabulary(self.vae.model, self.language_model.model):
             raise UserError(f"{language_model}: spells texts in another vocabulary than {vae}; train both anew")

@@ -29,7 +29,7 @@ from ..common import precision
 from ..common.errors import UserError
 from ..common.files import atomic_folder, read_json, write_json
 from ..common.progress import say
-from ..common.recipe import Recipe, VaeRecipe, load_recipe
+from ..common.recipe import Precision, Recipe, VaeRecipe, load_recipe
 from ..common.sources import resolve_model
 from .data import load_sentences
 from .loop import Loop, training_fingerprint
@@ -54,7 +54,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     encoder, encoder_source = resolve_model(settings.encoder)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     sentences = load_sentences(settings, recipe.seed)
-    choice = precision.choose(recipe.precision, precision.device())
+    choice = _precision(recipe.precision, output)
     language_model, before = None, 0.0
     if settings.language_model_steps:  # it has a folder of its own, and is not trained again where that has it
         place = output / LANGUAGE_MODEL
@@ -107,6 +107,18 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         write_json(finished, {"fingerprint": loop.fingerprint, "facts": facts})
     loop.accelerator.wait_for_everyone()
     return facts
+
+
+def _precision(wanted: Precision, output: Path) -> precision.Choice:
+    """What was chosen when a training in this folder began: in a busier hour another might be."""
+    record = output / "precision.json"
+    known = read_json(record) if record.exists() else {}
+    if known.get("asked") == wanted:
+        return precision.Choice(getattr(torch, known["precision"]), known["reason"])
+    choice = precision.choose(wanted, precision.device())
+    name = str(choice.dtype).removeprefix("torch.")
+    write_json(record, {"asked": wanted, "precision": name, "reason": choice.reason})
+    return choice
 
 
 def _refinement(settings: VaeRecipe, final_beta: float) -> dict[str, Any]:
