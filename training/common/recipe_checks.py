@@ -45,7 +45,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("num_processes", recipe.num_processes),
     ):
         need(value >= 1, f"'{name}' must be at least 1, not {value}")
-    for name, value in (
+    for name, number in (
         ("seed", recipe.seed),
         ("vae.unlabelled_sentences", vae.unlabelled_sentences),
         ("vae.language_model_steps", vae.language_model_steps),
@@ -57,7 +57,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("evaluation.token_temperature", recipe.evaluation.token_temperature),
         ("evaluation.class_sharpness", recipe.evaluation.class_sharpness),
     ):
-        need(value >= 0, f"'{name}' must not be negative: {value}")
+        need(number >= 0, f"'{name}' must not be negative: {number}")
     need(
         vae.latent_size >= 0 and vae.latent_chunks >= 0,
         "'vae.latent_size' and 'vae.latent_chunks' must not be negative",
