@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import initialization as init
 
+from .gru import GRU
+
 HIDDEN_SIZE = 256
 LOG_DEVIATION_RANGE = (-5.0, 3.0)
 
@@ -24,7 +26,7 @@ class ChunkPrior(nn.Module):
     def __init__(self, chunks: int, size: int) -> None:
         super().__init__()
         self.chunks, self.size = chunks, size
-        self.gru = nn.GRU(size, HIDDEN_SIZE, batch_first=True)
+        self.gru = GRU(size, HIDDEN_SIZE, batch_first=True)
         self.head = nn.Linear(HIDDEN_SIZE, 2 * size)
         self.place = nn.Parameter(torch.empty(chunks, 2 * size))
 

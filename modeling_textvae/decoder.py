@@ -11,6 +11,7 @@ from torch import nn
 from transformers import initialization as init
 
 from .configuration_textvae import TextVAEConfig
+from .gru import GRU
 
 PAD, BEGIN, END = 0, 1, 2
 NUM_SPECIAL = 3
@@ -84,7 +85,7 @@ class LatentDecoder(nn.Module):
         self.initial = nn.Linear(context, config.hidden_size) if context else None
         chunk_size = config.latent_size // self.chunks if self.chunks else 0
         beside = class_size + chunk_size * min(self.chunks, CHUNKS_BESIDE)
-        self.gru = nn.GRU(config.embedding_size + beside, config.hidden_size, batch_first=True)
+        self.gru = GRU(config.embedding_size + beside, config.hidden_size, batch_first=True)
         if self.chunks:
             self.slope = nn.Parameter(torch.empty(1))
             self.query = nn.Linear(config.hidden_size, config.query_size)

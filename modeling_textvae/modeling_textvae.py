@@ -78,6 +78,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             self.prior = ChunkPrior(config.latent_chunks, config.latent_size // config.latent_chunks)
         self.post_init()
         self.freeze_encoder()
+        self.encoder.eval()
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)

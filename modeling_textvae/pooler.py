@@ -10,6 +10,7 @@ from torch import nn
 from transformers import initialization as init
 
 from .configuration_textvae import TextVAEConfig
+from .gru import GRU
 
 POSITION_FREQUENCIES = 8
 NEARNESS = 1.5  # where a query's dislike of distance starts: softplus of it a chunk
@@ -30,7 +31,7 @@ class LatentPooler(nn.Module):
         self.initial_log_variance = config.initial_log_variance
         self.mixture = nn.Parameter(torch.empty(len(config.encoder_layers)))
         self.project = nn.Linear(config.encoder_config.hidden_size, config.embedding_size)
-        self.gru = nn.GRU(config.embedding_size, size, batch_first=True, bidirectional=True)
+        self.gru = GRU(config.embedding_size, size, batch_first=True, bidirectional=True)
         if chunks:
             self.key = nn.Linear(2 * size + 6 * POSITION_FREQUENCIES, config.query_size)
             self.value = nn.Linear(2 * size, config.query_size)

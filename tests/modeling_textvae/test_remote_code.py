@@ -50,6 +50,7 @@ def test_a_saved_folder_loads_and_works_where_the_package_cannot_be_imported(
         "configuration_textvae.py",
         "decoder.py",
         "generation.py",
+        "gru.py",
         "modeling_textvae.py",
         "pooler.py",
         "posterior.py",

@@ -163,7 +163,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tiny_model, tiny_tokenizer, s
 def test_a_truncated_checkpoint_is_named(tiny_model, tiny_tokenizer, sentences, tmp_path):
     loop = make_loop(tiny_model, tiny_tokenizer, sentences)
     loop.save(tmp_path)
-    file = tmp_path / "step-000000" / "model.safetensors"
+    file = tmp_path / "step-000000" / "pytorch_model.bin"
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"step-000000.*damaged.*delete"):
         make_loop(tiny_model, tiny_tokenizer, sentences).resume(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -71,8 +72,12 @@ def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):
     weights, samples = (tmp_path / "vae" / name for name in ("model.safetensors", "samples.json"))
     before = weights.stat().st_mtime_ns, samples.stat().st_mtime_ns
     recipe.write_text(recipe.read_text().replace("vae:\n", "vae:\n  refinement_steps: 7\n  refinement_beta: 0.25\n", 1))
-    again = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], smoke_mirror, tmp_path)
+    # Nor is where the mirror lies; and the language model is not needed any more.
+    shutil.rmtree(tmp_path / "vae/language_model")
+    moved = shutil.copytree(smoke_mirror, tmp_path / "elsewhere")
+    again = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], moved, tmp_path)
     assert "reused vae" in again.stderr
+    assert str(smoke_mirror) not in (tmp_path / "vae/config.json").read_text()
     config = load_model(tmp_path / "vae")[0].config
     assert (config.refinement_steps, config.refinement_beta) == (7, 0.25)
     assert weights.stat().st_mtime_ns == before[0]

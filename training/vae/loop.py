@@ -219,7 +219,8 @@ class Loop:
         if self.accelerator.is_main_process:
             shutil.rmtree(temporary, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(temporary))
+        # Not as safetensors: on a GPU a GRU keeps its weights in one storage, of which those would lose all but one.
+        self.accelerator.save_state(str(temporary), safe_serialization=False)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             with atomic_folder(place) as whole:

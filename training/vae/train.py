@@ -55,15 +55,8 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     sentences = load_sentences(settings, recipe.seed)
     choice = _precision(recipe.precision, output)
-    language_model, before = None, 0.0
-    if settings.language_model_steps:  # it has a folder of its own, and is not trained again where that has it
-        place = output / LANGUAGE_MODEL
-        before = train_vae(language_model_recipe(recipe, settings.language_model_steps), place)["seconds"]
-        language_model = load_model(place)[0]
     torch.manual_seed(recipe.seed)
     model = new_model(settings, str(encoder), tokenizer, sentences.train, sentences.num_classes)
-    if language_model is not None:
-        start_as_language_model(model, language_model)
     how: dict[str, Any] = {
         "seed": recipe.seed,
         "dtype": choice.dtype,
@@ -81,6 +74,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
             return read_json(finished)["facts"]
         if main:
             say(f"vae: {output} was trained by another recipe or on other texts, and is replaced when this one is done")
+    before = 0.0
+    if settings.language_model_steps:  # it has a folder of its own, and is not trained again where that has it
+        place = output / LANGUAGE_MODEL
+        before = train_vae(language_model_recipe(recipe, settings.language_model_steps), place)["seconds"]
+        start_as_language_model(model, load_model(place)[0])
     loop = Loop(model, tokenizer, sentences.train, sentences.num_main, settings, **how)
     if main:
         say(
@@ -187,7 +185,8 @@ def new_model(
         )
     except ValueError as error:
         raise UserError(f"vae: {error}") from None
-    model.config.encoder = settings.encoder
+    # Not the folder it was found in: that is nobody else's business, and another one would make another fingerprint.
+    model.config.encoder = model.config.encoder_config._name_or_path = settings.encoder
     model.set_decoder_vocabulary(*vocabulary)
     return model
 

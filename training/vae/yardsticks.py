@@ -49,6 +49,7 @@ def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
         weights = fingerprint(place / "model.safetensors")
         if not known.exists() or read_json(known).get("model") != weights:
             model, tokenizer = load_model(place)
+            model.to(precision.device())
             with precision.autocast(choice, model.device):
                 nll = score(model, texts, tokenizer, num_samples=1).nll.mean().item()
             write_json(known, {"texts": len(texts), "nll": nll, "model": weights})
