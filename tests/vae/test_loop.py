@@ -29,6 +29,7 @@ ALL_OPTIONS = {
     "target_kl_start": 12.0,
     "free_bits": 0.05,
     "word_dropout": 0.3,
+    "weight_average_decay": 0.8,
     "candidate_words": 20,
     "sampled_words": 10,
     "checkpoint_every": 5,
@@ -91,6 +92,26 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(tiny_model, t
     assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]] == [4, 8, 12]
     assert rows[0][-1]["beta"] == rows[1][-1]["beta"] != ALL_OPTIONS.get("beta", 0.003)
     assert any(not torch.equal(start[name], whole[name]) for name in start if name.startswith("encoder.encoder"))
+
+
+def test_the_weights_end_as_their_moving_average(tiny_model, tiny_tokenizer, sentences, tmp_path):
+    loop = make_loop(tiny_model, tiny_tokenizer, sentences, reset_decoder=False, steps=4, weight_average_decay=0.25)
+    step, seen = loop.train_step, []
+
+    def remember(*arguments):
+        step(*arguments)
+        seen.append(weights(tiny_model))
+
+    loop.train_step = remember
+    trained = weights(loop.run(tmp_path))
+    name = "decoder.gru.weight_hh_l0"
+    expected = seen[0][name]
+    for decay, after in zip((2 / 11, 0.25, 0.25), seen[1:], strict=True):
+        expected = decay * expected + (1 - decay) * after[name]
+    assert not torch.allclose(seen[-1][name], expected, atol=1e-6)
+    assert torch.allclose(trained[name], expected, atol=1e-7)
+    fixed = "encoder.embeddings.word_embeddings.weight"
+    assert torch.equal(trained[fixed], seen[0][fixed])
 
 
 def test_after_the_autoencoder_phase_the_decoder_starts_anew(tiny_model, tiny_tokenizer, sentences):

@@ -78,6 +78,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     for name in ("final_text_share", "language_model_final_text_share", "autoencoder_share", "anneal_share"):
         need(0 <= (getattr(vae, name) or 0.0) <= 1, f"'vae.{name}' must lie in [0, 1]")
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
+    need(0 <= vae.weight_average_decay < 1, "'vae.weight_average_decay' must lie in [0, 1)")
     dropouts = recipe.evaluation.language_model_word_dropout
     need(
         len(dropouts) > 0 and all(0 <= dropout < 1 for dropout in dropouts),

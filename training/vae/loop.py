@@ -92,17 +92,19 @@ class Loop:
         if recipe.reset_decoder:
             # A resumed training builds the same fresh model first, so these are the same weights.
             self.fresh_decoder = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
+        self.average: dict[str, torch.Tensor] = {}
         self.step = 0
         self.seconds = 0.0
         self.accelerator.register_for_checkpointing(self)
         self.fingerprint = training_fingerprint(model, texts, recipe, seed, dtype, num_processes, class_ids)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "seconds": self.seconds, "beta": self.beta.state_dict()}
+        return {"step": self.step, "seconds": self.seconds, "beta": self.beta.state_dict(), "average": self.average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.step, self.seconds = state["step"], state["seconds"]
         self.beta.load_state_dict(state["beta"])
+        self.average = {name: tensor.to(self.accelerator.device) for name, tensor in state["average"].items()}
 
     def run(self, output: Path) -> TextVAEModel:
         """Train to the end of the plan, from the last checkpoint under `output`, where metrics are written too."""
@@ -150,7 +152,9 @@ class Loop:
                             warned = True
                 if self.step % self.recipe.checkpoint_every == 0 and not last:
                     self.save(checkpoints)
-        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+        trained = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+        trained.load_state_dict(self.average, strict=False)
+        return trained
 
     def train_step(self, plan: Step, rate: float, window: Window) -> None:
         """One optimiser step: the gradient of the mean over the step's rows, whatever these are cut into."""
@@ -198,6 +202,8 @@ class Loop:
             window.add(out, int((targets[part] != PAD).sum()))
         accelerator.clip_grad_norm_(self.unwrapped.parameters(), self.recipe.gradient_clip)
         self.optimizer.step()
+        if self.recipe.weight_average_decay:
+            self._update_average()
         kl, mean = (accelerator.reduce(sums, "sum") / count).tolist()
         if not np.isfinite(mean):
             raise UserError(
@@ -206,8 +212,17 @@ class Loop:
             )
         self.beta.update(self.step, kl)
 
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # The first steps are soon forgotten, however long the average is.
+        decay = min(self.recipe.weight_average_decay, (1 + self.step) / (10 + self.step))
+        for name, weight in self.unwrapped.named_parameters():
+            if weight.requires_grad:
+                self.average.setdefault(name, weight.clone()).lerp_(weight, 1 - decay)
+
     def _reset_decoder(self, weights: dict[str, torch.Tensor]) -> None:
         self.unwrapped.decoder.load_state_dict(weights)
+        self.average.clear()
         for weight in self.unwrapped.decoder.parameters():
             for moment in self.optimizer.state.get(weight, {}).values():
                 moment.zero_()

@@ -77,7 +77,8 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     before = 0.0
     if settings.language_model_steps:  # it has a folder of its own, and is not trained again where that has it
         place = output / LANGUAGE_MODEL
-        before = train_vae(language_model_recipe(recipe, settings.language_model_steps), place)["seconds"]
+        plain = language_model_recipe(recipe, settings.language_model_steps, settings.word_dropout)
+        before = train_vae(plain, place)["seconds"]
         start_as_language_model(model, load_model(place)[0])
     loop = Loop(model, tokenizer, sentences.train, sentences.num_main, settings, **how)
     if main:
@@ -153,7 +154,7 @@ def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0)
         latent_size=0, latent_chunks=0, chunk_tokens=1, rest_chunk=True, prior="standard", conditional=False,
         target_kl=None, target_kl_start=220.0, anneal_share=0.5, beta=0.0, beta_end=0.0, beta_schedule="constant",
         autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
-        bag_of_words_weight=0.0, chunk_dropout=0.0,
+        bag_of_words_weight=0.0, chunk_dropout=0.0, weight_average_decay=0.0,
     )  # fmt: skip
     return dataclasses.replace(recipe, vae=settings)
 
