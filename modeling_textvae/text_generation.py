@@ -71,7 +71,7 @@ class TextGenerationMixin:
         if class_ids is not None:
             class_ids = class_ids.repeat_interleave(num_return_sequences, dim=0)
         if latents is not None:
-            latents = latents.repeat_interleave(num_return_sequences, dim=0)
+            latents = latents.to(self.device).repeat_interleave(num_return_sequences, dim=0)
         else:
             count = num_return_sequences if class_ids is None else len(class_ids)
             wanted = torch.zeros(count, dtype=torch.long) if class_ids is None else class_ids

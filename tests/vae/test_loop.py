@@ -54,7 +54,7 @@ def make_loop(model, tokenizer, sentences, dtype=torch.float32, **changes):
 
 
 def weights(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
 
 
 def assert_same(first, second):
@@ -117,6 +117,7 @@ def test_the_weights_end_as_their_moving_average(tiny_model, tiny_tokenizer, sen
 def test_after_the_autoencoder_phase_the_decoder_starts_anew(tiny_model, tiny_tokenizer, sentences):
     start = weights(tiny_model)
     loop = make_loop(tiny_model, tiny_tokenizer, sentences, word_dropout=0.0)
+    tiny_model.train()
     for loop.step in range(7):
         before = weights(tiny_model)
         loop.train_step(loop.plan[loop.step], 0.0 if loop.step == 6 else 1e-2, Window())
@@ -160,6 +161,7 @@ def test_a_collapse_is_noticed_and_its_remedy_named(tiny_model, tiny_tokenizer, 
 
 def test_micro_batches_give_the_gradient_of_the_whole_step(tiny_model, tiny_tokenizer, sentences):
     gradients = []
+    tiny_model.train()
     for micro_batches in (4, 1):
         loop = make_loop(tiny_model, tiny_tokenizer, sentences, gradient_accumulation=micro_batches)
         # The plan depends on the least rows a step must hold, so both go through the first one's.
