@@ -31,7 +31,7 @@ ASKED_FOR = {
     "unseen_word_excess", "elbo_ratio", "iw_ppl", "lm_ppl", "ppl_ratio", "kl", "mutual_information",
     "active_units_share_0.01", "active_units_share_0.2", "sample_perplexity_ratio", "distinct_2_ratio", "unique_share",
     "unk_share", "memorisation_excess", "class_mauve_share", "auditor_fidelity_ratio", "train_minutes", "hardware",
-    "reverse_ppl_ratio", "mauve_ratio",
+    "measured_on", "reverse_ppl_ratio", "mauve_ratio",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from ..common.errors import UserError
 from ..common.files import atomic_folder, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import Precision, Recipe, VaeRecipe, load_recipe
+from ..common.run_folder import hardware
 from ..common.sources import resolve_model
 from .data import load_sentences
 from .loop import Loop, training_fingerprint
@@ -97,6 +98,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
         "seconds": round(before + loop.seconds, 1),
         "precision": str(choice.dtype).removeprefix("torch."),
         "precision_reason": choice.reason,
+        "hardware": hardware(),
     }
     if main:
         samples = draw_samples(model, tokenizer, sentences.validation, choice)
