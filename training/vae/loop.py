@@ -222,7 +222,7 @@ class Loop:
 
     def _reset_decoder(self, weights: dict[str, torch.Tensor]) -> None:
         self.unwrapped.decoder.load_state_dict(weights)
-        self.average.clear()
+        self.average = {name: mean for name, mean in self.average.items() if not name.startswith("decoder.")}
         for weight in self.unwrapped.decoder.parameters():
             for moment in self.optimizer.state.get(weight, {}).values():
                 moment.zero_()
