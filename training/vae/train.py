@@ -78,8 +78,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     before = 0.0
     if settings.language_model_steps:  # it has a folder of its own, and is not trained again where that has it
         place = output / LANGUAGE_MODEL
-        plain = language_model_recipe(recipe, settings.language_model_steps, settings.word_dropout)
-        before = train_vae(plain, place)["seconds"]
+        before = train_vae(language_model_recipe(recipe, settings.language_model_steps), place)["seconds"]
         start_as_language_model(model, load_model(place)[0])
     loop = Loop(model, tokenizer, sentences.train, sentences.num_main, settings, **how)
     if main:
