@@ -321,3 +321,7 @@ def test_impossible_configurations_are_refused():
         TextVAEConfig(encoder_config={"model_type": "albert", "hidden_size": 768})
     with pytest.raises(ValueError, match="layers 0 to 12"):
         TextVAEConfig(encoder_layers=(13,))
+
+
+def test_a_frozen_encoder_drops_nothing_even_before_it_is_told(tiny_model):
+    assert not any(module.training for module in TextVAEModel(tiny_model.config).encoder.modules())
