@@ -18,6 +18,7 @@ import torch
 from textvae.modeling_textvae.generation import encode_texts
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
+from textvae.training.common.files import file_digest
 from textvae.training.common.recipe import EvaluationRecipe, Recipe, VaeRecipe
 from textvae.training.vae.class_measures import _class_figures
 from textvae.training.vae.evaluate import _sample_inputs
@@ -31,7 +32,8 @@ ASKED_FOR = {
     "unseen_word_excess", "elbo_ratio", "iw_ppl", "lm_ppl", "ppl_ratio", "kl", "mutual_information",
     "active_units_share_0.01", "active_units_share_0.2", "sample_perplexity_ratio", "distinct_2_ratio", "unique_share",
     "unk_share", "memorisation_excess", "class_mauve_share", "auditor_fidelity_ratio", "train_minutes", "hardware",
-    "measured_on", "reverse_ppl_ratio", "mauve_ratio",
+    "measured_on", "weights", "reverse_ppl_ratio", "mauve_ratio", "kl_standard_error", "neg_elbo_standard_error",
+    "elbo_ratio_standard_error", "bleu_reconstruction_standard_error", "neighbour_bleu_standard_error",
 }  # fmt: skip
 
 
@@ -52,10 +54,12 @@ def test_the_command_trains_what_is_missing_measures_and_is_not_done_twice(smoke
     assert set(figures) >= ASKED_FOR
     numbers = {name: value for name, value in figures.items() if isinstance(value, float)}
     assert all(math.isfinite(value) for value in numbers.values())
+    assert figures["weights"] == f"sha256:{file_digest(tmp_path / 'runs/smoke/vae/model.safetensors')}"
     assert figures["neg_elbo"] == pytest.approx(figures["nll"] + figures["kl"], abs=1e-3)
     assert figures["elbo_ratio"] == pytest.approx(figures["neg_elbo"] / figures["lm_nll"], abs=1e-3)
     assert figures["iw_nll"] <= figures["neg_elbo"]
     assert 0 <= figures["bleu_reconstruction"] <= 100
+    assert 0 < figures["elbo_ratio_standard_error"] < figures["elbo_ratio"]
     named = {source["id"] for source in figures["sources"]}
     assert {"hf-internal-testing/tiny-random-BertModel", "hf-internal-testing/tiny-random-gpt2"} <= named
     page = json.loads((place.parent / "page.json").read_text())

@@ -11,7 +11,7 @@ from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import EvaluationRecipe, Recipe
 from ..common.run_folder import RunFolder
-from ..common.sources import load_texts, resolve_model
+from ..common.sources import content_revision, load_texts, resolve_model
 from . import class_measures, latent_measures, sample_measures
 from .evaluation import Evaluation
 from .evaluation_page import write_page
@@ -25,6 +25,7 @@ LATENT_MEASURES = (
     latent_measures.reconstruction,
     latent_measures.neighbours,
     latent_measures.joins,
+    latent_measures.standard_errors,
     latent_measures.neighbour_fluency,
     latent_measures.interpolation,
     latent_measures.rate_distortion,
@@ -89,6 +90,7 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
                     "profile": settings.profile,
                     "encoder": recipe.vae.encoder,
                     **rounded,
+                    "weights": content_revision([models[0]]),
                     "train_minutes": round(trained["seconds"] / 60, 2),
                     "hardware": trained["hardware"],
                     "measured_on": run.info["hardware"],

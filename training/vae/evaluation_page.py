@@ -43,17 +43,19 @@ def write_page(folder: Path, settings: dict[str, Any]) -> Path:
 
 
 def _likelihood(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    error = figures["ppl_ratio_standard_error"]
+    def with_error(name: str, digits: int) -> str:
+        return f"{figures[name]:.{digits}f} ± {figures[f'{name}_standard_error']:.{digits}f}"
+
     return [
         ("nll of a sampled latent", f"{figures['nll']:.1f}"),
-        ("KL from the prior", f"{figures['kl']:.1f}"),
-        ("−ELBO", f"{figures['neg_elbo']:.1f}"),
+        ("KL from the prior", with_error("kl", 1)),
+        ("−ELBO", with_error("neg_elbo", 1)),
         ("by the encoder alone: nll, KL", f"{figures['encoder_alone_nll']:.1f}, {figures['encoder_alone_kl']:.1f}"),
         ("the language model's nll", f"{figures['lm_nll']:.1f}"),
-        ("−ELBO ÷ the language model's nll", f"{figures['elbo_ratio']:.3f}"),
+        ("−ELBO ÷ the language model's nll", with_error("elbo_ratio", 3)),
         ("importance-weighted perplexity a token", f"{figures['iw_ppl']:.1f}"),
         ("the language model's perplexity", f"{figures['lm_ppl']:.1f}"),
-        ("ratio of the two, standard error", f"{figures['ppl_ratio']:.3f} ± {error:.3f}"),
+        ("ratio of the two", with_error("ppl_ratio", 3)),
         (
             "mutual information, its cap",
             f"{figures['mutual_information']:.2f}, {figures['mutual_information_cap']:.2f}",

@@ -19,7 +19,7 @@ from .evaluation import Evaluation, progress
 from .likelihood import Likelihoods, score
 from .metrics import information, smoothness
 from .metrics import text as text_metrics
-from .metrics.summary import bleu, mean_of_known
+from .metrics.summary import bleu, bleu_standard_error, mean_of_known
 from .samples import neighbours as draw_neighbours
 from .samples import paths
 
@@ -63,6 +63,23 @@ def likelihood(evaluation: Evaluation) -> Measured:
         "active_units_share_0.01": information.active_units(mean, 0.01),
         "active_units_share_0.2": information.active_units(mean, 0.2),
     }, {}
+
+
+def standard_errors(evaluation: Evaluation) -> Measured:
+    """How much figures of the test texts would differ on others like them."""
+    scored, around, lm = evaluation.scored, evaluation.around, evaluation.language_model
+    with evaluation.inference():
+        nll = score(lm.model, evaluation.test.texts, lm.tokenizer, num_samples=1).nll
+    bound = scored.nll + scored.kl
+    ratio = bound.mean() / nll.mean()
+    found = {
+        "kl": _standard_error(scored.kl),
+        "neg_elbo": _standard_error(bound),
+        "elbo_ratio": _standard_error(bound - ratio * nll) / nll.mean().item(),  # delta method
+        "bleu_reconstruction": bleu_standard_error(around[0.0], evaluation.real),
+        "neighbour_bleu": bleu_standard_error(around[1.0], evaluation.real),
+    }
+    return {f"{name}_standard_error": value for name, value in found.items()}, {}
 
 
 def rate_distortion(evaluation: Evaluation) -> Measured:
@@ -160,6 +177,10 @@ def perplexity_ratio(scored: Likelihoods, yardstick: Likelihoods) -> tuple[float
     residual = gap - per_token * tokens
     error = residual.std().item() * math.sqrt(len(gap)) / tokens.sum().item()
     return math.exp(per_token), math.exp(per_token) * error
+
+
+def _standard_error(values: torch.Tensor) -> float:
+    return values.double().std().item() / math.sqrt(len(values))
 
 
 def _perplexity(nll: torch.Tensor, tokens: torch.Tensor) -> float:
