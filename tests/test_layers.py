@@ -17,10 +17,11 @@ LAYERS = (
     ("textvae.training.vae", "textvae.training.classify"),
     ("textvae.training.augment",),
     ("textvae.training.study",),
+    ("textvae.hub_cards",),
     ("textvae",),
 )
 REMOTE_CODE_MAY_USE = {"torch", "transformers", "safetensors", *sys.stdlib_module_names}
-PACKAGES = [*sorted(folder.name for folder in ROOT.glob("modeling_*")), "training", "textvae"]
+PACKAGES = [*sorted(folder.name for folder in ROOT.glob("modeling_*")), "training", "hub_cards", "textvae"]
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 OURS = SOURCES + sorted(path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 
@@ -30,7 +31,9 @@ def test_the_walk_sees_the_packages():
 
 
 def test_every_package_has_a_layer():
-    folders = [*ROOT.glob("modeling_*/__init__.py"), *ROOT.glob("training/*/__init__.py")]
+    folders = [
+        path for place in ("modeling_*", "training/*", "hub_cards") for path in ROOT.glob(f"{place}/__init__.py")
+    ]
     assert {name_of(path) for path in folders} | {"textvae"} == {package for layer in LAYERS for package in layer}
 
 
@@ -63,6 +66,13 @@ def test_remote_code_can_travel(path):
             assert node.level == 1, f"line {node.lineno}: reaches out of its folder"
             assert node.module, f"line {node.lineno}: write `from .file import name`"
             assert path.with_name(f"{node.module}.py").is_file(), f"line {node.lineno}: no sibling {node.module}.py"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "spaces_demo").rglob("*.py")), ids=lambda path: path.name)
+def test_the_space_stands_alone(path):
+    """On the Hub it has the model's own code and nothing of ours."""
+    ours = {*PACKAGES, "textvae"}
+    assert not ours & {imported.split(".")[0] for imported in imports_in(parse(path), package="spaces_demo")}
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -32,7 +32,7 @@ def commands(program: str) -> list[list[str]]:
 @pytest.mark.parametrize("arguments", commands("textvae"), ids=" ".join)
 def test_textvae_commands_parse(arguments):
     args = cli.build_parser().parse_args(arguments)
-    if "recipe" in args:
+    if getattr(args, "recipe", None):
         load_recipe(args.recipe)
     for place in ("input", "test_input", "train", "test"):
         file = getattr(args, place, None)

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import NoReturn
 
+from . import options
 from .training.common.errors import UserError
-from .training.common.recipe import AugmentRecipe, ClassifierName, load_recipe, shipped_recipes
+from .training.common.recipe import load_recipe
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"textvae: error: {message}; see {self.prog} --help\n")
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
-
-
-def not_negative(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
-    return number
-
-
-def share(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"must lie in (0, 1], not {text}")
-    return number
 
 
 def build_parser() -> Parser:
@@ -88,129 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         advice = f"; to go on, run: {shlex.join(['textvae', *argv])}" if verb.resumes else ""
         print(f"\ntextvae: interrupted{advice}", file=sys.stderr)
         return 130
-
-
-# --- the verbs' options
-
-
-def _run_options(parser: argparse.ArgumentParser) -> None:
-    _recipe_option(parser)
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
-    parser.add_argument(
-        "--setup-seconds",
-        type=not_negative,
-        metavar="S",
-        help="how long the installation took, for the report",
-    )
-
-
-def _train_vae_options(parser: argparse.ArgumentParser) -> None:
-    _recipe_option(parser)
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the model's folder (default: runs/NAME/vae)")
-
-
-def _evaluate_vae_options(parser: argparse.ArgumentParser) -> None:
-    _recipe_option(parser)
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
-
-
-def _generate_options(parser: argparse.ArgumentParser) -> None:
-    _model_option(parser)
-    parser.add_argument("--num", type=positive, default=10, metavar="N", help="how many sentences (default: 10)")
-    parser.add_argument(
-        "--temperature", type=not_negative, default=1.0, metavar="T", help="of the next word (default: 1.0)"
-    )
-    parser.add_argument(
-        "--top-p",
-        type=share,
-        default=1.0,
-        metavar="P",
-        help="draw the next word from the likeliest ones of this total probability (default: 1.0)",
-    )
-    _seed_option(parser)
-
-
-def _augment_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
-    _column_options(parser)
-    parser.add_argument(
-        "--target-size",
-        type=positive,
-        required=True,
-        metavar="N",
-        help="rows of the new dataset, those of the input included",
-    )
-    _model_option(parser)
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the dataset is written")
-    parser.add_argument(
-        "--temperature",
-        type=not_negative,
-        default=AugmentRecipe.temperature,
-        metavar="T",
-        help="noise, in standard deviations of the posterior (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--adapt",
-        type=positive,
-        metavar="STEPS",
-        help="first fine-tune a copy of the VAE on the texts, for so many steps at most (fewer where texts are few)",
-    )
-    parser.add_argument(
-        "--test-input",
-        metavar="FILE|ID",
-        help="your test set: rows that copy a text of it are dropped; its labels are not used",
-    )
-    _seed_option(parser)
-
-
-def _classify_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--train", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
-    parser.add_argument("--test", required=True, metavar="FILE|ID", help="the same, for the figures")
-    _column_options(parser)
-    parser.add_argument("--classifier", choices=get_args(ClassifierName), default="bert", help="default: bert")
-    parser.add_argument(
-        "--model",
-        required=True,
-        metavar="ID|FOLDER",
-        help="the pretrained body that the classifier starts from",
-    )
-    parser.add_argument(
-        "--steps",
-        type=positive,
-        default=150,
-        metavar="N",
-        help="optimiser steps (default: 150; probe has none)",
-    )
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the classifier is saved")
-    _seed_option(parser)
-
-
-def _report_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
-
-
-def _no_options(parser: argparse.ArgumentParser) -> None:
-    pass
-
-
-def _recipe_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {', '.join(shipped_recipes())}")
-
-
-def _model_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="ID|FOLDER", help="a text VAE, as runs/quickstart/vae")
-
-
-def _column_options(parser: argparse.ArgumentParser) -> None:
-    for column in ("text", "label"):
-        parser.add_argument(f"--{column}-column", default=column, metavar="NAME", help=f"default: {column}")
-
-
-def _seed_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
-
-
-# --- what they do
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -268,6 +125,24 @@ def _classify(args: argparse.Namespace) -> None:
     classify_file(args)
 
 
+def _publish(args: argparse.Namespace) -> None:
+    from .hub_cards.publish import publish
+
+    publish(args)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from .hub_cards.space import demo
+
+    return demo(args)
+
+
+def _mirror(args: argparse.Namespace) -> None:
+    from .training.common.mirror import mirror
+
+    mirror(args)
+
+
 def _report(args: argparse.Namespace) -> None:
     from .training.study.report import write_report
 
@@ -283,17 +158,25 @@ def _doctor(_: argparse.Namespace) -> None:
 
 
 VERBS = {
-    "run": Verb("run a recipe from its sources to the report", _run_options, _run, resumes=True),
-    "train-vae": Verb("train the text VAE of a recipe", _train_vae_options, _train_vae, resumes=True),
+    "run": Verb("run a recipe from its sources to the report", options.run, _run, resumes=True),
+    "train-vae": Verb("train the text VAE of a recipe", options.train_vae, _train_vae, resumes=True),
     "evaluate-vae": Verb(
         "measure the text VAE of a recipe beside a language model and a baseline",
-        _evaluate_vae_options,
+        options.evaluate_vae,
         _evaluate_vae,
         resumes=True,
     ),
-    "generate": Verb("write sentences drawn from a text VAE", _generate_options, _generate),
-    "augment": Verb("grow a labelled file with a text VAE", _augment_options, _augment),
-    "classify": Verb("fine-tune a classifier on one file and score it on another", _classify_options, _classify),
-    "report": Verb("write the report of a run folder again", _report_options, _report),
-    "doctor": Verb("say what is installed, what can be reached, and what this machine has", _no_options, _doctor),
+    "generate": Verb("write sentences drawn from a text VAE", options.generate, _generate),
+    "augment": Verb("grow a labelled file with a text VAE", options.augment, _augment),
+    "classify": Verb("fine-tune a classifier on one file and score it on another", options.classify, _classify),
+    "publish": Verb("put a run's models, datasets and Space on the Hub", options.publish, _publish, resumes=True),
+    "demo": Verb("try a run's model and datasets by hand, in a browser", options.demo, _demo),
+    "mirror": Verb(
+        "fetch models and datasets for machines without the Hub, and verify them",
+        options.mirror,
+        _mirror,
+        resumes=True,
+    ),
+    "report": Verb("write the report of a run folder again", options.report, _report),
+    "doctor": Verb("say what is installed, what can be reached, and what this machine has", options.nothing, _doctor),
 }

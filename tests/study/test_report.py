@@ -8,11 +8,8 @@ from collections import Counter
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from textvae.training.common.errors import UserError
-from textvae.training.common.pages import duration, markdown
 from textvae.training.study.report import write_report
 
 
@@ -133,22 +130,3 @@ def test_a_folder_without_results(tmp_path):
     with pytest.raises(UserError, match=r"holds no results\.jsonl"):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-@given(st.text(max_size=60))
-def test_markdown_keeps_to_its_line(text):
-    shown = markdown(text)
-    assert "\n" not in shown
-    assert "<" not in shown
-    assert not re.search(r"(?<!\\)(\\\\)*[|`*\[\]]", shown)
-    assert not re.match(r"[#+=-]|\d+[.)]", shown)
-
-
-def test_durations():
-    assert [duration(seconds) for seconds in (0.31, 9.96, 59.2, 61, 3600)] == [
-        "0.3 s",
-        "10.0 s",
-        "59 s",
-        "1 min 1 s",
-        "60 min 0 s",
-    ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,29 @@ from textvae.modeling_textvae.augmentation import (
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common.errors import UserError
-from ..common.files import atomic_folder
+from ..common.files import atomic_folder, write_json, write_text
 from ..common.perplexity import perplexities
 from ..common.precision import autocast
 from ..common.recipe import AugmentRecipe
-from ..common.sources import LabelledTexts
-from .card import DatasetFacts, write_card
+from ..common.sources import LabelledTexts, Source
+from .card import dataset_card
 from .filters import find_copies
 from .generators import vae
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a dataset's `provenance.json` says beyond what its rows show."""
+
+    title: str
+    label_names: list[str]
+    source: Source  # of the labelled rows
+    model: str  # what generated: a Hub id or a folder
+    model_revision: str  # of its weights
+    settings: AugmentRecipe
+    seed: int
+    test_texts: int  # whose copies were dropped
+    notes: tuple[str, ...] = ()  # one line each, e.g. the model's reconstruction BLEU on these rows
 
 
 def grow(
@@ -84,7 +102,7 @@ def take(rows: pd.DataFrame, size: int) -> pd.DataFrame:
 
 
 def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: DatasetFacts) -> None:
-    """Write `train.parquet` (the dataset of `size` rows), `candidates.parquet` (all rows) and a card.
+    """Write `train.parquet` (the dataset of `size` rows), `candidates.parquet` (all rows), their provenance and card.
 
     `datasets.load_dataset(folder)` gives the first, `load_dataset(folder, "candidates")` the second, with the
     label as a ClassLabel. The folder appears whole or not at all.
@@ -115,7 +133,9 @@ def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: Data
     with atomic_folder(folder) as temporary:
         _write_parquet(temporary / "train.parquet", kept, features)
         _write_parquet(temporary / "candidates.parquet", judged, audit)
-        write_card(temporary / "README.md", judged, size, facts)
+        versions = {name: metadata.version(name) for name in ("textvae", "torch", "transformers")}
+        write_json(temporary / "provenance.json", {"size": size, **dataclasses.asdict(facts), "versions": versions})
+        write_text(temporary / "README.md", dataset_card(temporary))
 
 
 def check_replaceable(folder: str | Path) -> None:

@@ -22,13 +22,12 @@ from ..common.precision import autocast, choose, device
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
 from ..common.rows import texts_of
-from ..common.sources import load_rows, resolve_model
+from ..common.sources import content_revision, load_rows, resolve_model
 from ..common.tables import read_table
 from ..vae.adapt import adapt
 from ..vae.reconstruction import reconstruction_bleu
 from ..vae.train import load_model
-from .card import DatasetFacts
-from .dataset import check_replaceable, grow, take, write_dataset
+from .dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
 
 FLUENT_BLEU = 5.0  # below it a model gives too little of these texts back for its rows to be about them
 MEASURED_SENTENCES = 500
@@ -54,12 +53,13 @@ def augment_file(args: argparse.Namespace) -> None:
 
     sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
     bleu = _bleu(model, tokenizer, sentences, dtype)
+    revision = source.revision
     notes = [f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."]
     remedy = "--adapt 300 first fine-tunes a copy of it on them"
     if args.adapt:
         adapted = Path(args.output).with_name(f"{Path(args.output).name}-vae")
         model, tokenizer, steps = adapt(folder, sentences, args.adapt, adapted, args.seed)
-        model = model.to(device()).eval()
+        model, revision = model.to(device()).eval(), content_revision(sorted(adapted.glob("*.safetensors")))
         before, bleu = bleu, _bleu(model, tokenizer, sentences, dtype)
         say(f"adapt: {steps} steps, reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
         notes = [
@@ -81,8 +81,10 @@ def augment_file(args: argparse.Namespace) -> None:
         label_names=budget.label_names,
         source=budget.source,
         model=source.sentence(),
+        model_revision=revision,
         settings=settings,
         seed=args.seed,
+        test_texts=len(tests),
         notes=tuple(notes),
     )
     write_dataset(args.output, rows, args.target_size, facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 import threading
 import urllib.error
@@ -88,6 +89,11 @@ def model(name: str, revision: str | None) -> Path | None:
         return None
     # A cache may hold a configuration that something else asked for, and no weights.
     return None if unreachable and not list(Path(folder).glob("*.safetensors")) else Path(folder)
+
+
+def hashes(data: bytes) -> set[str]:
+    """What the Hub may call a file by: its sha256 in LFS, else its git hash."""
+    return {hashlib.sha256(data).hexdigest(), hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
 
 
 def _explain(name: str, error: Exception, *not_found: type[Exception]) -> None:

@@ -11,7 +11,8 @@ import jinja2
 
 def markdown(text: Any) -> str:
     """Text as Markdown shows it unchanged: one line without markup, HTML, link or end of a table's cell."""
-    line = html.escape(" ".join(str(text).split()), quote=False)
+    shown = "".join(character if character.isprintable() else " " for character in str(text))
+    line = html.escape(" ".join(shown.split()), quote=False)
     line = re.sub(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))", r"\\\1", line)
     line = re.sub(r"(?<=\S)(://|@)|(?<=\bwww)(\.)", r"\\\g<0>", line)  # what would become a link
     return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", line)  # what would begin a heading, a list or a rule

@@ -123,6 +123,9 @@ class RunFolder:
             "seconds": round(seconds, 2),
             "finished": finished,
             "note": stage.note,
+            # Another command, or another machine, may go on with the run.
+            "command": self.info["command"],
+            "hardware": self.info["hardware"],
         }
         self.update(stages={**self.info["stages"], name: record})
         say(f"{name}: {seconds:.{0 if seconds >= 10 else 1}f} s → {place}" + (f" ({stage.note})" if stage.note else ""))

@@ -37,6 +37,11 @@ class Source:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @property
+    def is_same_model(self) -> bool:
+        """Whether what answers is the very model that was asked for, if perhaps with coarser weights."""
+        return self.stand_in is None or self.stand_in.startswith("the same model")
+
     def sentence(self) -> str:
         """One line: what was asked for, and what answers."""
         where = {"path": "folder or file ", "mirror": "mirror, ", "hub": "Hugging Face Hub, ", "registry": ""}

@@ -22,7 +22,7 @@ from ..common.errors import UserError
 from ..common.files import atomic_path
 from ..common.precision import device
 from ..common.recipe import Recipe
-from ..common.sources import LabelledTexts
+from ..common.sources import LabelledTexts, content_revision
 from ..vae.adapt import adapt
 from ..vae.train import load_model
 from .plan import Cell, keeps_model, seed_of
@@ -60,6 +60,7 @@ def grow_subset(folder: Path, recipe: Recipe, subset: int, dtype: str) -> dict[s
 def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str, Any]:
     """Train and score one cell and keep its predictions; returns its row of `results.jsonl`."""
     settings = recipe.classifiers[cell.classifier]
+    output = folder / "classifiers" / cell.classifier if keeps_model(cell, recipe) else None
     train = training_rows(folder, cell, recipe.study.budget)
     test, rows = held_out_rows(folder, settings.test_rows)
     outcome = train_classifier(
@@ -71,7 +72,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         seed=seed_of(recipe.seed, "train", cell.subset, cell.seed),  # the same for every arm
         dtype=getattr(torch, dtype),
         num_labels=len(train.label_names),
-        output=folder / "classifiers" / cell.classifier if keeps_model(cell, recipe) else None,
+        output=output,
         features=folder / "classifiers" / "features",
     )
     if not np.isfinite(outcome.probabilities).all():
@@ -81,6 +82,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
     _write_predictions(
         folder / "classifiers" / "predictions" / f"{cell.key}.parquet", rows, test, outcome.probabilities
     )
+    kept = sorted(output.glob("*.safetensors")) if output else []
     return {
         "classifier": cell.classifier,
         "arm": cell.arm,
@@ -93,6 +95,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         "steps": outcome.steps,
         "weights": outcome.weights,
         "seconds": round(outcome.seconds, 2),
+        **({"model_revision": content_revision(kept)} if kept else {}),
     }
 
 

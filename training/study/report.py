@@ -41,7 +41,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
         raise UserError(f"{folder}: holds no results.jsonl with rows; give a folder that `textvae run` made")
     info = read_json(folder / "run.json")
     drawings = _plots(rows, info)
-    facts = _facts(rows, info)
+    facts = report_facts(rows, info)
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
     write_text(
@@ -56,7 +56,8 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     return summary
 
 
-def _facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
+def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
+    """What the report says, as its templates and the cards of trained classifiers read it."""
     size = statistics.largest_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
     marks = {source["asked"]: number for number, source in enumerate(stand_ins, start=1)}

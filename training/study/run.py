@@ -14,8 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..augment.card import DatasetFacts
-from ..augment.dataset import take, write_dataset
+from ..augment.dataset import DatasetFacts, take, write_dataset
 from ..common import precision
 from ..common.errors import UserError
 from ..common.files import append_jsonl, fingerprint, read_json, read_jsonl, write_text
@@ -23,7 +22,7 @@ from ..common.progress import bar
 from ..common.recipe import Recipe, load_recipe
 from ..common.recipe_checks import ARMS
 from ..common.run_folder import Memory, RunFolder, give_back_memory
-from ..common.sources import Source, load_texts, resolve_model
+from ..common.sources import Source, content_revision, load_texts, resolve_model
 from ..vae.train import train_vae
 from . import rows
 from .cells import grow_subset, train_cell
@@ -231,7 +230,9 @@ def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
         source=Source(**{key: value for key, value in source.items() if key != "asked"}),
         model=f"the text VAE of this run, trained on {vae['sentences']} sentences of {recipe.vae.texts}"
         + (f" and {recipe.vae.unlabelled} (labels unseen)" if recipe.vae.unlabelled else ""),
+        model_revision=content_revision([run.path / "vae" / "model.safetensors"]),
         settings=recipe.augment,
+        test_texts=run.info["study"]["test_rows"],
         seed=seed_of(recipe.seed, "augment", 0),
         notes=(f"Reconstruction BLEU of the generator on held-out sentences: {vae['bleu_reconstruction']:.1f}.",),
     )

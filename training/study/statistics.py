@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
 Row = dict[str, Any]
@@ -39,6 +40,12 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     mean = fmean(differences)
     half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * stdev(differences) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
+
+
+def wilson_interval(accuracy: float, rows: int) -> tuple[float, float]:
+    """95 % interval of a share that was found on so many rows (Wilson 1927)."""
+    found = binomtest(round(accuracy * rows), rows).proportion_ci(LEVEL, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def by_subset(

@@ -1,0 +1,74 @@
+"""`textvae publish`: a run's models, datasets and Space on the Hub; without `--push`, what that would be."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from ..training.common.errors import UserError
+from ..training.common.progress import say
+from .checks import check, check_run
+from .push import check_access, collect, connect, push
+from .run_repos import RunRepos
+from .space import space
+from .staging import Repo
+
+UNKNOWN_COMMIT = "0" * 40  # before anything is pushed
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Lay out, check, list and, where asked, push what the run in `args.run_folder` has for the Hub.
+
+    Everything is checked before anything is pushed. The Space comes last, because it names the others' commits.
+
+    Raises:
+        UserError: nothing to publish, a check that fails, or the Hub refuses.
+    """
+    with tempfile.TemporaryDirectory(prefix="textvae-publish-") as staging:
+        run = RunRepos(args.run_folder, args.namespace, Path(staging), args.model_name)
+        check_run(args.run_folder)
+        repos = list(run.all())
+        if not repos:
+            raise UserError(f"{args.run_folder}: holds nothing to publish; run a recipe into it first")
+        commits = dict.fromkeys([repo.id for repo in repos], UNKNOWN_COMMIT)
+        last = space(args.namespace, run.recipe, repos, commits, Path(staging) / "dry")
+        say(f"publish: checking {len(repos) + len(last)} repositories")
+        check([*repos, *last])
+        visibility = "public" if args.public else "private"
+        if not args.push:
+            for repo in [*repos, *last]:
+                _list(repo, visibility)
+            print("nothing was pushed; --push does it")
+            return
+        api = connect()
+        check_access(api, args.namespace)
+        for repo in repos:
+            commits[repo.id] = push(api, repo, args.public)
+            _say_pushed(api, repo, commits[repo.id])
+        for repo in space(args.namespace, run.recipe, repos, commits, Path(staging) / "pushed"):
+            _say_pushed(api, repo, push(api, repo, args.public))
+        slug = collect(api, f"textvae {run.recipe['name']}", args.namespace, [*repos, *last], args.public)
+        print(f"collection {api.endpoint}/collections/{slug}")
+
+
+def _list(repo: Repo, visibility: str) -> None:
+    sizes = {path.relative_to(repo.folder).as_posix(): path.stat().st_size for path in repo.files}
+    print(f"{repo.kind} {repo.id} ({visibility}), {repo.revision}, {_size(sum(sizes.values()))}")
+    for name, size in sizes.items():
+        print(f"    {_size(size):>9}  {name}")
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
+
+
+def _say_pushed(api: HfApi, repo: Repo, commit: str) -> None:
+    place = {"model": "", "dataset": "datasets/", "space": "spaces/"}[repo.kind]
+    print(f"{repo.kind} {api.endpoint}/{place}{repo.id}/tree/{commit}")

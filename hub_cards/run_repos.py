@@ -1,0 +1,224 @@
+"""The repositories of a run folder: its VAE, its grown datasets, its classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from textvae.modeling_textvae.priors import FittedPrior
+
+from ..training.augment.card import dataset_card
+from ..training.classify.models import INPUT_SUFFIX
+from ..training.common.cards import render_card
+from ..training.common.errors import UserError
+from ..training.common.files import read_json, read_jsonl
+from ..training.common.sources import Source, content_revision
+from ..training.study.report import report_facts
+from ..training.study.statistics import wilson_interval
+from .staging import DATASET_FILES, MODEL_FILES, Repo, hardware, short_name, stage
+
+SAMPLES = 20
+RECONSTRUCTIONS = 5
+EVALUATION_PLOTS = {
+    "rate-distortion.svg": "What a sentence costs, by how much its posterior may tell",
+    "neighbours.svg": "How near neighbours stay to their source, by the noise",
+    "latent-map.svg": "Posterior means of the test sentences on two principal components",
+}
+Json = dict[str, Any]
+
+
+class RunRepos:
+    """Lays the repositories of the run in `run` out under `staging`, for the user or organisation `namespace`."""
+
+    def __init__(self, run: Path, namespace: str, staging: Path, model_name: str | None) -> None:
+        if not (run / "run.json").is_file():
+            raise UserError(f"{run}: holds no run.json; give a folder that `textvae run` or `evaluate-vae` made")
+        self.run, self.namespace, self.staging = run, namespace, staging
+        self.info: Json = read_json(run / "run.json")
+        self.recipe: Json = self.info["recipe"]
+        self.model_name = model_name or f"textvae-{short_name(self.recipe['vae']['texts'])}"
+
+    def all(self) -> Iterator[Repo]:
+        """What of these the run has, each laid out when it is asked for."""
+        parts: list[tuple[str, Callable[[Path], Repo]]] = [
+            ("vae/training.json", self.text_vae),
+            ("augmented/*/provenance.json", self.dataset),
+            ("classifiers/*/tokenizer_config.json", self.classifier),
+        ]
+        for sign, lay_out in parts:
+            for folder in sorted(path.parent for path in self.run.glob(sign)):
+                try:
+                    yield lay_out(folder)
+                except (KeyError, TypeError) as error:  # results of another version, or edited ones
+                    raise UserError(f"{folder}: a fact is missing in its results ({error}); make them anew") from error
+
+    def _place(self, name: str) -> tuple[str, Path]:
+        folder = self.staging / name
+        folder.mkdir(parents=True)
+        return f"{self.namespace}/{name}", folder
+
+    def text_vae(self, vae: Path) -> Repo:
+        """The VAE with its fitted priors, its figures and plots.
+
+        Raises:
+            UserError: it has not been evaluated, or other weights have.
+        """
+        evaluation = self.run / "evaluation"
+        if not (evaluation / "evaluation.json").exists():
+            raise UserError(
+                f"{self.run}: its VAE has no figures; run `textvae evaluate-vae {self.recipe['name']}` first"
+            )
+        figures, page = read_json(evaluation / "evaluation.json"), read_json(evaluation / "page.json")
+        _check_weights(vae / "model.safetensors", figures.get("weights"), evaluation / "evaluation.json")
+        training = read_json(vae / "training.json")["facts"]
+        repo_id, folder = self._place(self.model_name)
+        facts = {
+            "name": self.model_name,
+            "repo_id": repo_id,
+            "recipe": self.recipe,
+            "figures": figures,
+            "training": training,
+            "priors": [_prior(path) for path in sorted(vae.glob("*.prior.safetensors"))],
+            "plots": [{"file": file, "title": title} for file, title in EVALUATION_PLOTS.items()],
+            "samples": page["samples"]["vae"][:SAMPLES],
+            "reconstructions": page["reconstructions"][:RECONSTRUCTIONS],
+            "sources": [Source(**source) for source in training["sources"]],
+            "stand_ins": [source for source in figures["sources"] if source["stand_in"]],
+            "versions": self.info["versions"],
+            "textvae": self.info["textvae"],
+            "hardware": hardware,
+        }
+        encoder, texts, *others = training["sources"]
+        metadata = ModelCardData(
+            license="apache-2.0",
+            library_name="transformers",
+            pipeline_tag="text-generation",
+            language="en",
+            base_model=encoder["id"] if Source(**encoder).is_same_model else None,
+            datasets=[source["id"] for source in (texts, *others) if source["origin"] != "path"],
+            tags=["variational-autoencoder", "data-augmentation", "custom_code", "textvae"],
+            model_name=self.model_name,
+            eval_results=[
+                EvalResult(
+                    task_type="text-generation", dataset_type=texts["id"], dataset_name=texts["id"],
+                    dataset_split="test", metric_type=kind, metric_name=name, metric_value=_needed(figures, figure),
+                )
+                for kind, name, figure in (
+                    ("bleu", "reconstruction BLEU", "bleu_reconstruction"),
+                    ("mauve", "MAUVE of samples", "mauve"),
+                    ("perplexity", "importance-weighted perplexity", "iw_ppl"),
+                )
+            ],
+        )  # fmt: skip
+        write_card = partial(self._card, "text_vae", metadata, facts, evaluation)
+        plots = (evaluation / "plots", tuple(EVALUATION_PLOTS), "plots")
+        results = (evaluation, ("evaluation.json",), "")
+        return stage("model", repo_id, folder, [(vae, MODEL_FILES, ""), plots, results], write_card)
+
+    def dataset(self, source: Path) -> Repo:
+        repo_id, folder = self._place(source.name)
+        evidence = [
+            (self.run, ("report.md", "run.json", "summary.json", "results.jsonl"), "evidence"),
+            (self.run / "plots", ("*.svg",), "evidence/plots"),
+        ]
+        sources = [(source, DATASET_FILES, ""), *evidence]
+        return stage("dataset", repo_id, folder, sources, partial(dataset_card, source, repo_id))
+
+    def classifier(self, source: Path) -> Repo:
+        """A trained classifier, or its adapter, with the study that it was a part of.
+
+        Raises:
+            UserError: results.jsonl does not hold its figures.
+        """
+        kind = source.name
+        results = self.run / "results.jsonl"
+        rows = read_jsonl(results)
+        row = next((row for row in rows if row["classifier"] == kind and row.get("model_revision")), None)
+        if row is None:
+            raise UserError(f"{results}: has no figures of the classifier in {source}; run the recipe again")
+        adapter = (source / "adapter_config.json").exists()
+        _check_weights(
+            source / ("adapter_model.safetensors" if adapter else "model.safetensors"), row["model_revision"], results
+        )
+        facts = report_facts(rows, self.info)
+        about = next(one for one in facts["classifiers"] if one["name"] == kind)
+        settings = self.recipe["classifiers"][kind]
+        study, dataset = self.info["study"], short_name(self.info["study"]["dataset"])
+        name = f"{dataset}-{kind.replace('_', '-')}-vae-aug{row['size']}"
+        repo_id, folder = self._place(name)
+        asked = {source.pop("asked"): Source(**source) for source in map(dict, self.info["sources"])}
+        body = asked[settings["model"]]
+        if adapter and not body.is_same_model:
+            raise UserError(
+                f"{source}: was trained on a stand-in for {body.id} ({body.stand_in}) and fits no other body"
+            )
+        plot = f"learning-curve-{kind}.svg"
+        card = {
+            "name": name,
+            "repo_id": repo_id,
+            "kind": about["kind"],
+            "row": row,
+            "interval": wilson_interval(row["accuracy"], row["test_rows"]),
+            "arms": about["arms"],
+            "verdict": next(verdict.sentence for verdict in facts["verdicts"] if verdict.about == kind),
+            "label_names": study["label_names"],
+            "study": study,
+            "settings": settings,
+            "adapter": adapter,
+            "remote_code": "auto_map" in read_json(source / "config.json") if not adapter else False,
+            "base_model": settings["model"],
+            "suffix": INPUT_SUFFIX.get(kind, ""),
+            "plots": [{"file": plot, "title": f"Accuracy of {kind} by rows and arm"}],
+            "saw": facts["saw"],
+            "sources": [asked[study["dataset"]], body],
+            "dataset_id": f"{self.namespace}/{dataset}-vae-aug{row['size']}",
+            "versions": self.info["versions"],
+            "textvae": self.info["textvae"],
+            "hardware": hardware,
+            "stage": self.info["stages"]["classify"],
+            "seed": self.info["seed"],
+        }
+        metadata = ModelCardData(
+            license="apache-2.0",
+            library_name="peft" if adapter else "transformers",
+            pipeline_tag="text-classification",
+            language="en",
+            base_model=settings["model"] if body.is_same_model else None,
+            datasets=[study["dataset"], card["dataset_id"]],
+            tags=["textvae", *(["lora"] if adapter else ["custom_code"] if card["remote_code"] else [])],
+            metrics=["accuracy", "f1", "precision", "recall"],
+            model_name=name,
+            eval_results=[
+                EvalResult(
+                    task_type="text-classification", dataset_type=study["dataset"], dataset_name=study["dataset"],
+                    dataset_split="test", metric_type=metric, metric_name=metric, metric_value=_needed(row, metric),
+                )
+                for metric in ("accuracy", "precision", "recall", "f1")
+            ],
+        )  # fmt: skip
+        write_card = partial(self._card, "classifier", metadata, card, results)
+        sources = [(source, MODEL_FILES, ""), (self.run / "plots", (plot,), "plots")]
+        return stage("model", repo_id, folder, sources, write_card)
+
+    def _card(self, template: str, metadata: ModelCardData, facts: Json, place: Path, revision: str) -> str:
+        return render_card(__package__, template, metadata, facts | {"revision": revision}, place)
+
+
+def _needed(facts: Json, name: str) -> Any:
+    if facts[name] is None:
+        raise KeyError(name)
+    return facts[name]
+
+
+def _check_weights(weights: Path, measured: str | None, place: Path) -> None:
+    if content_revision([weights]) != measured:
+        raise UserError(f"{place}: its figures are not of {weights}; measure that model anew")
+
+
+def _prior(path: Path) -> Json:
+    facts = FittedPrior.load(path).facts
+    return {"name": path.name.removesuffix(".prior.safetensors"), "facts": facts, "classes": facts.get("classes", [])}

@@ -1,0 +1,155 @@
+"""From pins to folders, and from folders to models.
+
+torch and transformers are imported where they are used: the page is up seconds before they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+PROFILES = ("augment", "generate")
+SAMPLING = {"prior_temperature": 1.0, "latent_share": 1.0, "top_p": 0.9}
+PRIOR = "classes.prior.safetensors"
+
+
+class PinError(ValueError):
+    """A pins file that the publisher has to mend."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A repository at a commit, or a folder; `sampling` is how a model's draws read best."""
+
+    id: str
+    revision: str | None = None
+    sampling: dict[str, float] = field(default_factory=dict)
+
+    def folder(self, kind: str, holds: str) -> Path:
+        """Where the files are: a path, else the mirror's, else the Hub's, fetched if need be.
+
+        Args:
+            kind: "models" or "datasets".
+            holds: pattern of a file that has to be there.
+
+        Raises:
+            PinError: neither a folder nor pinned to a commit, or without that file.
+        """
+        folder = self._find(kind)
+        if not any(folder.glob(holds)):
+            raise PinError(f"{self.id}: holds no {holds}; pin another folder or revision")
+        return folder
+
+    def _find(self, kind: str) -> Path:
+        if Path(self.id).expanduser().is_dir():
+            return Path(self.id).expanduser()
+        mirror = os.environ.get("TEXTVAE_MIRROR")
+        if mirror and (Path(mirror) / kind / self.id).is_dir():
+            return Path(mirror) / kind / self.id
+        # A branch may say something else tomorrow, and a model's code is run.
+        if not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
+            raise PinError(f"{self.id}: no such folder, and no commit to fetch; pin a revision of 40 hex digits")
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(self.id, revision=self.revision, repo_type=kind.removesuffix("s")))
+
+    def __str__(self) -> str:
+        return f"{self.id} @ {self.revision}" if self.revision else self.id
+
+
+@dataclass(frozen=True)
+class Pins:
+    """What a pins file says; one model may serve all tabs, and without a dataset or evidence theirs is left out."""
+
+    models: dict[str, Pin]
+    dataset: Pin | None = None
+    evidence: Pin | None = None
+
+
+def read_pins(path: str | Path) -> Pins:
+    """The pins in a JSON file.
+
+    Raises:
+        PinError: the file cannot be read, or pins no model.
+    """
+    try:
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+        models = {name: Pin(**pin) for name, pin in table["models"].items()}
+        others = {name: Pin(**table[name]) for name in ("dataset", "evidence") if table.get(name)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PinError(f"{path}: no pins file ({error}); spaces_demo/README.md shows one") from error
+    if not models or not set(models) <= set(PROFILES):
+        raise PinError(f"{path}: models must hold `augment`, `generate` or both, nothing else")
+    for pin in models.values():
+        if not set(pin.sampling) <= set(SAMPLING):
+            raise PinError(f"{path}: sampling may hold {', '.join(SAMPLING)}, nothing else")
+    return Pins(models, **others)
+
+
+class Loaded(NamedTuple):
+    """A model with what came along: its tokenizer, two modules of its code, its class prior."""
+
+    model: Any
+    tokenizer: Any
+    generation: ModuleType
+    sentences: ModuleType
+    prior: Any | None
+
+
+class PinnedModel:
+    """A model in a folder, loaded when it is first asked for and then shared by all requests, which only read it."""
+
+    def __init__(self, pin: Pin) -> None:
+        self.pin, self.folder, self.sampling = pin, pin.folder("models", "config.json"), SAMPLING | pin.sampling
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of the classes that the model can be asked for, known before its weights are loaded."""
+        from safetensors import safe_open
+
+        if not (self.folder / PRIOR).is_file():
+            return []
+        with safe_open(self.folder / PRIOR, framework="np") as file:
+            return [str(name) for name in json.loads(file.metadata()["facts"]).get("classes", [])]
+
+    def load(self) -> Loaded:
+        """The model; the first call runs the code that came with its weights."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> Loaded:
+        for name in ("config.json", "tokenizer_config.json"):
+            path = self.folder / name
+            if path.is_file() and "--" in json.dumps(json.loads(path.read_text("utf-8")).get("auto_map", {})):
+                raise PinError(f"{path}: auto_map names another repository, whose code is not pinned; keep it here")
+        from transformers import AutoModel, AutoTokenizer
+
+        model = AutoModel.from_pretrained(self.folder, trust_remote_code=True).eval()
+        tokenizer = AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
+        package = type(model).__module__.rpartition(".")[0]
+        generation, sentences = (import_module(f"{package}.{name}") for name in ("generation", "sentences"))
+        return Loaded(model, tokenizer, generation, sentences, model.load_prior("classes") if self.classes else None)
+
+    def record(self, **settings: Any) -> str:
+        """One line that says how to get a result again."""
+        told = (f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
+        return " · ".join([str(self.pin), *told])
+
+
+def seeded(seed: int) -> Any:
+    """A torch generator of a request's own."""
+    import torch
+
+    return torch.Generator().manual_seed(seed)

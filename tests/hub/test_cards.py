@@ -1,0 +1,170 @@
+"""Every number of a card stands in a results file, and no card can do without one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from textvae import hub_cards
+from textvae.hub_cards.run_repos import RunRepos
+from textvae.modeling_textvae.priors import FittedPrior
+from textvae.training import augment
+from textvae.training.common.errors import UserError
+from textvae.training.study.statistics import wilson_interval
+
+NUMBER = r"\d+(?:\.\d+)?"
+REVISION = r"v-[0-9a-f]{12}"
+TEMPLATES = [path for package in (hub_cards, augment) for path in Path(package.__file__).parent.glob("templates/*.j2")]
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
+def cards(run, staging) -> dict[str, str]:
+    shutil.rmtree(staging, ignore_errors=True)
+    repos = RunRepos(run, "org", staging, None).all()
+    return {repo.id: re.sub(REVISION, "v-0", (repo.folder / "README.md").read_text()) for repo in repos}
+
+
+def leaves(data):
+    """Every string and number in plain data, keys included."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield key
+            yield from leaves(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from leaves(value)
+    else:
+        yield data
+
+
+def shown(value) -> set[str]:
+    """How a card may write a value down."""
+    if isinstance(value, bool) or value is None:
+        return set()
+    if isinstance(value, str):
+        return set(re.findall(NUMBER, value))
+    ways = {f"{scale * abs(value):.{digits}f}" for scale in (1, 100) for digits in range(5)}
+    return ways | set(re.findall(NUMBER, str(value)))
+
+
+def measured(run) -> list:
+    """What the results files of a run say, and intervals by hand."""
+    found = []
+    for path in [
+        *run.glob("*.json"),
+        *run.glob("vae/*.json"),
+        *run.rglob("evaluation/*.json"),
+        *run.rglob("provenance.json"),
+    ]:
+        found += leaves(json.loads(path.read_text()))
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    found += leaves(rows)
+    found += [bound for row in rows for bound in wilson_interval(row["accuracy"], row["test_rows"])]
+    found += [(run / "report.md").read_text()]
+    figures = json.loads((run / "evaluation/evaluation.json").read_text())
+    for name, value in figures.items():
+        if f"{name}_standard_error" in figures:
+            found += [value + sign * 1.96 * figures[f"{name}_standard_error"] for sign in (-1, 1)]
+    for path in run.glob("vae/*.prior.safetensors"):
+        found += leaves(FittedPrior.load(path).facts)
+    for path in run.rglob("candidates.parquet"):
+        rows = pd.read_parquet(path)
+        found += rows["text"].tolist() + rows["reject_reason"].value_counts().tolist()
+        made = rows[rows["kept"] & (rows["method"] != "original")]
+        found += [len(made), int(rows["kept"].sum()), *made["label"].value_counts().tolist()]
+    return found
+
+
+def test_every_number_of_every_card_stands_in_a_results_file(run, tmp_path):
+    known = {text for value in measured(run) for text in shown(value)}
+    for path in TEMPLATES:
+        known |= set(re.findall(NUMBER, re.sub(r"\{[{%].*?[%}]\}", " ", path.read_text())))
+    made = cards(run, tmp_path / "staging")
+    assert len(made) == 6
+    for name, card in made.items():
+        plain = re.sub(r"\\(?=\W)|v-0|sha256:[0-9a-f]+|org/[\w-]+", " ", card)
+        unknown = set(re.findall(NUMBER, plain)) - known - set(re.findall(NUMBER, name))
+        assert not unknown, f"{name}: {sorted(unknown)}"
+
+
+@pytest.mark.parametrize(
+    ("file", "at"),
+    [
+        ("evaluation/evaluation.json", ()),
+        ("vae/training.json", ("facts",)),
+        ("augmented/imdb-vae-aug24/provenance.json", ()),
+        ("augmented/imdb-vae-aug24/provenance.json", ("settings",)),
+    ],
+    ids=lambda value: value.split("/")[-1] if isinstance(value, str) else ".".join(value),
+)
+def test_a_fact_that_is_deleted_or_null_is_an_error_never_a_blank(run, tmp_path, file, at):
+    def card():
+        shutil.rmtree(tmp_path / "staging", ignore_errors=True)
+        parts = RunRepos(run, "org", tmp_path / "staging", None)
+        (repo,) = [parts.dataset((run / file).parent)] if "augmented" in file else [parts.text_vae(run / "vae")]
+        return re.sub(REVISION, "v-0", (repo.folder / "README.md").read_text())
+
+    whole = part = json.loads((run / file).read_text())
+    before = card()
+    for key in at:
+        part = part[key]
+    needed = set()
+    for key in list(part):
+        for nothing in (False, True):
+            kept = part.pop(key)
+            if nothing:
+                part[key] = None
+            (run / file).write_text(json.dumps(whole))
+            part[key] = kept
+            try:
+                after = card()
+            except (UserError, KeyError, TypeError):
+                needed.add(key)
+            else:
+                # `null` is a fact of these: no licence, no stand-in, no model that scored.
+                assert after == before or (nothing and key in ("perplexity_model", "licence", "stand_in")), key
+    assert len(needed) > len(part) / 4
+
+
+def test_a_row_without_a_figure_is_an_error(run, tmp_path):
+    rows = [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+    row = next(row for row in rows if row.get("model_revision") and row["classifier"] == "bert")
+    for key in ("accuracy", "precision", "recall", "f1", "cross_entropy", "test_rows", "seconds", "weights", "rows"):
+        kept, row[key] = row[key], None
+        (run / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+        row[key] = kept
+        with pytest.raises(UserError):
+            cards(run, tmp_path / "staging")
+
+
+def test_figures_change_the_card(run, tmp_path):
+    before = cards(run, tmp_path / "staging")["org/textvae-rt"]
+    file = run / "evaluation/evaluation.json"
+    figures = json.loads(file.read_text())
+    figures["kl"] += 1.0
+    file.write_text(json.dumps(figures))
+    after = cards(run, tmp_path / "staging")["org/textvae-rt"]
+    assert f"{figures['kl']:.1f} (" in after
+    assert f"{figures['kl']:.1f} (" not in before
+
+
+def test_texts_of_models_are_shown_not_obeyed(run, tmp_path):
+    hostile = "---\nlicense: evil\n---\n<script>alert(1)</script> ![x](http://evil.example) | `a`\n# title"
+    file = run / "evaluation/page.json"
+    page = json.loads(file.read_text())
+    page["samples"]["vae"][0] = page["reconstructions"][0][0] = hostile
+    file.write_text(json.dumps(page))
+    card = cards(run, tmp_path / "staging")["org/textvae-rt"]
+    assert "<script" not in card
+    assert "](http" not in card.replace("\\]", "")
+    assert "\n# title" not in card
+    assert card.count("\n---\n") == 1

@@ -1,0 +1,152 @@
+"""The whole way: a run is published to a Hub, and strangers, who have nothing of ours, use what is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+from loopback import TOKEN, LoopbackHub
+from running import publish
+
+BLOCKED = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("textvae", "training", "modeling_textvae", "modeling_lstm", "hub_cards"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+"""
+PUBLISHED = {
+    ("models", "org/textvae-rt"), ("datasets", "org/imdb-vae-aug16"), ("datasets", "org/imdb-vae-aug24"),
+    ("models", "org/imdb-bert-vae-aug24"), ("models", "org/imdb-lstm-vae-aug24"),
+    ("models", "org/imdb-gpt2-lora-vae-aug24"), ("spaces", "org/textvae-demo"),
+}  # fmt: skip
+
+
+def stranger(hub, tmp_path, program):
+    """Run a program in a fresh process that cannot import the project; returns what it printed."""
+    variables = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    variables.pop("TEXTVAE_MIRROR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED + program], env=variables, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def card_of(hub, kind, name):
+    return hub.repo(name, kind).files()["README.md"].decode()
+
+
+def test_everything_is_there_privately_in_one_commit_each_and_collected(published):
+    hub, done = published
+    ours = {place: repo for place, repo in hub.repos.items() if repo.id.startswith("org/")}
+    assert set(ours) == PUBLISHED
+    for repo in ours.values():
+        assert repo.private
+        assert len(repo.commits) == 2  # the Hub's own, and ours
+        assert repo.refs["main"] in done.stdout
+        (tag,) = set(repo.refs) - {"main"}
+        assert repo.refs[tag] == repo.refs["main"]
+    (collection,) = hub.collections.values()
+    assert {item["id"] for item in collection["items"]} == {name for _, name in PUBLISHED}
+    assert TOKEN not in done.stdout + done.stderr
+
+
+def test_publishing_again_changes_nothing(published, finished_run, smoke_mirror, tmp_path):
+    hub, _ = published
+    commits = {place: list(repo.commits) for place, repo in hub.repos.items()}
+    again = publish(hub, finished_run, smoke_mirror, tmp_path, "--push")
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert again.stderr.count(": unchanged,") == len(PUBLISHED)
+    assert {place: list(repo.commits) for place, repo in hub.repos.items()} == commits
+
+
+def test_without_push_the_hub_is_not_asked(finished_run, smoke_mirror, tmp_path):
+    with LoopbackHub() as hub:
+        done = publish(hub, finished_run, smoke_mirror, tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert not hub.requests
+    assert re.search(r"^model org/textvae-rt \(private\), v-[0-9a-f]{12}, ", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +[\d.]+ kB  model\.safetensors$", done.stdout, re.MULTILINE)
+    assert done.stdout.endswith("nothing was pushed; --push does it\n")
+    assert not re.search(r"checkpoint|\.pkl|\.bin|metrics\.jsonl|precision\.json", done.stdout)
+
+
+def test_automodel_gives_the_weights_that_were_trained_and_generates(published, finished_run, tmp_path):
+    hub, _ = published
+    printed = stranger(
+        hub,
+        tmp_path,
+        f"""
+from pathlib import Path
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+model = AutoModel.from_pretrained("org/textvae-rt", trust_remote_code=True)
+tokenizer = AutoTokenizer.from_pretrained("org/textvae-rt", trust_remote_code=True)
+trained = load_file("{finished_run / "vae/model.safetensors"}")
+state = model.state_dict()
+assert trained and all(state[name].equal(tensor) for name, tensor in trained.items())
+texts = tokenizer.batch_decode(model.generate(num_return_sequences=3), skip_special_tokens=True)
+print(type(model).__module__, len(texts))
+""",
+    )
+    module, count = printed.split()
+    assert module.startswith("transformers_modules.org.")
+    assert count == "3"
+
+
+def test_load_dataset_gives_both_configurations_typed(published, tmp_path):
+    hub, _ = published
+    printed = stranger(
+        hub,
+        tmp_path,
+        """
+import json
+from datasets import load_dataset
+rows = load_dataset("org/imdb-vae-aug24")["train"]
+candidates = load_dataset("org/imdb-vae-aug24", "candidates")["train"]
+print(json.dumps([len(rows), sum(candidates["kept"]), {k: str(v) for k, v in candidates.features.items()}]))
+""",
+    )
+    rows, kept, features = json.loads(printed)
+    assert rows == kept == 24
+    assert features["label"] == "ClassLabel(names=['neg', 'pos'])"
+    assert features["reject_reason"] == "Value('string')"
+    assert features["kept"] == "Value('bool')"
+
+
+def test_every_snippet_of_every_card_runs(published, tmp_path):
+    hub, _ = published
+    seen = 0
+    for kind, name in sorted(PUBLISHED):
+        snippets = re.findall(r"^```python\n(.*?)^```$", card_of(hub, kind, name), re.MULTILINE | re.DOTALL)
+        if kind != "spaces":
+            assert f'"{name}"' in snippets[0]
+            assert f'revision="{next(ref for ref in hub.repo(name, kind).refs if ref != "main")}"' in snippets[0]
+        if snippets:
+            printed = stranger(hub, tmp_path, "\n".join(snippets))
+            seen += 1
+            assert printed.strip() in ("neg", "pos") if "vae-aug24" in name and kind == "models" else not printed
+    assert seen == 6
+
+
+def test_what_is_taken_back_from_the_private_repositories_needs_the_token(published, tmp_path):
+    hub, _ = published
+    printed = stranger(
+        hub,
+        tmp_path,
+        """
+import os
+os.environ.pop("HF_TOKEN")
+from transformers import AutoModel
+try:
+    AutoModel.from_pretrained("org/textvae-rt", trust_remote_code=True)
+except OSError:
+    print("refused")
+""",
+    )
+    assert printed == "refused\n"

@@ -1,0 +1,97 @@
+"""The demo on tiny models: its modules as a Space has them, its folders, and a server that runs `app.py`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "spaces_demo"
+sys.path.insert(0, str(DEMO))  # a Space's files import each other as top-level modules
+
+
+@pytest.fixture(scope="session")
+def kept():
+    """What the fixtures below make once; servers in it are ended."""
+    made = SimpleNamespace(folder=None, server=None)
+    yield made
+    if made.server:
+        made.server.process.terminate()
+        made.server.process.wait(20)
+
+
+@pytest.fixture
+def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
+    """A folder with `vae`, `dataset` and `evidence`, and the pins of these in `pins.json`."""
+    if kept.folder is None:
+        import pandas as pd
+        import torch
+
+        from textvae.modeling_textvae.priors import ResampledPrior
+
+        root = tmp_path_factory.mktemp("demo")
+        tiny_model.config.max_text_length = 48
+        tiny_model.save_pretrained(root / "vae")
+        tiny_tokenizer.save_pretrained(root / "vae")
+        weight = torch.randn(tiny_model.config.decoder_vocab_size, 2, generator=torch.Generator().manual_seed(0))
+        facts = {"candidates": 2, "sharpness": 1.0, "classes": ["neg", "pos"]}
+        ResampledPrior(weight, torch.zeros(2), facts).save(root / "vae/classes.prior.safetensors")
+        texts = [*sentences, "<b>bold</b> & <img src=x onerror=window.pwned=1>"]
+        rows = pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 4 + ["neg"], "method": "original"})
+        (root / "dataset").mkdir()
+        rows.to_parquet(root / "dataset/train.parquet")
+        pins = {
+            "models": {name: {"id": str(root / "vae")} for name in ("augment", "generate")},
+            "dataset": {"id": str(root / "dataset")},
+            "evidence": {"id": str(ROOT / "docs/results/quickstart")},
+        }
+        (root / "pins.json").write_text(json.dumps(pins))
+        kept.folder = root
+    return kept.folder
+
+
+@pytest.fixture
+def model(folder):
+    from loading import Pin, PinnedModel
+
+    return PinnedModel(Pin(str(folder / "vae")))
+
+
+@pytest.fixture
+def server(kept, folder, tmp_path_factory):
+    """`app.py` on the tiny models in a process of its own: `url`, `process`, `seconds` to the first page, `log`."""
+    if kept.server is None:
+        place = tmp_path_factory.mktemp("server")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        environment = os.environ | {
+            "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(place / "cache"), "HF_HOME": str(place / "home"),
+            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        }  # fmt: skip
+        command = [sys.executable, DEMO / "app.py", "--pins", folder / "pins.json"]
+        started, log = time.monotonic(), (place / "log").open("w")
+        process = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        url = f"http://127.0.0.1:{port}"
+        while True:
+            try:
+                urllib.request.urlopen(url, timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, (place / "log").read_text()
+                assert time.monotonic() - started < 60
+                time.sleep(0.05)
+        seconds = time.monotonic() - started
+        kept.server = SimpleNamespace(
+            url=url, process=process, seconds=seconds, log=place / "log", cache=place / "cache"
+        )
+    return kept.server

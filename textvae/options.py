@@ -1,0 +1,170 @@
+"""The verbs' options: what each command line may say, and what its values must be."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from .training.common.recipe import AugmentRecipe, ClassifierName, shipped_recipes
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def not_negative(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
+    return number
+
+
+def share(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"must lie in (0, 1], not {text}")
+    return number
+
+
+def run(parser: argparse.ArgumentParser) -> None:
+    _recipe(parser)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+    parser.add_argument(
+        "--setup-seconds",
+        type=not_negative,
+        metavar="S",
+        help="how long the installation took, for the report",
+    )
+
+
+def train_vae(parser: argparse.ArgumentParser) -> None:
+    _recipe(parser)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the model's folder (default: runs/NAME/vae)")
+
+
+def evaluate_vae(parser: argparse.ArgumentParser) -> None:
+    _recipe(parser)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+
+
+def generate(parser: argparse.ArgumentParser) -> None:
+    _model(parser)
+    parser.add_argument("--num", type=positive, default=10, metavar="N", help="how many sentences (default: 10)")
+    parser.add_argument(
+        "--temperature", type=not_negative, default=1.0, metavar="T", help="of the next word (default: 1.0)"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=share,
+        default=1.0,
+        metavar="P",
+        help="draw the next word from the likeliest ones of this total probability (default: 1.0)",
+    )
+    _seed(parser)
+
+
+def augment(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
+    _columns(parser)
+    parser.add_argument(
+        "--target-size",
+        type=positive,
+        required=True,
+        metavar="N",
+        help="rows of the new dataset, those of the input included",
+    )
+    _model(parser)
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the dataset is written")
+    parser.add_argument(
+        "--temperature",
+        type=not_negative,
+        default=AugmentRecipe.temperature,
+        metavar="T",
+        help="noise, in standard deviations of the posterior (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--adapt",
+        type=positive,
+        metavar="STEPS",
+        help="first fine-tune a copy of the VAE on the texts, for so many steps at most (fewer where texts are few)",
+    )
+    parser.add_argument(
+        "--test-input",
+        metavar="FILE|ID",
+        help="your test set: rows that copy a text of it are dropped; its labels are not used",
+    )
+    _seed(parser)
+
+
+def classify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--train", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
+    parser.add_argument("--test", required=True, metavar="FILE|ID", help="the same, for the figures")
+    _columns(parser)
+    parser.add_argument("--classifier", choices=get_args(ClassifierName), default="bert", help="default: bert")
+    parser.add_argument(
+        "--model",
+        required=True,
+        metavar="ID|FOLDER",
+        help="the pretrained body that the classifier starts from",
+    )
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        default=150,
+        metavar="N",
+        help="optimiser steps (default: 150; probe has none)",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the classifier is saved")
+    _seed(parser)
+
+
+def publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
+    parser.add_argument("--namespace", required=True, metavar="ORG", help="your user name or organisation on the Hub")
+    parser.add_argument("--push", action="store_true", help="do it; without, list what would be pushed")
+    parser.add_argument("--public", action="store_true", help="for everybody; without, the repositories are private")
+    parser.add_argument(
+        "--model-name", metavar="NAME", help="of the text VAE (default: textvae-rt for Rotten Tomatoes)"
+    )
+
+
+def demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
+    parser.add_argument("--port", type=positive, metavar="N", help="default: the first free one from 7860 on")
+
+
+def mirror(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the mirror stands, or will")
+    parser.add_argument(
+        "ids", nargs="*", metavar="ID", help="ORG/NAME of a model, datasets/ORG/NAME; @REVISION pins it"
+    )
+    parser.add_argument("--recipe", metavar="RECIPE", help="everything that running and evaluating this recipe reads")
+
+
+def report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
+
+
+def nothing(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {', '.join(shipped_recipes())}")
+
+
+def _model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, metavar="ID|FOLDER", help="a text VAE, as runs/quickstart/vae")
+
+
+def _columns(parser: argparse.ArgumentParser) -> None:
+    for column in ("text", "label"):
+        parser.add_argument(f"--{column}-column", default=column, metavar="NAME", help=f"default: {column}")
+
+
+def _seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
