@@ -89,6 +89,7 @@ class RunRepos:
             "sources": [Source(**source) for source in training["sources"]],
             "stand_ins": [source for source in figures["sources"] if source["stand_in"]],
             "versions": self.info["versions"],
+            "compatible": read_json(Path(__file__).with_name("compatibility.json")),
             "textvae": self.info["textvae"],
             "hardware": hardware,
         }

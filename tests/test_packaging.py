@@ -46,7 +46,10 @@ def test_wheel_has_one_top_level_name(wheel):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"textvae"}
 
 
-@pytest.mark.parametrize("pattern", ["training/recipes/*.yaml", "training/study/templates/*", "modeling_*/*.py"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["training/recipes/*.yaml", "training/*/templates/*", "hub_cards/**/*.j*", "modeling_*/*.py", "spaces_demo/*"],
+)
 def test_wheel_has_every_file(wheel, pattern):
     files = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern) if path.is_file()}
     assert files

@@ -74,6 +74,7 @@ def measured(run) -> list:
     for name, value in figures.items():
         if f"{name}_standard_error" in figures:
             found += [value + sign * 1.96 * figures[f"{name}_standard_error"] for sign in (-1, 1)]
+    found += leaves(json.loads(Path(hub_cards.__file__).with_name("compatibility.json").read_text()))
     for path in run.glob("vae/*.prior.safetensors"):
         found += leaves(FittedPrior.load(path).facts)
     for path in run.rglob("candidates.parquet"):

@@ -214,8 +214,8 @@ class Loop:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # The first steps are soon forgotten, however long the average is.
-        decay = min(self.recipe.weight_average_decay, (1 + self.step) / (10 + self.step))
+        # Until the average is as long as it may get, a step counts in proportion to its number (Shamir and Zhang 2013).
+        decay = min(self.recipe.weight_average_decay, (1 + self.step) / (3 + self.step))
         for name, weight in self.unwrapped.named_parameters():
             if weight.requires_grad:
                 self.average.setdefault(name, weight.clone()).lerp_(weight, 1 - decay)
