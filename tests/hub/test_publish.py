@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from loopback import TOKEN, LoopbackHub
 from running import publish
 
 BLOCKED = """
 import sys
+from pathlib import Path
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("textvae", "training", "modeling_textvae", "modeling_lstm", "hub_cards"):
@@ -150,3 +152,12 @@ except OSError:
 """,
     )
     assert printed == "refused\n"
+
+
+def test_what_the_readme_tells_anybody_to_write_runs(published, tmp_path):
+    hub, _ = published
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (program,) = [block for block in re.findall(r"^```python\n(.*?)^```$", readme, re.M | re.S) if "ORG/" in block]
+    # The run that was published is a smaller one.
+    program = program.replace("ORG/", "org/").replace("aug500", "aug24")
+    assert stranger(hub, tmp_path, f"{program}\nprint(len(rows), sum(row['kept'] for row in grown))").startswith("24 ")

@@ -68,7 +68,7 @@ def model(folder):
 
 @pytest.fixture
 def server(kept, folder, tmp_path_factory):
-    """`app.py` on the tiny models in a process of its own: `url`, `process`, `seconds` to the first page, `log`."""
+    """`app.py` on the tiny models in a process of its own: `url`, `process`, `log`, `cache`."""
     if kept.server is None:
         place = tmp_path_factory.mktemp("server")
         with socket.socket() as free:
@@ -90,8 +90,5 @@ def server(kept, folder, tmp_path_factory):
                 assert process.poll() is None, (place / "log").read_text()
                 assert time.monotonic() - started < 60
                 time.sleep(0.05)
-        seconds = time.monotonic() - started
-        kept.server = SimpleNamespace(
-            url=url, process=process, seconds=seconds, log=place / "log", cache=place / "cache"
-        )
+        kept.server = SimpleNamespace(url=url, process=process, log=place / "log", cache=place / "cache")
     return kept.server
