@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -102,7 +103,10 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_the_workers_at_once(script, tmp_path):
     folder = tmp_path / "run"
-    with subprocess.Popen([sys.executable, str(script), "600", str(folder), "1"], stderr=subprocess.PIPE) as process:
+    command = [sys.executable, str(script), "600", str(folder), "1"]
+    # Where the tests themselves run in the background, Ctrl-C is switched off for them and for what they start.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=listening) as process:
         deadline = time.monotonic() + 120
         while not (folder / "begun").exists() or len(_begun(folder)) < 2:
             assert time.monotonic() < deadline
