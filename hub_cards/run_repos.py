@@ -16,6 +16,7 @@ from ..training.classify.models import INPUT_SUFFIX
 from ..training.common.cards import render_card
 from ..training.common.errors import UserError
 from ..training.common.files import read_json, read_jsonl
+from ..training.common.known import DATASETS
 from ..training.common.sources import Source, content_revision
 from ..training.study.report import report_facts
 from ..training.study.statistics import wilson_interval
@@ -98,7 +99,7 @@ class RunRepos:
             license="apache-2.0",
             library_name="transformers",
             pipeline_tag="text-generation",
-            language="en",
+            language=_language(texts["id"]),
             base_model=encoder["id"] if Source(**encoder).is_same_model else None,
             datasets=[source["id"] for source in (texts, *others) if source["origin"] != "path"],
             tags=["variational-autoencoder", "data-augmentation", "custom_code", "textvae"],
@@ -148,7 +149,7 @@ class RunRepos:
         facts = report_facts(rows, self.info)
         about = next(one for one in facts["classifiers"] if one["name"] == kind)
         settings = self.recipe["classifiers"][kind]
-        study, dataset = self.info["study"], short_name(self.info["study"]["dataset"])
+        study, dataset = self.info["study"], self.info["study"]["dataset"].rpartition("/")[2]
         name = f"{dataset}-{kind.replace('_', '-')}-vae-aug{row['size']}"
         repo_id, folder = self._place(name)
         asked = {source.pop("asked"): Source(**source) for source in map(dict, self.info["sources"])}
@@ -158,6 +159,7 @@ class RunRepos:
                 f"{source}: was trained on a stand-in for {body.id} ({body.stand_in}) and fits no other body"
             )
         plot = f"learning-curve-{kind}.svg"
+        split = "train" if study["role"] == "development" else "test"
         card = {
             "name": name,
             "repo_id": repo_id,
@@ -187,7 +189,7 @@ class RunRepos:
             license="apache-2.0",
             library_name="peft" if adapter else "transformers",
             pipeline_tag="text-classification",
-            language="en",
+            language=_language(study["dataset"]),
             base_model=settings["model"] if body.is_same_model else None,
             datasets=[study["dataset"], card["dataset_id"]],
             tags=["textvae", *(["lora"] if adapter else ["custom_code"] if card["remote_code"] else [])],
@@ -196,7 +198,7 @@ class RunRepos:
             eval_results=[
                 EvalResult(
                     task_type="text-classification", dataset_type=study["dataset"], dataset_name=study["dataset"],
-                    dataset_split="test", metric_type=metric, metric_name=metric, metric_value=_needed(row, metric),
+                    dataset_split=split, metric_type=metric, metric_name=metric, metric_value=_needed(row, metric),
                 )
                 for metric in ("accuracy", "precision", "recall", "f1")
             ],
@@ -207,6 +209,11 @@ class RunRepos:
 
     def _card(self, template: str, metadata: ModelCardData, facts: Json, place: Path, revision: str) -> str:
         return render_card(__package__, template, metadata, facts | {"revision": revision}, place)
+
+
+def _language(dataset: str) -> str | None:
+    """The datasets that we know are English."""
+    return "en" if dataset in DATASETS else None
 
 
 def _needed(facts: Json, name: str) -> Any:
