@@ -162,6 +162,11 @@ def test_fingerprint_of_files_and_dataclasses(tmp_path):
     class Settings:
         steps: int
 
+    @dataclass
+    class LaterSettings:
+        steps: int
+        new: float = 0.5
+
     (tmp_path / "a").write_text("same")
     (tmp_path / "b").write_text("same")
     assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
@@ -170,6 +175,8 @@ def test_fingerprint_of_files_and_dataclasses(tmp_path):
     assert fingerprint(tmp_path / "a") != fingerprint(tmp_path / "b")
     assert fingerprint(tmp_path) != whole
     assert fingerprint(Settings(1)) != fingerprint(Settings(2))
+    assert fingerprint(Settings(1)) == fingerprint(LaterSettings(1)) == fingerprint(LaterSettings(1, 0.5))
+    assert fingerprint(LaterSettings(1)) != fingerprint(LaterSettings(1, 0.6))
     assert fingerprint(tmp_path / "absent") == fingerprint(None)
     with pytest.raises(TypeError):
         fingerprint(object())

@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import dataclasses
+import json
+from pathlib import Path
+
 import pytest
 import yaml
 
+from textvae.training.common import recipe as recipes
 from textvae.training.common.errors import UserError
+from textvae.training.common.files import DEFAULTS
 from textvae.training.common.recipe import Recipe, load_recipe, shipped_recipes
+
+KNOWN_DEFAULTS = Path(__file__).with_name("defaults.json")
 
 
 def write(tmp_path, text):
@@ -24,6 +32,20 @@ def test_every_shipped_recipe_survives_being_resolved(tmp_path):
         recipe = load_recipe(name)
         path = write(tmp_path, yaml.safe_dump(recipe.to_dict()))
         assert load_recipe(path) == recipe
+
+
+def test_a_default_does_not_change_unnoticed():
+    """Fingerprints leave out what is at its default, so `DEFAULTS` must say when one means something else."""
+    kinds = [kind for kind in vars(recipes).values() if dataclasses.is_dataclass(kind)]
+    now = {
+        kind.__name__: {
+            item.name: item.default for item in dataclasses.fields(kind) if item.default is not dataclasses.MISSING
+        }
+        for kind in kinds
+    }
+    known = json.loads(KNOWN_DEFAULTS.read_text())
+    assert json.loads(json.dumps(now)) == known["fields"], f"raise files.DEFAULTS and record these in {KNOWN_DEFAULTS}"
+    assert known["DEFAULTS"] == DEFAULTS
 
 
 def test_defaults_and_values(tmp_path):
@@ -78,6 +100,8 @@ BAD_RECIPES = [
         "'classifiers.probe.arms.vae' has 300, not in",
     ),
     ("seed: -1", "'seed' must not be negative: -1"),
+    ("vae: {steps: 800, average_cycles: 2}", "'vae.average_cycles' × 'vae.cycle_steps' are 800 steps"),
+    ("vae: {average_cycles: 1, cycle_steps: 0}", "'vae.cycle_steps' must be at least 1"),
     ("vae: {autoencoder_share: 2.0}", r"'vae.autoencoder_share' must lie in \[0, 1\]"),
     ("vae: {unlabelled_sentences: 100}", "'vae.unlabelled_sentences' is 100, and 'vae.unlabelled' names no dataset"),
     ("vae: {trainable_encoder_layers: 2}", "trains layers of which 'vae.encoder_layers' reads none"),

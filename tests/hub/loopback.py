@@ -50,8 +50,9 @@ class File:
         return git_hash("blob", pointer.encode() if self.lfs else self.data)
 
     def info(self, path: str) -> dict[str, Any]:
-        lfs = {"lfs": {"oid": self.sha256, "size": len(self.data), "pointerSize": 130}} if self.lfs else {}
-        return {"type": "file", "path": path, "oid": self.oid, "size": len(self.data), **lfs}
+        found = {"type": "file", "path": path, "oid": self.oid, "size": len(self.data)}
+        hashes = {"oid": self.sha256, "sha256": self.sha256}
+        return found | ({"lfs": hashes | {"size": len(self.data), "pointerSize": 130}} if self.lfs else {})
 
 
 @dataclass
@@ -102,7 +103,6 @@ ROUTES = {
     "collected": r"GET /api/collections/(?P<slug>[^/]+/[^/]+)",
     "items": r"POST /api/collections/(?P<slug>[^/]+/[^/]+)/items",
 }
-PATTERNS = {name: re.compile(pattern) for name, pattern in ROUTES.items()}
 
 
 class LoopbackHub:
@@ -142,8 +142,9 @@ class LoopbackHub:
     def answer(self, method: str, target: str, body: bytes, known: bool) -> tuple[int, dict[str, str], bytes]:
         split = urlsplit(target)
         line = f"{'GET' if method == 'HEAD' else method} {split.path.rstrip('/')}"
-        route = next((name for name, pattern in PATTERNS.items() if pattern.fullmatch(line)), None)
-        if route is None:
+        matches = ((name, re.fullmatch(pattern, line)) for name, pattern in ROUTES.items())
+        route, match = next(((name, match) for name, match in matches if match), (None, None))
+        if match is None:
             return _json({"error": f"no such route: {line}"}, 404)
         self.requests.append(route)
         fault = self.fault(route)
@@ -153,8 +154,6 @@ class LoopbackHub:
             self._closing.wait(20)
         if fault in ("hang", "drop"):
             raise ConnectionAbortedError
-        match = PATTERNS[route].fullmatch(line)
-        assert match is not None
         arguments = {key: unquote(value) if value else value for key, value in match.groupdict().items()}
         query = {key: values[-1] for key, values in parse_qs(split.query).items()}
         try:
@@ -203,10 +202,7 @@ class LoopbackHub:
 
     def _info(self, repo: Repo, revision: str | None, body: bytes, query: dict[str, str]) -> Any:
         oid, files = repo.at(revision or "main")
-        siblings = [{"rfilename": p, "size": len(f.data), "blobId": f.oid} for p, f in sorted(files.items())]
-        for sibling, (_, file) in zip(siblings, sorted(files.items()), strict=True):
-            if file.lfs:
-                sibling["lfs"] = {"sha256": file.sha256, "size": len(file.data), "pointerSize": 130}
+        siblings = [{"rfilename": path, "blobId": file.oid, **file.info(path)} for path, file in sorted(files.items())]
         return {
             "_id": git_hash("repo", repo.id.encode())[:24], "id": repo.id, "author": repo.id.split("/")[0], "sha": oid,
             "private": repo.private, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": [],
@@ -228,11 +224,9 @@ class LoopbackHub:
         return [files[path].info(path) for path in wanted if path in files]
 
     def _refs(self, repo: Repo, body: bytes, query: dict[str, str]) -> Any:
-        def listed(names: list[str], kind: str) -> list[dict[str, str]]:
-            return [{"name": n, "ref": f"refs/{kind}/{n}", "targetCommit": repo.refs[n]} for n in names]
-
-        tags = [name for name in repo.refs if name != "main"]
-        return {"branches": listed(["main"], "heads"), "tags": listed(tags, "tags"), "converts": []}
+        refs = [{"name": name, "ref": f"refs/{name}", "targetCommit": oid} for name, oid in repo.refs.items()]
+        named = {main: [ref for ref in refs if (ref["name"] == "main") == main] for main in (True, False)}
+        return {"branches": named[True], "tags": named[False], "converts": []}
 
     def _tag(self, repo: Repo, revision: str, body: bytes, query: dict[str, str]) -> Any:
         name = json.loads(body)["tag"]

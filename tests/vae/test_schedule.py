@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textvae.training.common.recipe import VaeRecipe
-from textvae.training.vae.schedule import Beta, learning_rate
+from textvae.training.vae.schedule import Beta, cycle_ends, learning_rate
 
 
 def test_the_target_falls_geometrically_after_the_autoencoder_phase():
@@ -66,3 +66,14 @@ def test_learning_rate_warms_up_and_falls_to_its_share():
     assert learning_rate(recipe, 100) == pytest.approx(1.0)
     assert learning_rate(recipe, 550) == pytest.approx(0.55)
     assert learning_rate(recipe, 999) == pytest.approx(0.1, abs=1e-4)
+
+
+def test_learning_rate_rises_again_in_each_last_cycle_and_falls_to_the_same_low():
+    recipe = VaeRecipe(steps=1000, warmup_steps=100, learning_rate=1.0, average_cycles=2, cycle_steps=200)
+    before = VaeRecipe(steps=600, warmup_steps=100, learning_rate=1.0)
+    assert [learning_rate(recipe, step) for step in range(600)] == [learning_rate(before, step) for step in range(600)]
+    first, second = ([learning_rate(recipe, step) for step in range(start, start + 200)] for start in (600, 800))
+    assert first == second == sorted(first, reverse=True)
+    assert first[0] == pytest.approx(0.4)
+    assert first[-1] == pytest.approx(0.03, abs=1e-4)
+    assert list(cycle_ends(recipe)) == [600, 800, 1000]

@@ -21,6 +21,8 @@ from typing import Any
 
 from .errors import UserError
 
+DEFAULTS = 1  # one more whenever the default of a recipe's field changes: fingerprints leave out what is at its default
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -177,14 +179,20 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
 
 def fingerprint(*parts: Any) -> str:
-    """16 hex digits of `parts`: plain data, dataclasses, and Paths, which stand for what they hold."""
+    """16 hex digits of `parts`: plain data, dataclasses, and Paths, which stand for what they hold.
+
+    Of a dataclass only the fields that differ from their defaults count, so that an option that is new, and not used,
+    leaves what was made before it valid.
+    """
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False, default=_canonical)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _canonical(part: Any) -> Any:
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
-        return {item.name: getattr(part, item.name) for item in dataclasses.fields(part)}
+        values = {item.name: (getattr(part, item.name), item.default) for item in dataclasses.fields(part)}
+        set_ones = {name: value for name, (value, default) in values.items() if value != default}
+        return {"defaults": DEFAULTS, "set": set_ones}
     if isinstance(part, Path):
         if part.is_dir():
             return {item.relative_to(part).as_posix(): item for item in part.rglob("*") if item.is_file()}

@@ -84,7 +84,8 @@ class VaeRecipe:
     free_bits: float = 0.0  # nats a latent dimension that cost nothing (Kingma et al. 2016)
     chunk_dropout: float = 0.0  # share of the texts of which the decoder is shown only some chunks, any share of them
     word_dropout: float = 0.0  # share of decoder inputs replaced, but not before it is a VAE (Bowman et al. 2016)
-    weight_average_decay: float = 0.0  # a step, of the average that the weights end as (Izmailov et al. 2018); 0: none
+    average_cycles: int = 0  # last cycles of the learning rate: the weights end as the mean of its lows (Izmailov 2018)
+    cycle_steps: int = 400  # of each of them; they count among `steps`
     mmd_weight: float = 0.0  # of the discrepancy between latents and prior (InfoVAE, Zhao et al. 2019)
     bag_of_words_weight: float = 0.0  # of a loss that predicts every word from the latent alone (Zhao et al. 2017)
     candidate_words: int = 1500  # most frequent tokens always among the softmax candidates; 0: full softmax

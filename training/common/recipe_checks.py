@@ -39,6 +39,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("evaluation.reverse_steps", recipe.evaluation.reverse_steps),
         ("evaluation.num_beams", recipe.evaluation.num_beams),
         ("evaluation.class_candidates", recipe.evaluation.class_candidates),
+        ("vae.cycle_steps", vae.cycle_steps),
         ("study.budget", recipe.study.budget),
         ("study.seeds", recipe.study.seeds),
         ("study.workers", recipe.study.workers),
@@ -49,6 +50,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("seed", recipe.seed),
         ("vae.unlabelled_sentences", vae.unlabelled_sentences),
         ("vae.language_model_steps", vae.language_model_steps),
+        ("vae.average_cycles", vae.average_cycles),
         ("vae.free_bits", vae.free_bits),
         ("vae.mmd_weight", vae.mmd_weight),
         ("vae.bag_of_words_weight", vae.bag_of_words_weight),
@@ -78,7 +80,11 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     for name in ("final_text_share", "language_model_final_text_share", "autoencoder_share", "anneal_share"):
         need(0 <= (getattr(vae, name) or 0.0) <= 1, f"'vae.{name}' must lie in [0, 1]")
     need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
-    need(0 <= vae.weight_average_decay < 1, "'vae.weight_average_decay' must lie in [0, 1)")
+    need(
+        vae.average_cycles == 0 or vae.average_cycles * vae.cycle_steps < (1 - vae.autoencoder_share) * vae.steps,
+        f"'vae.average_cycles' × 'vae.cycle_steps' are {vae.average_cycles * vae.cycle_steps} steps, and 'vae.steps' "
+        f"has not more than these after the autoencoder's ({vae.steps}); lower one, or raise 'vae.steps'",
+    )
     dropouts = recipe.evaluation.language_model_word_dropout
     need(
         len(dropouts) > 0 and all(0 <= dropout < 1 for dropout in dropouts),

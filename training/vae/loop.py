@@ -30,7 +30,7 @@ from ..common.recipe import VaeRecipe
 from .data import Step, Tokens, plan_steps
 from .features import StateCache
 from .objective import candidate_set, objective, row_noise
-from .schedule import Beta, learning_rate
+from .schedule import Beta, cycle_ends, learning_rate
 from .window import Window, collapse_warning
 
 
@@ -202,7 +202,7 @@ class Loop:
             window.add(out, int((targets[part] != PAD).sum()))
         accelerator.clip_grad_norm_(self.unwrapped.parameters(), self.recipe.gradient_clip)
         self.optimizer.step()
-        if self.recipe.weight_average_decay:
+        if self.recipe.average_cycles and self.step + 1 in cycle_ends(self.recipe):
             self._update_average()
         kl, mean = (accelerator.reduce(sums, "sum") / count).tolist()
         if not np.isfinite(mean):
@@ -214,15 +214,13 @@ class Loop:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # Until the average is as long as it may get, a step counts in proportion to its number (Shamir and Zhang 2013).
-        decay = min(self.recipe.weight_average_decay, (1 + self.step) / (3 + self.step))
+        count = cycle_ends(self.recipe).index(self.step + 1) + 1
         for name, weight in self.unwrapped.named_parameters():
             if weight.requires_grad:
-                self.average.setdefault(name, weight.clone()).lerp_(weight, 1 - decay)
+                self.average.setdefault(name, weight.clone()).lerp_(weight, 1 / count)
 
     def _reset_decoder(self, weights: dict[str, torch.Tensor]) -> None:
         self.unwrapped.decoder.load_state_dict(weights)
-        self.average = {name: mean for name, mean in self.average.items() if not name.startswith("decoder.")}
         for weight in self.unwrapped.decoder.parameters():
             for moment in self.optimizer.state.get(weight, {}).values():
                 moment.zero_()

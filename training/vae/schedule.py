@@ -10,6 +10,7 @@ from ..common.recipe import VaeRecipe
 
 KL_SMOOTHING = 0.95  # of the running KL that the controller looks at, about 20 steps
 BETA_RANGE = (1e-5, 3.0)
+CYCLE_PEAK = 0.4  # of the learning rate, where a cycle whose end is averaged begins
 
 
 @dataclass
@@ -77,9 +78,19 @@ class Beta:
 
 
 def learning_rate(recipe: VaeRecipe, step: int) -> float:
-    """Linear warm-up, then cosine to `final_learning_rate_share`."""
+    """Linear warm-up, then cosine to `final_learning_rate_share`, and so again from `CYCLE_PEAK` in each last cycle."""
     if step < recipe.warmup_steps:
         return recipe.learning_rate * (step + 1) / recipe.warmup_steps
-    progress = (step - recipe.warmup_steps) / max(recipe.steps - recipe.warmup_steps, 1)
+    first, *cycles = cycle_ends(recipe)
+    peak, start, end = 1.0, recipe.warmup_steps, first
+    if step >= first:
+        peak, end = CYCLE_PEAK, next(end for end in cycles if step < end)
+        start = end - recipe.cycle_steps
     low = recipe.final_learning_rate_share
-    return recipe.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    falling = 0.5 * (1 + math.cos(math.pi * (step - start) / max(end - start, 1)))
+    return recipe.learning_rate * (low + (peak - low) * falling)
+
+
+def cycle_ends(recipe: VaeRecipe) -> range:
+    """Numbers of steps after which the learning rate is low: before the first of the last cycles, and after each."""
+    return range(recipe.steps - recipe.average_cycles * recipe.cycle_steps, recipe.steps + 1, recipe.cycle_steps)

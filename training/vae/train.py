@@ -155,7 +155,7 @@ def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0)
         latent_size=0, latent_chunks=0, chunk_tokens=1, rest_chunk=True, prior="standard", conditional=False,
         target_kl=None, target_kl_start=220.0, anneal_share=0.5, beta=0.0, beta_end=0.0, beta_schedule="constant",
         autoencoder_share=0.0, reset_decoder=False, free_bits=0.0, mmd_weight=0.0,
-        bag_of_words_weight=0.0, chunk_dropout=0.0, weight_average_decay=0.0,
+        bag_of_words_weight=0.0, chunk_dropout=0.0, average_cycles=0,
     )  # fmt: skip
     return dataclasses.replace(recipe, vae=settings)
 
