@@ -18,9 +18,10 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from textvae.training.common.files import read_json, write_json
 from textvae.training.common.progress import say
-from textvae.training.common.recipe import load_recipe
+from textvae.training.common.recipe import VaeRecipe, load_recipe
 from textvae.training.common.run_folder import hardware
 from textvae.training.common.sources import load_texts, resolve_model
+from textvae.training.vae.train import new_model, save_model
 
 HERE = Path(__file__).parent
 WORK, RESULT = Path("runs/bench"), Path("docs/results/bench/bench.json")
@@ -63,13 +64,24 @@ def decoder_of_gpt2_size(tokenizer_folder: Path) -> Path:
     return folder
 
 
+def untrained_vae(encoder: Path, texts: list[str], recipe: VaeRecipe) -> Path:
+    """A folder with the default text VAE as it is before its training."""
+    folder = WORK / "untrained-vae"
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    save_model(new_model(recipe, str(encoder), tokenizer, texts), tokenizer, folder)
+    return folder
+
+
 def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe("vae_rt_imdb")
     encoder, _ = resolve_model(recipe.vae.encoder)
     language_model, _ = resolve_model(recipe.evaluation.perplexity_model)
     texts = WORK / "texts.json"
-    write_json(texts, load_texts(recipe.vae.texts, "train").texts[:TEXTS])
+    sentences = load_texts(recipe.vae.texts, "train").texts[:TEXTS]
+    write_json(texts, sentences)
+    space = run(sys.executable, "space_start.py", untrained_vae(encoder, sentences, recipe.vae))
     ours = run(sys.executable, "vae_speed.py", texts, encoder)
     gpt2 = run(sys.executable, "gpt2_speed.py")
     langvae = run(langvae_python(), "langvae_speed.py", texts, encoder, decoder_of_gpt2_size(language_model))
@@ -79,8 +91,9 @@ def main() -> None:
         "matmul_share": ours["decoder_flops_per_cpu_second"] / ours["matmul_flops_per_cpu_second"],
         "generate_vs_gpt2": ours["sentences_per_cpu_second"] / gpt2["sentences_per_cpu_second"],
         "sentences_per_cpu_second": ours["sentences_per_cpu_second"],
+        "space_start_seconds": space["page_seconds"],
     }
-    parts = {"textvae": ours, "gpt2": gpt2, "langvae": langvae}
+    parts = {"textvae": ours, "gpt2": gpt2, "langvae": langvae, "space": space}
     write_json(
         RESULT, {**{k: round(v, 3) for k, v in figures.items()}, "measured": parts, "hardware": hardware(),
                  "command": "make bench"},
