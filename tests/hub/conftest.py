@@ -5,20 +5,30 @@ from __future__ import annotations
 import shutil
 
 import pytest
+import yaml
 from filelock import FileLock
 from loopback import LoopbackHub
 from running import publish, textvae
 
+from textvae.training.common.recipe import load_recipe
+
 
 @pytest.fixture(scope="session")
 def finished_run(smoke_mirror, tmp_path_factory, testrun_uid):
-    """The folder of the recipe `smoke`, run and evaluated; shared by the workers, to be read only."""
+    """The recipe `smoke`, but up to 500 rows, run and evaluated; shared by the workers, to be read only."""
     shared = tmp_path_factory.getbasetemp().parent / f"finished-run-{testrun_uid}"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
             work = tmp_path_factory.mktemp("work")
+            recipe = load_recipe("smoke").to_dict()
+            recipe["augment"] |= {"sizes": [200, 500], "temperature": 1.5}  # enough that no two rows are alike
+            recipe["vae"] |= {"steps": 200, "learning_rate": 1e-2}
+            for classifier in recipe["classifiers"].values():
+                classifier["steps"] = dict.fromkeys((8, 200, 500), 2)
+                classifier["arms"] = {"real": [8], "duplicate": [500], "vae": [500]}
+            (work / "smoke.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
             for verb in ("run", "evaluate-vae"):
-                done = textvae([verb, "smoke"], work, TEXTVAE_MIRROR=str(smoke_mirror), HF_HUB_OFFLINE="1")
+                done = textvae([verb, "smoke.yaml"], work, TEXTVAE_MIRROR=str(smoke_mirror), HF_HUB_OFFLINE="1")
                 assert done.returncode == 0, done.stderr[-3000:]
             shutil.move(work / "runs/smoke", shared)
     return shared

@@ -102,8 +102,8 @@ def test_every_number_of_every_card_stands_in_a_results_file(run, tmp_path):
     [
         ("evaluation/evaluation.json", ()),
         ("vae/training.json", ("facts",)),
-        ("augmented/imdb-vae-aug24/provenance.json", ()),
-        ("augmented/imdb-vae-aug24/provenance.json", ("settings",)),
+        ("augmented/imdb-vae-aug500/provenance.json", ()),
+        ("augmented/imdb-vae-aug500/provenance.json", ("settings",)),
     ],
     ids=lambda value: value.split("/")[-1] if isinstance(value, str) else ".".join(value),
 )

@@ -22,9 +22,9 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 """
 PUBLISHED = {
-    ("models", "org/textvae-rt"), ("datasets", "org/imdb-vae-aug16"), ("datasets", "org/imdb-vae-aug24"),
-    ("models", "org/imdb-bert-vae-aug24"), ("models", "org/imdb-lstm-vae-aug24"),
-    ("models", "org/imdb-gpt2-lora-vae-aug24"), ("spaces", "org/textvae-demo"),
+    ("models", "org/textvae-rt"), ("datasets", "org/imdb-vae-aug200"), ("datasets", "org/imdb-vae-aug500"),
+    ("models", "org/imdb-bert-vae-aug500"), ("models", "org/imdb-lstm-vae-aug500"),
+    ("models", "org/imdb-gpt2-lora-vae-aug500"), ("spaces", "org/textvae-demo"),
 }  # fmt: skip
 
 
@@ -109,13 +109,13 @@ def test_load_dataset_gives_both_configurations_typed(published, tmp_path):
         """
 import json
 from datasets import load_dataset
-rows = load_dataset("org/imdb-vae-aug24")["train"]
-candidates = load_dataset("org/imdb-vae-aug24", "candidates")["train"]
+rows = load_dataset("org/imdb-vae-aug500")["train"]
+candidates = load_dataset("org/imdb-vae-aug500", "candidates")["train"]
 print(json.dumps([len(rows), sum(candidates["kept"]), {k: str(v) for k, v in candidates.features.items()}]))
 """,
     )
     rows, kept, features = json.loads(printed)
-    assert rows == kept == 24
+    assert rows == kept == 500
     assert features["label"] == "ClassLabel(names=['neg', 'pos'])"
     assert features["reject_reason"] == "Value('string')"
     assert features["kept"] == "Value('bool')"
@@ -132,7 +132,7 @@ def test_every_snippet_of_every_card_runs(published, tmp_path):
         if snippets:
             printed = stranger(hub, tmp_path, "\n".join(snippets))
             seen += 1
-            assert printed.strip() in ("neg", "pos") if "vae-aug24" in name and kind == "models" else not printed
+            assert printed.strip() in ("neg", "pos") if "vae-aug500" in name and kind == "models" else not printed
     assert seen == 6
 
 
@@ -158,6 +158,5 @@ def test_what_the_readme_tells_anybody_to_write_runs(published, tmp_path):
     hub, _ = published
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (program,) = [block for block in re.findall(r"^```python\n(.*?)^```$", readme, re.M | re.S) if "ORG/" in block]
-    # The run that was published is a smaller one.
-    program = program.replace("ORG/", "org/").replace("aug500", "aug24")
-    assert stranger(hub, tmp_path, f"{program}\nprint(len(rows), sum(row['kept'] for row in grown))").startswith("24 ")
+    program = program.replace("ORG/", "org/")
+    assert stranger(hub, tmp_path, f"{program}\nprint(len(rows), sum(row['kept'] for row in grown))").startswith("500 ")

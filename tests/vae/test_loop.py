@@ -29,6 +29,7 @@ ALL_OPTIONS = {
     "target_kl_start": 12.0,
     "free_bits": 0.05,
     "word_dropout": 0.3,
+    "final_word_dropout": 0.5,
     "average_cycles": 2,
     "cycle_steps": 2,
     "candidate_words": 20,

@@ -75,10 +75,10 @@ def test_a_small_vocabulary_uses_the_full_softmax():
 
 def test_noise_depends_on_seed_row_and_visit_alone():
     rows, visits = np.array([4, 9, 4]), np.array([0, 0, 1])
-    recipe = VaeRecipe(word_dropout=0.25, mmd_weight=1.0, chunk_dropout=1.0, conditional=True)
-    drawn = row_noise(1, rows, visits, 500, 2000, recipe)
+    recipe = VaeRecipe(mmd_weight=1.0, chunk_dropout=1.0, conditional=True)
+    drawn = row_noise(1, rows, visits, 500, 2000, recipe, word_dropout=0.25)
     # Alone it is of another width: that of a step's decoder inputs is its longest text's.
-    alone = row_noise(1, rows[2:], visits[2:], 500, 1500, recipe)
+    alone = row_noise(1, rows[2:], visits[2:], 500, 1500, recipe, word_dropout=0.25)
     for together, by_itself in zip(drawn, alone, strict=True):
         assert torch.equal(together[2:, : by_itself.shape[1]] if by_itself.dim() > 1 else together[2:], by_itself)
     noise = drawn.posterior

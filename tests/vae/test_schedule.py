@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textvae.training.common.recipe import VaeRecipe
-from textvae.training.vae.schedule import Beta, cycle_ends, learning_rate
+from textvae.training.vae.schedule import Beta, cycle_ends, learning_rate, word_dropout
 
 
 def test_the_target_falls_geometrically_after_the_autoencoder_phase():
@@ -66,6 +66,12 @@ def test_learning_rate_warms_up_and_falls_to_its_share():
     assert learning_rate(recipe, 100) == pytest.approx(1.0)
     assert learning_rate(recipe, 550) == pytest.approx(0.55)
     assert learning_rate(recipe, 999) == pytest.approx(0.1, abs=1e-4)
+
+
+def test_words_are_dropped_more_often_where_the_texts_alone_are_read():
+    recipe = VaeRecipe(steps=10, final_text_share=0.3, word_dropout=0.2, final_word_dropout=0.4)
+    assert [word_dropout(recipe, step) for step in range(10)] == [0.2] * 7 + [0.4] * 3
+    assert word_dropout(VaeRecipe(steps=10, final_text_share=0.3, word_dropout=0.2), 9) == 0.2
 
 
 def test_learning_rate_rises_again_in_each_last_cycle_and_falls_to_the_same_low():

@@ -84,6 +84,7 @@ class VaeRecipe:
     free_bits: float = 0.0  # nats a latent dimension that cost nothing (Kingma et al. 2016)
     chunk_dropout: float = 0.0  # share of the texts of which the decoder is shown only some chunks, any share of them
     word_dropout: float = 0.0  # share of decoder inputs replaced, but not before it is a VAE (Bowman et al. 2016)
+    final_word_dropout: float | None = None  # where `texts` alone are read, and read often; null for `word_dropout`
     average_cycles: int = 0  # last cycles of the learning rate: the weights end as the mean of its lows (Izmailov 2018)
     cycle_steps: int = 400  # of each of them; they count among `steps`
     mmd_weight: float = 0.0  # of the discrepancy between latents and prior (InfoVAE, Zhao et al. 2019)
@@ -94,6 +95,11 @@ class VaeRecipe:
     cache_gigabytes: float = 2.0  # upper bound of that cache
     checkpoint_every: int = 500  # steps
     log_every: int = 50  # steps
+
+    @property
+    def final_start(self) -> int:
+        """Number of the first step that reads `texts` alone."""
+        return self.steps - round(self.final_text_share * self.steps)
 
     def unrefined(self) -> VaeRecipe:
         """Without what says how posteriors are refined, which reaches no training."""

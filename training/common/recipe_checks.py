@@ -79,7 +79,8 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
     for name in ("final_text_share", "language_model_final_text_share", "autoencoder_share", "anneal_share"):
         need(0 <= (getattr(vae, name) or 0.0) <= 1, f"'vae.{name}' must lie in [0, 1]")
-    need(0 <= vae.word_dropout < 1, "'vae.word_dropout' must lie in [0, 1)")
+    for name in ("word_dropout", "final_word_dropout"):
+        need(0 <= (getattr(vae, name) or 0.0) < 1, f"'vae.{name}' must lie in [0, 1)")
     need(
         vae.average_cycles == 0 or vae.average_cycles * vae.cycle_steps < (1 - vae.autoencoder_share) * vae.steps,
         f"'vae.average_cycles' × 'vae.cycle_steps' are {vae.average_cycles * vae.cycle_steps} steps, and 'vae.steps' "

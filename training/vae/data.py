@@ -132,15 +132,14 @@ def plan_steps(lengths: np.ndarray, num_main: int, recipe: VaeRecipe, seed: int,
     """
     rng = np.random.default_rng(seed)
     visits = np.zeros(len(lengths), dtype=np.int64)
-    final = recipe.steps - round(recipe.final_text_share * recipe.steps)
     steps: list[Step] = []
     epoch = 0
     while len(steps) < recipe.steps:
-        closing = len(steps) >= final
+        closing = len(steps) >= recipe.final_start
         rows = np.arange(num_main) if closing else np.arange(len(lengths))
         if not closing:
             rows = np.concatenate([rows, *[np.arange(num_main)] * (recipe.text_weight - 1)])
-        limit = recipe.steps if closing else final
+        limit = recipe.steps if closing else recipe.final_start
         for batch in _batches(rng.permutation(rows), lengths, recipe.tokens_per_step, split, rng):
             if len(steps) == limit:
                 break

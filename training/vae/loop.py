@@ -30,7 +30,7 @@ from ..common.recipe import VaeRecipe
 from .data import Step, Tokens, plan_steps
 from .features import StateCache
 from .objective import candidate_set, objective, row_noise
-from .schedule import Beta, cycle_ends, learning_rate
+from .schedule import Beta, cycle_ends, learning_rate, word_dropout
 from .window import Window, collapse_warning
 
 
@@ -167,7 +167,10 @@ class Loop:
         ids, mask = self.tokens.batch(plan.rows)
         targets = self.unwrapped.decoder.respell(ids.to(device))
         candidates, weights = candidate_set(targets.cpu(), config.decoder_vocab_size, self.recipe, self.seed, self.step)
-        drawn = row_noise(self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe)
+        drawn = row_noise(
+            self.seed, plan.rows, plan.visits, config.latent_size, targets.shape[1], self.recipe,
+            word_dropout(self.recipe, self.step),
+        )  # fmt: skip
         classes = None
         if self.class_ids is not None and drawn.known is not None:
             classes = torch.where(drawn.known, self.class_ids[plan.rows], config.num_classes)

@@ -102,7 +102,13 @@ class RowNoise(NamedTuple):
 
 
 def row_noise(
-    seed: int, rows: np.ndarray, visits: np.ndarray, latent_size: int, max_pieces: int, recipe: VaeRecipe
+    seed: int,
+    rows: np.ndarray,
+    visits: np.ndarray,
+    latent_size: int,
+    max_pieces: int,
+    recipe: VaeRecipe,
+    word_dropout: float = 0.0,
 ) -> RowNoise:
     """Noise keyed by row and visit.
 
@@ -111,7 +117,7 @@ def row_noise(
     """
     posterior = torch.empty(len(rows), latent_size)
     prior = torch.empty(len(rows), latent_size) if recipe.mmd_weight else None
-    keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if recipe.word_dropout else None
+    keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if word_dropout else None
     shown = torch.ones(len(rows), recipe.latent_chunks, dtype=torch.bool) if recipe.chunk_dropout else None
     known = torch.ones(len(rows), dtype=torch.bool) if recipe.conditional else None
     for index, (row, visit) in enumerate(zip(rows, visits, strict=True)):
@@ -126,7 +132,7 @@ def row_noise(
         if known is not None:
             known[index] = torch.rand((), generator=generator) >= UNKNOWN_CLASS_SHARE
         if keep is not None:  # last: how many of these there are depends on the other rows of the step
-            keep[index] = torch.rand(max_pieces, generator=generator) >= recipe.word_dropout
+            keep[index] = torch.rand(max_pieces, generator=generator) >= word_dropout
     return RowNoise(posterior, prior, keep, shown, known)
 
 

@@ -1,4 +1,4 @@
-"""How β, the weight of the KL, and the learning rate change over a training."""
+"""How β, the weight of the KL, word dropout and the learning rate change over a training."""
 
 from __future__ import annotations
 
@@ -89,6 +89,12 @@ def learning_rate(recipe: VaeRecipe, step: int) -> float:
     low = recipe.final_learning_rate_share
     falling = 0.5 * (1 + math.cos(math.pi * (step - start) / max(end - start, 1)))
     return recipe.learning_rate * (low + (peak - low) * falling)
+
+
+def word_dropout(recipe: VaeRecipe, step: int) -> float:
+    """Share of decoder inputs that are replaced."""
+    final = recipe.word_dropout if recipe.final_word_dropout is None else recipe.final_word_dropout
+    return final if step >= recipe.final_start else recipe.word_dropout
 
 
 def cycle_ends(recipe: VaeRecipe) -> range:

@@ -149,7 +149,7 @@ def language_model_recipe(recipe: Recipe, steps: int, word_dropout: float = 0.0)
     """The VAE's decoder, text, vocabulary and optimiser without a latent: the same for all VAEs that share these."""
     own_share = recipe.vae.language_model_final_text_share
     settings = dataclasses.replace(
-        recipe.vae.unrefined(), steps=steps, language_model_steps=0, word_dropout=word_dropout,
+        recipe.vae.unrefined(), steps=steps, language_model_steps=0, word_dropout=word_dropout, final_word_dropout=None,
         final_text_share=recipe.vae.final_text_share if own_share is None else own_share,
         language_model_final_text_share=None,
         latent_size=0, latent_chunks=0, chunk_tokens=1, rest_chunk=True, prior="standard", conditional=False,
