@@ -239,6 +239,7 @@ def test_training_learns_to_rebuild_its_sentences(tiny_model, tiny_tokenizer, se
         reset_decoder=False,
         free_bits=0.0,
         word_dropout=0.0,
+        final_word_dropout=None,
         checkpoint_every=1000,
         log_every=50,
     )
