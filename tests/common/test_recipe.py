@@ -101,6 +101,7 @@ BAD_RECIPES = [
     ),
     ("seed: -1", "'seed' must not be negative: -1"),
     ("vae: {steps: 800, average_cycles: 2}", "'vae.average_cycles' × 'vae.cycle_steps' are 800 steps"),
+    ("vae: {final_word_dropout: 0.3}", "'vae.final_word_dropout' is of the steps that"),
     ("vae: {final_word_dropout: 1.0}", r"'vae.final_word_dropout' must lie in \[0, 1\)"),
     ("vae: {average_cycles: 1, cycle_steps: 0}", "'vae.cycle_steps' must be at least 1"),
     ("vae: {autoencoder_share: 2.0}", r"'vae.autoencoder_share' must lie in \[0, 1\]"),

@@ -50,9 +50,9 @@ class File:
         return git_hash("blob", pointer.encode() if self.lfs else self.data)
 
     def info(self, path: str) -> dict[str, Any]:
-        found = {"type": "file", "path": path, "oid": self.oid, "size": len(self.data)}
-        hashes = {"oid": self.sha256, "sha256": self.sha256}
-        return found | ({"lfs": hashes | {"size": len(self.data), "pointerSize": 130}} if self.lfs else {})
+        size = len(self.data)
+        lfs = {"lfs": {"oid": self.sha256, "sha256": self.sha256, "size": size, "pointerSize": 130}} if self.lfs else {}
+        return {"type": "file", "path": path, "oid": self.oid, "size": size, **lfs}
 
 
 @dataclass
@@ -224,9 +224,11 @@ class LoopbackHub:
         return [files[path].info(path) for path in wanted if path in files]
 
     def _refs(self, repo: Repo, body: bytes, query: dict[str, str]) -> Any:
-        refs = [{"name": name, "ref": f"refs/{name}", "targetCommit": oid} for name, oid in repo.refs.items()]
-        named = {main: [ref for ref in refs if (ref["name"] == "main") == main] for main in (True, False)}
-        return {"branches": named[True], "tags": named[False], "converts": []}
+        def ref(name: str, kind: str) -> dict[str, str]:
+            return {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": repo.refs[name]}
+
+        tags = [ref(name, "tags") for name in repo.refs if name != "main"]
+        return {"branches": [ref("main", "heads")], "tags": tags, "converts": []}
 
     def _tag(self, repo: Repo, revision: str, body: bytes, query: dict[str, str]) -> Any:
         name = json.loads(body)["tag"]

@@ -14,7 +14,6 @@ from running import publish
 
 BLOCKED = """
 import sys
-from pathlib import Path
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in ("textvae", "training", "modeling_textvae", "modeling_lstm", "hub_cards"):

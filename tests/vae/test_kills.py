@@ -21,7 +21,7 @@ EVERY_OPTION = {
     "trainable_encoder_layers": 1, "conditional": True, "text_weight": 2, "final_text_share": 0.2, "steps": 500,
     "gradient_accumulation": 2, "autoencoder_share": 0.2, "reset_decoder": True, "target_kl": 8.0,
     "target_kl_start": 12.0, "free_bits": 0.05, "word_dropout": 0.3, "chunk_dropout": 0.5, "mmd_weight": 1.0,
-    "average_cycles": 3, "cycle_steps": 100,
+    "final_word_dropout": 0.5, "average_cycles": 3, "cycle_steps": 100,
     "bag_of_words_weight": 0.1, "checkpoint_every": 4, "log_every": 1,
 }  # fmt: skip
 

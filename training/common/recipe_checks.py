@@ -82,6 +82,10 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     for name in ("word_dropout", "final_word_dropout"):
         need(0 <= (getattr(vae, name) or 0.0) < 1, f"'vae.{name}' must lie in [0, 1)")
     need(
+        vae.final_word_dropout is None or vae.final_text_share > 0,
+        "'vae.final_word_dropout' is of the steps that 'vae.final_text_share' sets aside, and that is 0",
+    )
+    need(
         vae.average_cycles == 0 or vae.average_cycles * vae.cycle_steps < (1 - vae.autoencoder_share) * vae.steps,
         f"'vae.average_cycles' × 'vae.cycle_steps' are {vae.average_cycles * vae.cycle_steps} steps, and 'vae.steps' "
         f"has not more than these after the autoencoder's ({vae.steps}); lower one, or raise 'vae.steps'",
