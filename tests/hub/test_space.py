@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 from running import started, textvae
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def tabs(address):
@@ -33,13 +38,15 @@ def test_demo_refuses_a_folder_without_a_model(tmp_path):
     assert "holds no trained text VAE" in done.stderr
 
 
-def test_the_published_space_starts_from_what_hf_downloads(published, tmp_path):
+def test_the_published_space_starts_by_the_commands_of_the_readme(published, tmp_path):
     hub, _ = published
     environment = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path / "home")}
     environment.pop("TEXTVAE_MIRROR", None)
-    command = ["hf", "download", "org/textvae-demo", "--repo-type", "space", "--local-dir", "space"]
-    command[0] = str(Path(sys.executable).with_name("hf"))
+    # What it would install is installed here, by the extra `demo`.
+    download, _, start = re.findall(r"^(?:hf download|pip install|python) .*\bspace\b.*$", README, re.MULTILINE)
+    hf, *arguments = shlex.split(download.replace("ORG/", "org/"))
+    command = [str(Path(sys.executable).with_name(hf)), *arguments]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    with started([sys.executable, "app.py"], tmp_path / "space", environment) as address:
+    with started([sys.executable, *shlex.split(start)[1:]], tmp_path, environment) as address:
         assert tabs(address) == TABS

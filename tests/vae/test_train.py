@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -91,10 +93,13 @@ def test_language_models_may_end_on_the_texts_for_a_share_of_their_own():
     assert language_model_recipe(other, 30).vae.final_text_share == 0.1
 
 
-def test_accelerate_launches_the_training_folder_of_the_checkout(smoke_mirror, tmp_path):
-    launch = ["-m", "accelerate.commands.accelerate_cli", "launch", "--cpu", "--num_processes", "1"]
-    arguments = ["training", "smoke", "--output", str(tmp_path / "vae")]
-    done = start([*launch, *arguments], smoke_mirror, CHECKOUT)
+def test_accelerate_launches_the_training_folder_by_the_command_of_the_readme(smoke_mirror, tmp_path):
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^accelerate (launch .*)$", readme, re.MULTILINE)
+    words = shlex.split(command.replace("quickstart", "smoke"))
+    done = start(
+        ["-m", "accelerate.commands.accelerate_cli", *words, "--output", str(tmp_path / "vae")], smoke_mirror, CHECKOUT
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "vae/model.safetensors").exists()
 
