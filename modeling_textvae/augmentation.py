@@ -78,7 +78,7 @@ def original_rows(texts: Sequence[str], labels: Sequence[Any]) -> list[Row]:
     if len(set(labels)) < 2:
         raise ValueError(f"{len(set(labels))} class(es) among the labels; give rows of at least two")
     return [
-        _row(text, label, "original", number) | {"kept": True, "rank": number}
+        new_row(text, label, "original", number) | {"kept": True, "rank": number}
         for number, (text, label) in enumerate(zip(texts, labels, strict=True))
     ]
 
@@ -88,7 +88,8 @@ def class_names(labels: Sequence[Any]) -> list[Any]:
     return sorted(set(labels), key=lambda label: (isinstance(label, str), label))
 
 
-def _row(text: str, label: Any, method: str, source_row: int) -> Row:
+def new_row(text: str, label: Any, method: str, source_row: int) -> Row:
+    """A row of which nothing else is known yet."""
     return {
         "text": text,
         "label": label,
@@ -101,6 +102,11 @@ def _row(text: str, label: Any, method: str, source_row: int) -> Row:
         "reject_reason": None,
         "rank": None,
     }
+
+
+def seed_of_row(seed: int, index: int) -> int:
+    """The seed of candidate `index` alone, in [0, 2⁴⁸)."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:6], "big")
 
 
 @torch.no_grad()
@@ -153,10 +159,10 @@ def propose(
         drawn = []
         for index in block:
             number = index % len(texts)
-            row_seed = int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:6], "big")
-            method, latent = latents(spans[number], torch.Generator().manual_seed(row_seed))
-            row = _row("", labels[number], method, number)
-            row.update(seed=row_seed, temperature=temperature if method == "neighbour" else 0.0)
+            own_seed = seed_of_row(seed, index)
+            method, latent = latents(spans[number], torch.Generator().manual_seed(own_seed))
+            row = new_row("", labels[number], method, number)
+            row.update(seed=own_seed, temperature=temperature if method == "neighbour" else 0.0)
             rows.append(row)
             drawn.append(latent)
         places = torch.cat([spans[row["source_row"]] for row in rows[block.start :]])

@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, load_dataset
 from textvae.modeling_textvae import augmentation
 from textvae.training.augment import dataset
 from textvae.training.augment.dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
+from textvae.training.augment.generators.vae import Vae
 from textvae.training.common.errors import UserError
 from textvae.training.common.recipe import AugmentRecipe
 from textvae.training.common.sources import LabelledTexts, Source
@@ -51,7 +52,7 @@ def speaking(monkeypatch):
 
 @pytest.fixture
 def rows(tiny_model, tiny_tokenizer, speaking):
-    return grow(tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=0)
+    return grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=0)
 
 
 def test_growing_keeps_the_budget_and_fills_every_size(rows):
@@ -67,16 +68,16 @@ def test_growing_keeps_the_budget_and_fills_every_size(rows):
 
 
 def test_the_seed_decides(tiny_model, tiny_tokenizer, rows):
-    again = grow(tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=0)
+    again = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=0)
     pd.testing.assert_frame_equal(rows, again)
-    other = grow(tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=1)
+    other = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=1)
     assert rows["text"].tolist() != other["text"].tolist()
 
 
 def test_rows_that_copy_a_test_text_are_replaced_by_others(tiny_model, tiny_tokenizer, rows):
     generated = take(rows, 12)["text"].tolist()[4:]
     tests = [generated[0].upper(), f"some {generated[1]} words"]
-    again = grow(tiny_model, tiny_tokenizer, BUDGET, tests, SETTINGS, seed=0)
+    again = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, tests, SETTINGS, seed=0)
     reasons = again.set_index("text")["reject_reason"]
     assert reasons[generated[0]] == "copy of a test row"
     assert reasons[generated[1]] == "near-copy of a test row"
@@ -90,7 +91,7 @@ def test_kept_rows_are_given_their_perplexity(tiny_model, tiny_tokenizer, speaki
 
     monkeypatch.setattr(dataset, "perplexities", lengths)
     settings = dataclasses.replace(SETTINGS, perplexity_model="some/model")
-    rows = grow(tiny_model, tiny_tokenizer, BUDGET, [], settings, seed=0)
+    rows = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], settings, seed=0)
     scored = rows[rows["perplexity"].notna()]
     assert len(scored) == 12 - 1
     assert scored["kept"].all()

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from running import started, textvae
 
-
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 

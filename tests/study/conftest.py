@@ -94,7 +94,7 @@ def info() -> dict:
              "teacher_confidence": 0.8, "source": HOSTILE} for number in range(10)
         ],
         "augmentation": [
-            {"subset": 0, "candidates": 160, "kept": 40, "rejected": {"over quota": 120},
+            {"generator": "vae", "subset": 0, "candidates": 160, "kept": 40, "rejected": {"over quota": 120},
              "perplexity": 88.0, "seconds": 9.0}
         ],
     }  # fmt: skip

@@ -133,7 +133,7 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_
     for sign in (
         "rows/test.parquet",
         "vae/metrics.jsonl",
-        "augmented/candidates/subset-0.parquet",
+        "augmented/candidates/vae-subset-0.parquet",
         "results.jsonl",
     ):
         with start(killed) as process:

@@ -33,7 +33,7 @@ from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts, Source
 from .card import dataset_card
 from .filters import find_copies
-from .generators import vae
+from .generators import Generator
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class DatasetFacts:
 
 
 def grow(
+    generator: Generator,
     model: TextVAEModel,
     tokenizer: Any,
     budget: LabelledTexts,
@@ -69,6 +70,7 @@ def grow(
     perplexity (of kept rows; null without `settings.perplexity_model`).
 
     Args:
+        model, tokenizer: the text VAE whose encoder's features the teacher judges by.
         test_texts: whose copies and near-copies are dropped.
         settings: the largest of its sizes is filled.
         progress: called as progress(stage, rows done since the last call, rows in all).
@@ -78,7 +80,7 @@ def grow(
     target = max(settings.sizes)
     with autocast(dtype, model.device):
         count = math.ceil(settings.oversample * (target - len(rows)))
-        rows += vae.propose(model, tokenizer, budget, count, settings, seed, progress)
+        rows += generator.propose(budget, count, seed, progress)
         reject_copies(rows)
         candidates = undecided(rows)
         reasons = find_copies([row["text"] for row in candidates], test_texts, settings.near_copy_overlap)

@@ -28,6 +28,7 @@ from ..vae.adapt import adapt
 from ..vae.reconstruction import reconstruction_bleu
 from ..vae.train import load_model
 from .dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
+from .generators.vae import Vae
 
 FLUENT_BLEU = 5.0  # below it a model gives too little of these texts back for its rows to be about them
 MEASURED_SENTENCES = 500
@@ -75,7 +76,8 @@ def augment_file(args: argparse.Namespace) -> None:
         AugmentRecipe(), sizes=(args.target_size,), temperature=args.temperature, perplexity_model=None
     )
     with _bars() as progress:
-        rows = grow(model, tokenizer, budget, tests, settings, args.seed, progress, dtype=dtype)
+        generator = Vae(model, tokenizer, settings)
+        rows = grow(generator, model, tokenizer, budget, tests, settings, args.seed, progress, dtype=dtype)
     facts = DatasetFacts(
         title=Path(args.output).name,
         label_names=budget.label_names,

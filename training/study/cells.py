@@ -17,6 +17,8 @@ import torch
 from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..augment.dataset import grow
+from ..augment.generators.rules import Rules, wordnet
+from ..augment.generators.vae import Vae
 from ..classify.train import train_classifier
 from ..common.errors import UserError
 from ..common.files import atomic_path
@@ -29,8 +31,8 @@ from .plan import Cell, keeps_model, seed_of
 from .rows import budget_rows, candidates_file, held_out_rows, training_rows
 
 
-def grow_subset(folder: Path, recipe: Recipe, subset: int, dtype: str) -> dict[str, Any]:
-    """Write all candidate rows of a subset; returns how many were proposed, kept, and rejected for what."""
+def grow_subset(folder: Path, recipe: Recipe, name: str, subset: int, dtype: str) -> dict[str, Any]:
+    """Write all candidate rows of a generator for a subset; returns how many were proposed, kept, and rejected why."""
     started = time.monotonic()
     settings, seed = recipe.augment, seed_of(recipe.seed, "augment", subset)
     if subset >= settings.perplexity_subsets:
@@ -38,16 +40,18 @@ def grow_subset(folder: Path, recipe: Recipe, subset: int, dtype: str) -> dict[s
     budget = budget_rows(folder, subset, recipe.study.budget)
     tests, _ = held_out_rows(folder)
     model, tokenizer = load_model(folder / "vae")
-    if settings.adapt_steps:
+    if name == "vae" and settings.adapt_steps:
         sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
         place = folder / "augmented" / "adapted" / f"subset-{subset}"
         model, tokenizer, _ = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
     model = model.to(device()).eval()
-    rows = grow(model, tokenizer, budget, tests.texts, settings, seed, dtype=getattr(torch, dtype))
-    with atomic_path(candidates_file(folder, subset)) as temporary:
+    generator = Vae(model, tokenizer, settings) if name == "vae" else Rules(wordnet()[0], settings.rule_share)
+    rows = grow(generator, model, tokenizer, budget, tests.texts, settings, seed, dtype=getattr(torch, dtype))
+    with atomic_path(candidates_file(folder, name, subset)) as temporary:
         rows.to_parquet(temporary, index=False)
     candidates = rows[rows["method"] != "original"]
     return {
+        "generator": name,
         "subset": subset,
         "candidates": len(candidates),
         "kept": int(candidates["kept"].sum()),

@@ -9,8 +9,8 @@ import matplotlib
 from ..common.drawing import INK, STYLE, axes, svg
 from .statistics import Interval
 
-MARKERS = {"real": "D", "duplicate": "s", "vae": "o", "oracle": "^"}
-LINES = {"duplicate": "--", "vae": "-", "oracle": ":"}
+MARKERS = {"real": "D", "duplicate": "s", "rules": "v", "vae": "o", "oracle": "^"}
+LINES = {"duplicate": "--", "rules": "-.", "vae": "-", "oracle": ":"}
 
 
 @matplotlib.rc_context(STYLE)
@@ -59,19 +59,19 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
 
 
 @matplotlib.rc_context(STYLE)
-def lifts(rows: Sequence[tuple[str, Interval, Sequence[float]]]) -> str:
-    """Forest plot: (label, lift with its interval, lift of each subset), one a line."""
+def lifts(rows: Sequence[tuple[str, str, Interval, Sequence[float]]]) -> str:
+    """Forest plot: (label, arm, lift with its interval, lift of each subset), one a line."""
     figure, plot = axes(1.1 + 0.42 * len(rows))
-    for place, (_, gain, values) in enumerate(rows):
+    for place, (_, arm, gain, values) in enumerate(rows):
         assert gain.mean is not None  # a line has values
-        plot.plot(values, [place + 0.22] * len(values), "o", color=INK["vae"], markersize=4, alpha=0.45)
+        plot.plot(values, [place + 0.22] * len(values), "o", color=INK[arm], markersize=4, alpha=0.45)
         if gain.low is not None and gain.high is not None:
-            plot.hlines(place, gain.low, gain.high, color=INK["vae"], linewidth=2)
-        filled = INK["vae"] if gain.low is not None else "none"
-        plot.plot(gain.mean, place, "D", color=INK["vae"], markerfacecolor=filled, markersize=7)
+            plot.hlines(place, gain.low, gain.high, color=INK[arm], linewidth=2)
+        filled = INK[arm] if gain.low is not None else "none"
+        plot.plot(gain.mean, place, "D", color=INK[arm], markerfacecolor=filled, markersize=7)
     plot.axvline(0, color=INK["ink"], linewidth=1)
-    plot.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    plot.set_yticks(range(len(rows)), [label for label, *_ in rows])
     plot.set_ylim(len(rows) - 0.5, -0.5)
     plot.set_xlabel("points of accuracy against duplicate")
-    told = "; ".join(f"{label}: {gain.mean:+.1f}" for label, gain, _ in rows)
+    told = "; ".join(f"{label}: {gain.mean:+.1f}" for label, _, gain, _ in rows)
     return svg(figure, "lifts", "Lift of generated rows", f"Mean lift in points. {told}.")

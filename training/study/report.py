@@ -13,6 +13,7 @@ from ..common.errors import UserError
 from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
+from ..common.recipe_checks import GENERATORS
 from ..vae.plots import training_curve
 from . import plots, statistics
 from .statistics import Interval, Row
@@ -87,6 +88,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         ],
         "saw": _who_saw_what(info),
         "chance": statistics.chance(info),
+        "arms": {row["arm"] for row in rows},
         "stand_ins": stand_ins,
         "marks": marks,
         "stages": statistics.stage_seconds(info),
@@ -126,7 +128,7 @@ def _arms(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
     for arm, size in statistics.arms(rows, name):
         gain = statistics.lift(rows, name, arm, size)
         compared = arm != "duplicate" and gain.n > 0
-        fraction = statistics.oracle_fraction(rows, name, arm, size) if arm == "vae" else None
+        fraction = statistics.oracle_fraction(rows, name, arm, size) if arm in GENERATORS else None
         accuracy = statistics.paired_interval(list(statistics.by_subset(rows, name, arm, size).values()))
         f1 = statistics.by_subset(rows, name, arm, size, "f1").values()
         entropy = statistics.by_subset(rows, name, arm, size, "cross_entropy", scale=1.0).values()
@@ -169,8 +171,8 @@ def _plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
         for arm, size in statistics.arms(rows, name):
             curves.setdefault(arm, {})[size] = list(statistics.by_subset(rows, name, arm, size).values())
             values = list(statistics.lift_by_subset(rows, name, arm, size).values())
-            if arm == "vae" and values:
-                lifts.append((f"{name} {size}", statistics.lift(rows, name, arm, size), values))
+            if arm in GENERATORS and values:
+                lifts.append((f"{name} {arm} {size}", arm, statistics.lift(rows, name, arm, size), values))
         drawings[f"learning-curve-{name}"] = plots.learning_curve(name, curves, budget, statistics.chance(info))
     if lifts:
         drawings["lifts"] = plots.lifts(lifts)

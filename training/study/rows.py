@@ -9,6 +9,7 @@ import pandas as pd
 from ..augment.dataset import take
 from ..common.files import atomic_path, read_json, write_json
 from ..common.recipe import Recipe
+from ..common.recipe_checks import GENERATORS
 from ..common.sources import LabelledTexts, Source
 from .plan import Cell, Draw, subsets
 
@@ -40,9 +41,9 @@ def held_out_file(folder: Path) -> Path:
     return folder / "rows" / "test.parquet"
 
 
-def candidates_file(folder: Path, subset: int) -> Path:
-    """All rows that augmentation proposed for a subset, kept or not."""
-    return folder / "augmented" / "candidates" / f"subset-{subset}.parquet"
+def candidates_file(folder: Path, generator: str, subset: int) -> Path:
+    """All rows that a generator proposed for a subset, kept or not."""
+    return folder / "augmented" / "candidates" / f"{generator}-subset-{subset}.parquet"
 
 
 def budget_rows(folder: Path, subset: int, budget: int) -> LabelledTexts:
@@ -57,8 +58,8 @@ def held_out_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts
 
 def training_rows(folder: Path, cell: Cell, budget: int) -> LabelledTexts:
     """What a cell is trained on: `cell.size` rows."""
-    if cell.arm == "vae":
-        grown = take(read_table(candidates_file(folder, cell.subset)), cell.size)
+    if cell.arm in GENERATORS:
+        grown = take(read_table(candidates_file(folder, cell.arm, cell.subset)), cell.size)
         return _labelled(folder, grown)
     if cell.arm == "duplicate":
         return budget_rows(folder, cell.subset, budget).take([i % budget for i in range(cell.size)])

@@ -15,12 +15,13 @@ from typing import Any
 import pandas as pd
 
 from ..augment.dataset import DatasetFacts, take, write_dataset
+from ..augment.generators.rules import wordnet
 from ..common import precision
 from ..common.errors import UserError
 from ..common.files import append_jsonl, fingerprint, read_json, read_jsonl, write_text
 from ..common.progress import bar
 from ..common.recipe import Recipe, load_recipe
-from ..common.recipe_checks import ARMS
+from ..common.recipe_checks import ARMS, GENERATORS
 from ..common.run_folder import Memory, RunFolder, give_back_memory
 from ..common.sources import Source, content_revision, load_texts, resolve_model
 from ..vae.train import train_vae
@@ -72,6 +73,8 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
         sources = {study.dataset: train.source}
         sources |= {name: load_texts(name, "train").source for name in texts}
         sources |= {name: resolve_model(name)[1] for name in _model_ids(recipe)}
+        if subsets(recipe, "rules"):
+            sources["WordNet"] = wordnet()[1]
         draws = draw_budgets(train, recipe)
         order = draw_test(test, train, recipe)
         rows.write_rows(run.path, train, test, draws, order)
@@ -103,55 +106,59 @@ def train_generator(run: RunFolder, recipe: Recipe) -> None:
 
 
 def grow_budgets(
-    run: RunFolder, recipe: Recipe, grow: Callable[[Path, Recipe, int, str], dict[str, Any]] = grow_subset
+    run: RunFolder, recipe: Recipe, grow: Callable[[Path, Recipe, str, int, str], dict[str, Any]] = grow_subset
 ) -> None:
-    """Grow the budget of every subset that an arm `vae` needs; those of subset 0 become dataset folders."""
-    count = subsets(recipe, "vae")
-    if count == 0:
+    """Grow the budgets that the arms of generators need; those of the VAE's subset 0 become dataset folders."""
+    needed = [(name, k) for name in GENERATORS for k in range(subsets(recipe, name))]
+    if not needed:
         return
     dtype = _dtype(run, recipe)
     # The configuration, too: how posteriors are refined may change without the weights.
-    generator = fingerprint(run.path / "vae" / "model.safetensors", run.path / "vae" / "config.json")
+    weights = fingerprint(run.path / "vae" / "model.safetensors", run.path / "vae" / "config.json")
     models = [name for name in (recipe.augment.perplexity_model,) if name is not None]
     wanted = {
-        k: fingerprint(
+        (name, k): fingerprint(
+            name,
             recipe.augment,
             recipe.seed,
             dtype,
-            generator,
+            weights,
             rows.subset_file(run.path, k),
             rows.held_out_file(run.path),
-            [_source(run, name) for name in models],
+            [_source(run, model) for model in models],
         )
-        for k in range(count)
+        for name, k in needed
     }
     datasets = {
         size: f"augmented/{_source(run, recipe.study.dataset)['id'].rpartition('/')[2]}-vae-aug{size}"
         for size in recipe.augment.sizes
+        if ("vae", 0) in wanted
     }
-    files = [str(rows.candidates_file(run.path, k).relative_to(run.path)) for k in range(count)]
-    with run.stage("augment", inputs=[wanted], outputs=[*files, *datasets.values()]) as stage:
+    files = [str(rows.candidates_file(run.path, *place).relative_to(run.path)) for place in needed]
+    with run.stage("augment", inputs=[list(wanted.values())], outputs=[*files, *datasets.values()]) as stage:
         if stage.done:
             return
         grown = {
-            row["subset"]: row
+            place: row
             for row in run.info.get("augmentation", [])
-            if wanted.get(row["subset"]) == row["fingerprint"]
-            and rows.candidates_file(run.path, row["subset"]).exists()
+            if wanted.get(place := (row.get("generator"), row["subset"])) == row["fingerprint"]
+            and rows.candidates_file(run.path, *place).exists()
         }
-        left = [k for k in wanted if k not in grown]
+        left = [place for place in needed if place not in grown]
         if left:
             _check_sources(run, models)
-        tasks = {f"subset {k}": (run.path, recipe, k, dtype) for k in left}
+        tasks = {f"{name}, subset {k}": (run.path, recipe, name, k, dtype) for name, k in left}
         with bar(total=len(tasks), label="augment", unit="subset") as progress:
             for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=_log(run)):
-                grown[facts["subset"]] = facts | {"fingerprint": wanted[facts["subset"]]}
-                run.update(augmentation=[grown[k] for k in sorted(grown)])
+                place = facts["generator"], facts["subset"]
+                grown[place] = facts | {"fingerprint": wanted[place]}
+                run.update(augmentation=[grown[place] for place in needed if place in grown])
                 progress.update()
-        first = rows.read_table(rows.candidates_file(run.path, 0))
-        for size, folder in datasets.items():
-            write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
-        run.update(synthetic=_unpicked(take(first, max(datasets)), recipe.seed))
+        if datasets:
+            first = rows.read_table(rows.candidates_file(run.path, "vae", 0))
+            for size, folder in datasets.items():
+                write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
+            run.update(synthetic=_unpicked(take(first, max(datasets)), recipe.seed))
 
 
 def classify(
@@ -194,8 +201,8 @@ def _cell_fingerprint(run: RunFolder, recipe: Recipe, cell: Cell, dtype: str) ->
     # The plan of the other cells has no part in this one.
     settings = replace(settings, arms={}, subsets=0, steps={cell.size: settings.steps.get(cell.size, 0)})
     read = [rows.subset_file(run.path, cell.subset), rows.held_out_file(run.path)]
-    if cell.arm == "vae":
-        read.append(rows.candidates_file(run.path, cell.subset))
+    if cell.arm in GENERATORS:
+        read.append(rows.candidates_file(run.path, cell.arm, cell.subset))
     return fingerprint(cell, settings, recipe.study.budget, recipe.seed, dtype, read, _source(run, settings.model))
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
+from ..common.recipe_checks import GENERATORS
+
 Row = dict[str, Any]
 
 LEVEL = 0.95
@@ -136,20 +138,22 @@ def thinned(curve: Sequence[Row], count: int) -> list[Row]:
 def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """The flat figures of a run, as `summary.json` holds them."""
     figures: dict[str, Any] = {}
-    size = largest_size(rows)
     for name in classifiers(rows):
         for arm, rows_of_arm in arms(rows, name):
             values = by_subset(rows, name, arm, rows_of_arm)
             figures[f"accuracy_{name}_{arm}_{rows_of_arm}"] = _rounded(fmean(values.values()))
     for name in classifiers(rows):
-        if size is None:
-            break
-        gain = lift(rows, name, "vae", size)
-        known = gain.low is not None
-        figures[f"lift_{name}_vae_{size}"] = _rounded(gain.mean) if known else None
-        figures[f"lift_{name}_vae_{size}_low"] = _rounded(gain.low)
-        figures[f"lift_{name}_vae_{size}_high"] = _rounded(gain.high)
-        figures[f"oracle_fraction_{name}_{size}"] = _rounded(oracle_fraction(rows, name, "vae", size))
+        for arm in GENERATORS:
+            size = largest_size(rows, arm)
+            if size is None:
+                continue
+            gain = lift(rows, name, arm, size)
+            known = gain.low is not None
+            figures[f"lift_{name}_{arm}_{size}"] = _rounded(gain.mean) if known else None
+            figures[f"lift_{name}_{arm}_{size}_low"] = _rounded(gain.low)
+            figures[f"lift_{name}_{arm}_{size}_high"] = _rounded(gain.high)
+            if arm == "vae":
+                figures[f"oracle_fraction_{name}_{size}"] = _rounded(oracle_fraction(rows, name, arm, size))
     for name in classifiers(rows):
         figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
     figures["total_seconds"] = round(total_seconds(info), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from textvae.modeling_textvae import augmentation
@@ -12,24 +13,23 @@ from ...common.recipe import AugmentRecipe
 from ...common.sources import LabelledTexts
 
 
-def propose(
-    model: TextVAEModel,
-    tokenizer: Any,
-    budget: LabelledTexts,
-    count: int,
-    settings: AugmentRecipe,
-    seed: int,
-    progress: Progress | None = None,
-) -> list[Row]:
-    """`count` undecided rows; labels are class indices."""
-    return augmentation.propose(
-        model,
-        budget.texts,
-        budget.labels or [],
-        tokenizer,
-        count,
-        temperature=settings.temperature,
-        interpolation_share=settings.interpolation_share,
-        seed=seed,
-        progress=progress,
-    )
+@dataclass(frozen=True)
+class Vae:
+    """A text VAE as a generator."""
+
+    model: TextVAEModel
+    tokenizer: Any
+    settings: AugmentRecipe
+
+    def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
+        return augmentation.propose(
+            self.model,
+            budget.texts,
+            budget.labels or [],
+            self.tokenizer,
+            count,
+            temperature=self.settings.temperature,
+            interpolation_share=self.settings.interpolation_share,
+            seed=seed,
+            progress=progress,
+        )
