@@ -38,7 +38,7 @@ def a_small_dictionary(cache):
 
 def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_path):
     recipe = load_recipe("smoke").to_dict()
-    recipe["classifiers"]["lstm"]["arms"]["rules"] = [24]
+    recipe["classifiers"]["lstm"]["arms"] |= {"rules": [24], "self_training": [24]}
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     a_small_dictionary(tmp_path / "cache")
     done = run(["run", "smoke.yaml"], smoke_mirror, tmp_path)
@@ -51,7 +51,7 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     ):  # fmt: skip
         assert (folder / name).exists(), name
     rows = read_jsonl(folder / "results.jsonl")
-    assert len(rows) == 2 + 4 + 3 * 6 + 3 * 5
+    assert len(rows) == 2 + 4 + 3 * 7 + 3 * 5
     assert {row["classifier"] for row in rows} == {"gpt2_lora", "bert", "lstm", "probe"}
     for row in rows:
         assert 0 <= row["accuracy"] <= 1
@@ -65,6 +65,8 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     changed = pd.read_parquet(folder / "augmented/candidates/rules-subset-0.parquet")
     assert set(changed["method"]) == {"original", "synonyms", "insertion", "swap", "deletion", "punctuation"}
     assert changed["kept"].sum() == 24
+    real = pd.read_parquet(folder / "augmented/candidates/self_training-subset-2.parquet")
+    assert set(real["method"]) == {"original", "self_training"}
     again = run(["run", "smoke.yaml"], smoke_mirror, tmp_path)
     assert again.returncode == 0, again.stderr[-4000:]
     assert again.stderr.count("reused") == 4

@@ -89,7 +89,10 @@ BAD_RECIPES = [
     ("augment: {oversample: 1}", "'augment.oversample' must be at least 4"),
     ("augment: {sizes: [100]}", "'augment.sizes' has 100, not more than the budget of 100"),
     ("classifiers: {probe: {}}", "'classifiers.probe.model' is missing; give a Hub id"),
-    ("classifiers: {probe: {model: a/b, arms: {vaee: [200]}}}", "has 'vaee'; known: real, duplicate, rules, vae"),
+    (
+        "classifiers: {probe: {model: a/b, arms: {vaee: [200]}}}",
+        "has 'vaee'; known: real, duplicate, rules, self_training",
+    ),
     (
         "classifiers: {bert: {model: a/b, arms: {real: [100]}}}",
         "'classifiers.bert.steps' has no entry for size 100",

@@ -323,8 +323,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _handle(self) -> None:
-        chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
-        body = self._chunks() if chunked else self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         try:
             status, headers, data = self.hub.answer(self.command, self.path, body, known)
@@ -340,11 +339,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     do_GET = do_HEAD = do_POST = do_PUT = _handle
-
-    def _chunks(self) -> bytes:
-        data = b""
-        while size := int(self.rfile.readline(), 16):
-            data += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return data

@@ -20,6 +20,7 @@ COLOURS = {
     "real": ("#1f2328", "#e6e8ea"),
     "duplicate": ("#69727d", "#9aa5b1"),
     "rules": ("#7c3aed", "#a78bfa"),
+    "self_training": ("#1d4ed8", "#60a5fa"),
     "vae": ("#c2410c", "#fb923c"),
     "oracle": ("#0f766e", "#2dd4bf"),
 }

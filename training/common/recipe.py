@@ -143,6 +143,7 @@ class AugmentRecipe:
     teacher_tokens: int = 128  # encoder tokens of a row that the teacher reads
     near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one test row that makes it a copy
     rule_share: float = 0.1  # of a row's words that a rule of the arm `rules` changes
+    bank_share: float = 0.1  # of the VAE's sentences, the clearest, of which `self_training` puts rows together
     adapt_steps: int = 0  # most fine-tuning steps on the budget's own sentences before generating
     perplexity_model: str | None = "openai-community/gpt2"  # scored for kept rows only; null: not scored
     perplexity_tokens: int = 128  # tokens of a row that are scored

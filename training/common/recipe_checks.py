@@ -9,7 +9,7 @@ from .errors import UserError
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-GENERATORS = ("rules", "vae")
+GENERATORS = ("rules", "self_training", "vae")
 ARMS = ("real", "duplicate", *GENERATORS, "oracle")
 
 
@@ -146,7 +146,8 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     )
     need(augment.oversample >= 4 or not augment.sizes, "'augment.oversample' must be at least 4")
     need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
-    need(0 < augment.rule_share <= 1, "'augment.rule_share' must lie in (0, 1]")
+    for name in ("rule_share", "bank_share"):
+        need(0 < getattr(augment, name) <= 1, f"'augment.{name}' must lie in (0, 1]")
     for size in augment.sizes:
         need(
             size > recipe.study.budget,

@@ -17,6 +17,7 @@ import torch
 from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..augment.dataset import grow
+from ..augment.generators import Generator
 from ..augment.generators.rules import Rules, wordnet
 from ..augment.generators.vae import Vae
 from ..classify.train import train_classifier
@@ -27,6 +28,7 @@ from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, content_revision
 from ..vae.adapt import adapt
 from ..vae.train import load_model
+from .banks import read_bank
 from .plan import Cell, keeps_model, seed_of
 from .rows import budget_rows, candidates_file, held_out_rows, training_rows
 
@@ -45,7 +47,14 @@ def grow_subset(folder: Path, recipe: Recipe, name: str, subset: int, dtype: str
         place = folder / "augmented" / "adapted" / f"subset-{subset}"
         model, tokenizer, _ = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
     model = model.to(device()).eval()
-    generator = Vae(model, tokenizer, settings) if name == "vae" else Rules(wordnet()[0], settings.rule_share)
+    generator: Generator
+    match name:
+        case "vae":
+            generator = Vae(model, tokenizer, settings)
+        case "self_training":
+            generator = read_bank(folder, recipe, model, tokenizer)
+        case _:
+            generator = Rules(wordnet()[0], settings.rule_share)
     rows = grow(generator, model, tokenizer, budget, tests.texts, settings, seed, dtype=getattr(torch, dtype))
     with atomic_path(candidates_file(folder, name, subset)) as temporary:
         rows.to_parquet(temporary, index=False)

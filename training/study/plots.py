@@ -9,8 +9,8 @@ import matplotlib
 from ..common.drawing import INK, STYLE, axes, svg
 from .statistics import Interval
 
-MARKERS = {"real": "D", "duplicate": "s", "rules": "v", "vae": "o", "oracle": "^"}
-LINES = {"duplicate": "--", "rules": "-.", "vae": "-", "oracle": ":"}
+MARKERS = {"real": "D", "duplicate": "s", "rules": "v", "self_training": "P", "vae": "o", "oracle": "^"}
+LINES = {"duplicate": "--", "rules": "-.", "self_training": (0, (3, 1, 1, 1)), "vae": "-", "oracle": ":"}
 
 
 @matplotlib.rc_context(STYLE)
@@ -27,7 +27,7 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
         plot.plot(
             sorted(curve),
             means,
-            LINES.get(arm, ""),
+            linestyle=LINES.get(arm, "none"),
             color=colour,
             marker=MARKERS[arm],
             markersize=6,

@@ -26,6 +26,7 @@ from ..common.run_folder import Memory, RunFolder, give_back_memory
 from ..common.sources import Source, content_revision, load_texts, resolve_model
 from ..vae.train import train_vae
 from . import rows
+from .banks import make_bank
 from .cells import grow_subset, train_cell
 from .plan import Cell, cost, draw_budgets, draw_test, plan, seed_of, subsets
 from .report import write_report
@@ -147,6 +148,9 @@ def grow_budgets(
         left = [place for place in needed if place not in grown]
         if left:
             _check_sources(run, models)
+        if any(name == "self_training" for name, _ in left):
+            for _ in in_workers(make_bank, {"bank": (run.path, recipe, dtype)}, workers=1, log=_log(run)):
+                pass
         tasks = {f"{name}, subset {k}": (run.path, recipe, name, k, dtype) for name, k in left}
         with bar(total=len(tasks), label="augment", unit="subset") as progress:
             for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=_log(run)):
