@@ -175,6 +175,9 @@ def test_npm_is_missing(cache, npm, monkeypatch):
     with pytest.raises(UserError, match=r"npm words 1\.0: npm is not installed; .* install Node\.js") as caught:
         obtain(package(archive))
     assert "TEXTVAE_MIRROR" in str(caught.value)
+    with pytest.raises(UserError, match=r"install Node\.js") as caught:
+        obtain(package(archive, in_mirror=False))
+    assert "TEXTVAE_MIRROR" not in str(caught.value)
 
 
 def test_cache_under_a_file(tmp_path, npm, monkeypatch):

