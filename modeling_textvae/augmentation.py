@@ -234,8 +234,10 @@ def score(
         row["teacher_confidence"] = probabilities[label]
 
 
-def fill_quotas(rows: list[Row], target_size: int) -> None:
-    """Keep, in place, the most confident candidates up to `target_size` rows, in the originals' class shares.
+def fill_quotas(
+    rows: list[Row], target_size: int, worth: Callable[[Row], float] = lambda row: row["teacher_confidence"]
+) -> None:
+    """Keep, in place, the candidates of most worth up to `target_size` rows, in the originals' class shares.
 
     Places are filled one at a time by the class that lags most behind its share, so the rows of rank < n are
     the dataset of size n for every n up to the target, and its shares are the originals' to within a row. A
@@ -244,7 +246,7 @@ def fill_quotas(rows: list[Row], target_size: int) -> None:
     originals = [row for row in rows if row["kept"]]
     shares = Counter(row["label"] for row in originals)
     queues: dict[Any, list[Row]] = {label: [] for label in shares}
-    for row in sorted(undecided(rows), key=lambda row: row["teacher_confidence"]):
+    for row in sorted(undecided(rows), key=worth):
         queues[row["label"]].append(row)
     filled = Counter(shares)
     for rank in range(len(originals), target_size):

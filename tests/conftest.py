@@ -122,6 +122,27 @@ def rebuilt():
     return rebuild
 
 
+@pytest.fixture
+def tiny_causal(tmp_path, tiny_tokenizer):
+    """A causal language model, and the folder that it and its tokenizer stand in."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tiny_tokenizer),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+    )
+    model = LlamaForCausalLM(config).eval()
+    model.save_pretrained(tmp_path / "causal")
+    tiny_tokenizer.save_pretrained(tmp_path / "causal")
+    return model, str(tmp_path / "causal")
+
+
 @pytest.fixture(scope="session")
 def smoke_mirror(tmp_path_factory, tiny_encoder, tiny_tokenizer):
     """A mirror folder that holds all that the recipe `smoke` names: tiny models, made-up reviews and sentences."""

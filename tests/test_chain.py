@@ -38,20 +38,34 @@ def a_small_dictionary(cache):
 
 def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_path):
     recipe = load_recipe("smoke").to_dict()
-    recipe["classifiers"]["lstm"]["arms"] |= {"rules": [24], "self_training": [24]}
+    recipe["classifiers"]["lstm"]["arms"] |= {
+        "rules": [24], "self_training": [24], "language_model": [24], "soft": [24], "filtered": [24], "both": [24],
+    }  # fmt: skip
+    recipe["classifiers"]["lstm"]["other_budgets"] = {4: {"real": [4], "duplicate": [16], "vae": [16]}}
+    recipe["classifiers"]["lstm"]["steps"] |= {4: 2}
+    recipe["classifiers"]["lstm"]["fewer_subsets"] = {"language_model": 1, "both": 1}
+    recipe["variants"] = {
+        "soft": {"generators": ["vae"], "soft_labels": True, "synthetic_weight": 0.5},
+        "filtered": {"generators": ["vae"], "filters": ["agreement", "perplexity", "novelty", "diversity"]},
+        "both": {"generators": ["vae", "language_model"]},
+    }
+    recipe["augment"] |= {
+        "language_model": "hf-internal-testing/tiny-random-gpt2", "language_model_sentences": 96,
+        "language_model_steps": 1, "vae_latents": "prior", "prior_sentences": 300, "bank_share": 0.5,
+    }  # fmt: skip
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     a_small_dictionary(tmp_path / "cache")
     done = run(["run", "smoke.yaml"], smoke_mirror, tmp_path)
     assert done.returncode == 0, done.stderr[-4000:]
     folder = tmp_path / "runs/smoke"
     for name in (
-        "recipe.yaml", "run.json", "results.jsonl", "report.md", "report.html", "summary.json",
+        "recipe.yaml", "run.json", "results.jsonl", "report.md", "report.html", "summary.json", "analysis.json",
         "vae/config.json", "vae/model.safetensors", "vae/metrics.jsonl",
         "augmented/imdb-vae-aug16/train.parquet", "augmented/imdb-vae-aug24/README.md",
     ):  # fmt: skip
         assert (folder / name).exists(), name
     rows = read_jsonl(folder / "results.jsonl")
-    assert len(rows) == 2 + 4 + 3 * 7 + 3 * 5
+    assert len(rows) == 2 + 4 + 3 * 9 + 2 + 3 * 3 + 3 * 5
     assert {row["classifier"] for row in rows} == {"gpt2_lora", "bert", "lstm", "probe"}
     for row in rows:
         assert 0 <= row["accuracy"] <= 1
@@ -62,12 +76,25 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     report = (folder / "report.md").read_text()
     assert "lstm" in report
     assert "WordNet" in report
-    changed = pd.read_parquet(folder / "augmented/candidates/rules-subset-0.parquet")
+    changed = pd.read_parquet(folder / "augmented/candidates/rules-of8-subset0.parquet")
     assert set(changed["method"]) == {"original", "synonyms", "insertion", "swap", "deletion", "punctuation"}
     assert changed["kept"].sum() == 24
-    real = pd.read_parquet(folder / "augmented/candidates/self_training-subset-2.parquet")
+    real = pd.read_parquet(folder / "augmented/candidates/self_training-of8-subset2.parquet")
     assert set(real["method"]) == {"original", "self_training"}
+    written = pd.read_parquet(folder / "augmented/candidates/language_model-of8-subset0.parquet")
+    assert set(written["method"]) == {"original", "prompted", "continuation", "tuned"}
+    sampled = pd.read_parquet(folder / "augmented/candidates/vae-of4-subset2.parquet")
+    assert sampled["kept"].sum() == 16
+    assert (sampled["method"] == "original").sum() == 4
+    judged = pd.read_parquet(folder / "augmented/candidates/vae-of8-subset0.parquet")
+    assert judged.loc[judged["reject_reason"].isna(), ["second_confidence", "perplexity"]].notna().all(axis=None)
+    assert {(row["budget"], row["size"]) for row in rows if row["arm"] == "vae"} == {(8, 16), (8, 24), (4, 16)}
+    analysis = json.loads((folder / "analysis.json").read_text())
+    places = {(row["classifier"], row["arm"], row["size"], row["budget"]) for row in analysis["bootstrap"]}
+    assert ("lstm", "soft", 24, 8) in places
+    assert ("lstm", "vae", 16, 4) in places
+    assert {row["classifier"] for row in analysis["slices"]} == {"lstm", "probe"}
     again = run(["run", "smoke.yaml"], smoke_mirror, tmp_path)
     assert again.returncode == 0, again.stderr[-4000:]
-    assert again.stderr.count("reused") == 4
+    assert again.stderr.count("reused") == 5
     assert read_jsonl(folder / "results.jsonl") == rows

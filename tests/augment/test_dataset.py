@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pandas as pd
@@ -11,9 +10,9 @@ import yaml
 from datasets import ClassLabel, Dataset, load_dataset
 
 from textvae.modeling_textvae import augmentation
-from textvae.training.augment import dataset
 from textvae.training.augment.dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
 from textvae.training.augment.generators.vae import Vae
+from textvae.training.augment.judging import Judges, teacher_body
 from textvae.training.common.errors import UserError
 from textvae.training.common.recipe import AugmentRecipe
 from textvae.training.common.sources import LabelledTexts, Source
@@ -50,9 +49,15 @@ def speaking(monkeypatch):
     monkeypatch.setattr(augmentation, "decode_latents", decode_latents)
 
 
+def grown(model, tokenizer, tests=(), settings=SETTINGS, seed=0, scorer=None):
+    judges = Judges(teacher_body(settings, model, tokenizer), scorer, settings.filters)
+    generator = Vae(model, tokenizer, settings)
+    return grow(generator, judges, BUDGET, list(tests), settings, seed, target=12, oversample=4)[0]
+
+
 @pytest.fixture
 def rows(tiny_model, tiny_tokenizer, speaking):
-    return grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=0)
+    return grown(tiny_model, tiny_tokenizer)
 
 
 def test_growing_keeps_the_budget_and_fills_every_size(rows):
@@ -64,20 +69,20 @@ def test_growing_keeps_the_budget_and_fills_every_size(rows):
         assert kept["text"].tolist()[:4] == BUDGET.texts
         assert kept["label"].value_counts().to_dict() == {0: size // 2, 1: size // 2}
     assert rows["perplexity"].isna().all()
-    assert set(rows["reject_reason"].dropna()) == {"over quota"}
+    assert set(rows["reject_reason"].dropna()) == {"confidence"}
 
 
 def test_the_seed_decides(tiny_model, tiny_tokenizer, rows):
-    again = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=0)
+    again = grown(tiny_model, tiny_tokenizer)
     pd.testing.assert_frame_equal(rows, again)
-    other = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], SETTINGS, seed=1)
+    other = grown(tiny_model, tiny_tokenizer, seed=1)
     assert rows["text"].tolist() != other["text"].tolist()
 
 
 def test_rows_that_copy_a_test_text_are_replaced_by_others(tiny_model, tiny_tokenizer, rows):
     generated = take(rows, 12)["text"].tolist()[4:]
     tests = [generated[0].upper(), f"some {generated[1]} words"]
-    again = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, tests, SETTINGS, seed=0)
+    again = grown(tiny_model, tiny_tokenizer, tests)
     reasons = again.set_index("text")["reject_reason"]
     assert reasons[generated[0]] == "copy of a test row"
     assert reasons[generated[1]] == "near-copy of a test row"
@@ -85,13 +90,11 @@ def test_rows_that_copy_a_test_text_are_replaced_by_others(tiny_model, tiny_toke
     assert not set(generated[:2]) & set(take(again, 12)["text"])
 
 
-def test_kept_rows_are_given_their_perplexity(tiny_model, tiny_tokenizer, speaking, monkeypatch):
-    def lengths(texts, *_):
+def test_kept_rows_are_given_their_perplexity(tiny_model, tiny_tokenizer, speaking):
+    def lengths(texts):
         return [float(len(text)) for text in texts[:-1]] + [None]
 
-    monkeypatch.setattr(dataset, "perplexities", lengths)
-    settings = dataclasses.replace(SETTINGS, perplexity_model="some/model")
-    rows = grow(Vae(tiny_model, tiny_tokenizer, SETTINGS), tiny_model, tiny_tokenizer, BUDGET, [], settings, seed=0)
+    rows = grown(tiny_model, tiny_tokenizer, scorer=lengths)
     scored = rows[rows["perplexity"].notna()]
     assert len(scored) == 12 - 1
     assert scored["kept"].all()
@@ -139,7 +142,7 @@ def test_the_card_shows_anybodys_texts_as_they_are(rows, tmp_path):
         "BLEU: 7.",
         "one of 77 test texts",
         "CC BY 4.0",
-        "over quota",
+        "confidence",
         "torch ",
     ):
         assert fact in body
@@ -155,7 +158,7 @@ def test_nothing_is_half_written(rows, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(dataset, "dataset_card", full)
+    monkeypatch.setattr("textvae.training.augment.dataset.dataset_card", full)
     with pytest.raises(UserError, match="disk is full"):
         write_dataset(tmp_path / "out", rows, 8, FACTS)
     assert list(tmp_path.iterdir()) == []

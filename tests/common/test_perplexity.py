@@ -11,25 +11,6 @@ from textvae.training.common import perplexity
 from textvae.training.common.perplexity import perplexities
 
 
-@pytest.fixture
-def tiny_causal(tmp_path, tiny_tokenizer):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tiny_tokenizer),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=64,
-    )
-    model = LlamaForCausalLM(config).eval()
-    model.save_pretrained(tmp_path / "causal")
-    tiny_tokenizer.save_pretrained(tmp_path / "causal")
-    return model, str(tmp_path / "causal")
-
-
 def test_perplexity_is_that_of_each_text_alone(tiny_causal, tiny_tokenizer, monkeypatch, sentences):
     monkeypatch.setattr(perplexity, "BATCH", 3)
     model, folder = tiny_causal

@@ -14,7 +14,7 @@ HOSTILE = "a <script>alert('x')</script> film | that *never* finds [its](http://
 def _row(classifier: str, arm: str, size: int, subset: int, points: float, seed: int = 0) -> dict:
     share = points / 100
     figures = {"accuracy": share, "precision": share, "recall": share, "f1": share, "cross_entropy": 0.6}
-    cell = {"classifier": classifier, "arm": arm, "size": size, "subset": subset, "seed": seed}
+    cell = {"classifier": classifier, "arm": arm, "size": size, "budget": 10, "subset": subset, "seed": seed}
     weights = f"org/{classifier}@123"
     return cell | figures | {
         "rows": size, "test_rows": 50, "steps": 9, "weights": weights, "seconds": 1.5, "fingerprint": "0",

@@ -45,18 +45,18 @@ def test_budgets_are_balanced_disjoint_and_of_the_study_role():
     assert len(every) == len(set(every)) == 3 * 24
     assert {role(train.texts[row]) for row in every} == {"study"}
     for draw in draws:
-        labels = [row % 3 for row in draw.budget_rows]
+        labels = [row % 3 for row in draw.first(10)]
         assert sorted(labels.count(c) for c in range(3)) == [3, 3, 4]
-        assert draw.oracle_rows(24)[:10] == draw.budget_rows
-        assert [sum(row % 3 == c for row in draw.oracle_rows(24)) for c in range(3)] == [8, 8, 8]
+        assert draw.first(24)[:10] == draw.first(10)
+        assert [sum(row % 3 == c for row in draw.first(24)) for c in range(3)] == [8, 8, 8]
 
 
 def test_more_subsets_or_a_larger_oracle_leave_the_budgets_alone():
     train = texts(900)
-    budgets = [draw.budget_rows for draw in draw_budgets(train, recipe())]
-    assert [draw.budget_rows for draw in draw_budgets(train, recipe(number=5))][:3] == budgets
-    assert [draw.budget_rows for draw in draw_budgets(train, recipe(oracle=60))] == budgets
-    assert [draw.budget_rows for draw in draw_budgets(train, replace(recipe(), seed=1))] != budgets
+    budgets = [draw.first(10) for draw in draw_budgets(train, recipe())]
+    assert [draw.first(10) for draw in draw_budgets(train, recipe(number=5))][:3] == budgets
+    assert [draw.first(10) for draw in draw_budgets(train, recipe(oracle=60))] == budgets
+    assert [draw.first(10) for draw in draw_budgets(train, replace(recipe(), seed=1))] != budgets
 
 
 def test_draws_do_not_depend_on_the_order_of_the_file_and_take_a_text_once():
@@ -71,9 +71,7 @@ def test_draws_do_not_depend_on_the_order_of_the_file_and_take_a_text_once():
 
 
 def test_too_few_rows_is_an_error_that_names_class_and_remedy():
-    with pytest.raises(
-        UserError, match=r"org/reviews: class 'bad' has \d+ study rows, fewer than .*lower 'study.budget'"
-    ):
+    with pytest.raises(UserError, match=r"org/reviews: class 'bad' has \d+ study rows, fewer than .*lower the budget"):
         draw_budgets(texts(60), recipe())
     with pytest.raises(UserError, match=r"class 'bad' has 3 test rows .*fewer than the 7 asked for; lower 'test_rows'"):
         draw_test(texts(9, "test"), texts(60), recipe())
@@ -110,10 +108,9 @@ def test_every_cell_is_planned_once_and_long_ones_come_first():
     costs = [cost(cell, wanted.classifiers[cell.classifier]) for cell in cells]
     assert costs == sorted(costs, reverse=True)
     assert cells[0].classifier == "bert"
-    assert subsets(wanted) == subsets(wanted, "vae") == 3
-    assert subsets(wanted, "duplicate") == 0
+    assert subsets(wanted) == 3
     kept = [cell for cell in cells if keeps_model(cell, wanted)]
-    assert sorted(cell.key for cell in kept) == ["bert-vae-24-subset0-seed0", "lstm-vae-24-subset0-seed0"]
+    assert sorted(cell.key for cell in kept) == ["bert-vae-24-of10-subset0-seed0", "lstm-vae-24-of10-subset0-seed0"]
 
 
 def test_seeds_differ_by_purpose_and_stay():

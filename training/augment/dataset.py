@@ -7,33 +7,29 @@ import math
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from datasets import ClassLabel, Features, Value
 
 from textvae.modeling_textvae.augmentation import (
     Progress,
-    fill_quotas,
     original_rows,
     reject_copies,
-    score,
     undecided,
 )
-from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common.errors import UserError
 from ..common.files import atomic_folder, write_json, write_text
-from ..common.perplexity import perplexities
-from ..common.precision import autocast
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts, Source
 from .card import dataset_card
 from .filters import find_copies
 from .generators import Generator
+from .judging import Judges
+from .selection import select
 
 
 @dataclass(frozen=True)
@@ -53,49 +49,55 @@ class DatasetFacts:
 
 def grow(
     generator: Generator,
-    model: TextVAEModel,
-    tokenizer: Any,
+    judges: Judges,
     budget: LabelledTexts,
     test_texts: list[str],
     settings: AugmentRecipe,
     seed: int,
     progress: Progress | None = None,
     *,
-    dtype: torch.dtype = torch.float32,
-) -> pd.DataFrame:
+    target: int,
+    oversample: float,
+) -> tuple[pd.DataFrame, np.ndarray | None]:
     """All rows, originals first, candidates with what was found out about them and whether they are kept.
 
-    Columns: text, label (index into `budget.label_names`), method, source_row, temperature,
-    teacher_confidence, seed, kept, reject_reason, rank (the rows with rank < n are the dataset of n rows) and
-    perplexity (of kept rows; null without `settings.perplexity_model`).
+    Columns: text, label (index into `budget.label_names`), method, source_row, temperature, seed,
+    teacher_confidence, second_confidence and perplexity (null where no filter asks for them; perplexity is given
+    of kept rows in any case where there is a judge of it), kept, reject_reason, rank (the rows with rank < n are
+    the dataset of n rows).
 
     Args:
-        model, tokenizer: the text VAE whose encoder's features the teacher judges by.
         test_texts: whose copies and near-copies are dropped.
-        settings: the largest of its sizes is filled.
         progress: called as progress(stage, rows done since the last call, rows in all).
-        dtype: what the models compute in.
+        target: rows wanted, the budget's included.
+        oversample: candidates a row that is wanted beside these.
+
+    Returns:
+        The table and, where *diversity* may be asked of it, the (rows, H) features of its rows.
     """
     rows = original_rows(budget.texts, budget.labels or [])
-    target = max(settings.sizes)
-    with autocast(dtype, model.device):
-        count = math.ceil(settings.oversample * (target - len(rows)))
-        rows += generator.propose(budget, count, seed, progress)
-        reject_copies(rows)
-        candidates = undecided(rows)
-        reasons = find_copies([row["text"] for row in candidates], test_texts, settings.near_copy_overlap)
-        for row, reason in zip(candidates, reasons, strict=True):
-            row["reject_reason"] = reason
-        score(model, rows, tokenizer, teacher_tokens=settings.teacher_tokens, progress=progress)
-    fill_quotas(rows, target)
+    rows += generator.propose(budget, math.ceil(oversample * (target - len(rows))), seed, progress)
+    reject_copies(rows)
+    candidates = undecided(rows)
+    reasons = find_copies([row["text"] for row in candidates], test_texts, settings.near_copy_overlap)
+    for row, reason in zip(candidates, reasons, strict=True):
+        row["reject_reason"] = reason
+    matrix = judges.judge(rows, budget, progress)
     frame = pd.DataFrame(rows).astype({"source_row": "Int64", "seed": "Int64", "rank": "Int64"})
-    frame["perplexity"] = pd.Series(dtype="Float64")
-    if settings.perplexity_model:
-        kept = frame.index[frame["kept"]]
-        texts = frame.loc[kept, "text"].tolist()
-        scores = perplexities(texts, settings.perplexity_model, settings.perplexity_tokens, dtype, progress)
-        frame["perplexity"] = pd.Series(scores, index=kept, dtype="Float64")
-    return frame
+    for column in ("temperature", "teacher_confidence", "second_confidence", "perplexity"):
+        frame[column] = frame[column].astype("Float64") if column in frame else pd.Series(dtype="Float64")
+    frame = select(frame, settings.filters, target, settings, matrix)
+    kept = frame.index[frame["kept"] & frame["perplexity"].isna()]
+    if judges.perplexities and len(kept):
+        found = judges.perplexities(frame.loc[kept, "text"].tolist())
+        frame.loc[kept, "perplexity"] = pd.Series(found, index=kept, dtype="Float64")
+    return frame, matrix
+
+
+def read_features(table: Path) -> np.ndarray | None:
+    """The features that were kept beside a table of candidates, float32; None where there are none."""
+    path = table.with_suffix(".npy")
+    return np.load(path, allow_pickle=False).astype(np.float32) if path.exists() else None
 
 
 def take(rows: pd.DataFrame, size: int) -> pd.DataFrame:

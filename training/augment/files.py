@@ -29,6 +29,7 @@ from ..vae.reconstruction import reconstruction_bleu
 from ..vae.train import load_model
 from .dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
 from .generators.vae import Vae
+from .judging import Judges, teacher_body
 
 FLUENT_BLEU = 5.0  # below it a model gives too little of these texts back for its rows to be about them
 MEASURED_SENTENCES = 500
@@ -75,9 +76,12 @@ def augment_file(args: argparse.Namespace) -> None:
     settings = dataclasses.replace(
         AugmentRecipe(), sizes=(args.target_size,), temperature=args.temperature, perplexity_model=None
     )
-    with _bars() as progress:
-        generator = Vae(model, tokenizer, settings)
-        rows = grow(generator, model, tokenizer, budget, tests, settings, args.seed, progress, dtype=dtype)
+    judges = Judges(teacher_body(settings, model, tokenizer))
+    with _bars() as progress, autocast(dtype, model.device):
+        rows, _ = grow(
+            Vae(model, tokenizer, settings), judges, budget, tests, settings, args.seed, progress,
+            target=args.target_size, oversample=settings.oversample,
+        )  # fmt: skip
     facts = DatasetFacts(
         title=Path(args.output).name,
         label_names=budget.label_names,

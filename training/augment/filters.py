@@ -1,4 +1,4 @@
-"""What a generated row must not be: a test row, or nearly one."""
+"""What a generated row must not be: another row, or nearly one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from ..common.text import normalise
 
 NGRAM = 5
+# What a candidate is rejected for whatever the filters are.
+COPIES = ("empty", "duplicate", "copy of a test row", "near-copy of a test row")
 
 _WORD = re.compile(r"\w+")
 
@@ -41,6 +43,25 @@ def find_copies(texts: list[str], tests: Iterable[str], overlap: float) -> list[
             if count >= overlap * sizes[row]:
                 reasons[row] = reasons[row] or "near-copy of a test row"
     return reasons
+
+
+def near_copies(texts: list[str], known: Iterable[str], overlap: float) -> list[bool]:
+    """Whether a text shares at least `overlap` of its different word 5-grams with one known text, or with one before
+    it that does not itself. A text of fewer than five words is none."""
+    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, text in enumerate(known):
+        for ngram in _ngrams(text):
+            holders[ngram].append(-1 - number)
+    copied = []
+    for number, text in enumerate(texts):
+        ngrams = _ngrams(text)
+        shared = Counter(holder for ngram in ngrams for holder in holders.get(ngram, ()))
+        near = bool(shared) and max(shared.values()) >= overlap * len(ngrams)
+        copied.append(near)
+        if not near:
+            for ngram in ngrams:
+                holders[ngram].append(number)
+    return copied
 
 
 def _ngrams(text: str) -> Ngrams:

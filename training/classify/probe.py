@@ -103,14 +103,23 @@ def _read(database: sqlite3.Connection, key: str) -> np.ndarray | None:
 
 
 def fit_predict(
-    train_features: np.ndarray, train_labels: list[int], test_features: np.ndarray, num_labels: int
+    train_features: np.ndarray,
+    train_labels: list[int],
+    test_features: np.ndarray,
+    num_labels: int,
+    mass: np.ndarray | None = None,
 ) -> np.ndarray:
     """(test rows, num_labels) float32 probabilities of an L2-penalised multinomial logistic regression.
 
-    A class without training rows gets probability 0.
+    A class without training rows gets probability 0. With `mass`, (training rows, num_labels), a row counts so much
+    for each class instead of once for its label.
     """
     regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
-    regression.fit(train_features.astype(np.float64), train_labels)
+    if mass is None:
+        regression.fit(train_features.astype(np.float64), train_labels)
+    else:
+        rows, classes = np.nonzero(mass)
+        regression.fit(train_features[rows].astype(np.float64), classes, sample_weight=mass[rows, classes])
     probabilities = np.zeros((len(test_features), num_labels), dtype=np.float32)
     probabilities[:, regression.classes_] = regression.predict_proba(test_features.astype(np.float64))
     return probabilities

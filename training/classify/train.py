@@ -30,6 +30,7 @@ from .head import fit_head
 from .metrics import compute
 from .models import INPUT_SUFFIX, build
 from .probe import FeatureCache, fit_predict
+from .targets import Targets, soft_cross_entropy
 
 WARMUP_SHARE = 0.1  # of the steps; then the learning rate falls linearly to 0
 POOL = 8  # batches that are cut from one sorted pool of rows
@@ -58,6 +59,7 @@ def train_classifier(
     seed: int,
     dtype: torch.dtype,
     num_labels: int,
+    targets: Targets | None = None,
     output: Path | None = None,
     features: Path | None = None,
 ) -> Outcome:
@@ -67,6 +69,7 @@ def train_classifier(
         steps: optimiser steps, exactly; not read for `probe`.
         dtype: float32, or bfloat16 for autocast (and for the frozen body of `gpt2_lora`).
         num_labels: classes; labels are 0 … num_labels - 1 and name `train.label_names`.
+        targets: of the training rows, where they are not simply their labels.
         output: a folder that gets the trained model (of `gpt2_lora` its adapters) and tokenizer;
             `probe` writes nothing there.
         features: a folder where `probe` keeps features for later cells; without it, a temporary one.
@@ -81,7 +84,7 @@ def train_classifier(
     set_seed(seed)
     folder, source = resolve_model(settings.model)
     if name == "probe":
-        probabilities, train_seconds = _probe(settings, train, test, folder, dtype, num_labels, features)
+        probabilities, train_seconds = _probe(settings, train, test, folder, dtype, num_labels, targets, features)
         steps = 0
     else:
         model, tokenizer = build(name, folder, train.label_names, dtype)
@@ -90,12 +93,16 @@ def train_classifier(
         )
         if name == "gpt2_lora":
             fit_head(model, train_rows, dtype, seed)
+        if targets is not None:
+            for row, mass in zip(train_rows, targets.mass(train.labels, num_labels).tolist(), strict=True):
+                row["labels"] = mass
         with tempfile.TemporaryDirectory() as scratch:
             trainer = ClassifierTrainer(
                 model,
                 training_arguments(scratch, settings, steps, seed, dtype),
                 train_dataset=train_rows,
                 data_collator=DataCollatorWithPadding(tokenizer),
+                compute_loss_func=None if targets is None else _soft_loss,
             )
             train_start = time.perf_counter()
             trainer.train()
@@ -207,7 +214,9 @@ def encode(
 def predict(trainer: Trainer, rows: list[dict[str, Any]]) -> np.ndarray:
     """(rows, classes) float32 probabilities in the order of the rows, computed in batches of like length."""
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-    logits = trainer.predict([rows[index] for index in order]).predictions
+    # Without labels: a training's own loss may be of other ones.
+    unlabelled = [{name: value for name, value in rows[index].items() if name != "labels"} for index in order]
+    logits = trainer.predict(unlabelled).predictions
     probabilities = np.empty(logits.shape, dtype=np.float32)
     probabilities[order] = torch.tensor(logits).double().softmax(dim=-1).float().numpy()
     return probabilities
@@ -218,6 +227,10 @@ def _weights(source: Source) -> str:
     return f"{weights} (stand-in: {source.stand_in})" if source.stand_in else weights
 
 
+def _soft_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+    return soft_cross_entropy(outputs.logits, labels)
+
+
 def _probe(
     settings: ClassifierRecipe,
     train: LabelledTexts,
@@ -225,6 +238,7 @@ def _probe(
     folder: Path,
     dtype: torch.dtype,
     num_labels: int,
+    targets: Targets | None,
     features: Path | None,
 ) -> tuple[np.ndarray, float]:
     with tempfile.TemporaryDirectory() as scratch:
@@ -232,7 +246,8 @@ def _probe(
         train_features, test_features = cache.features(train.texts), cache.features(test.texts)
     start = time.perf_counter()
     assert train.labels is not None  # train_classifier has looked
-    probabilities = fit_predict(train_features, train.labels, test_features, num_labels)
+    mass = None if targets is None else targets.mass(train.labels, num_labels)
+    probabilities = fit_predict(train_features, train.labels, test_features, num_labels, mass)
     return probabilities, time.perf_counter() - start
 
 

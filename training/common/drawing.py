@@ -21,8 +21,10 @@ COLOURS = {
     "duplicate": ("#69727d", "#9aa5b1"),
     "rules": ("#7c3aed", "#a78bfa"),
     "self_training": ("#1d4ed8", "#60a5fa"),
+    "language_model": ("#be185d", "#f472b6"),
     "vae": ("#c2410c", "#fb923c"),
     "oracle": ("#0f766e", "#2dd4bf"),
+    "variant": ("#4d7c0f", "#a3e635"),
 }
 # Colours that stand for the variables while matplotlib draws.
 INK = {name: f"#0a0b{place:02x}" for place, name in enumerate(COLOURS)}

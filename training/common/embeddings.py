@@ -13,7 +13,7 @@ from .precision import autocast, device
 from .sources import resolve_model
 
 BATCH = 32
-TOKENS = 128  # read of a text
+TOKENS = 128  # read of a text, where nobody says otherwise
 
 
 @torch.inference_mode()
@@ -22,6 +22,8 @@ def embed(
     model_id: str,
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int], Any] | None = None,
+    *,
+    tokens: int = TOKENS,
 ) -> np.ndarray:
     """(N, H) float32 means of a body's last token states, each of length 1.
 
@@ -37,7 +39,7 @@ def embed(
     for start in range(0, len(order), BATCH):
         part = order[start : start + BATCH]
         batch = tokenizer(
-            [texts[row] for row in part], truncation=True, max_length=TOKENS, padding=True, padding_side="right",
+            [texts[row] for row in part], truncation=True, max_length=tokens, padding=True, padding_side="right",
             return_tensors="pt",
         ).to(place)  # fmt: skip
         with autocast(dtype, place):

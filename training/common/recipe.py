@@ -19,11 +19,12 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from .errors import UserError
-from .recipe_checks import check_recipe
+from .recipe_checks import ARMS, GENERATORS, check_recipe
 
 Precision = Literal["auto", "float32", "bfloat16"]
 BetaSchedule = Literal["constant", "linear", "cyclical"]
 ClassifierName = Literal["probe", "lstm", "bert", "gpt2_lora"]
+Filter = Literal["confidence", "agreement", "perplexity", "diversity", "novelty"]
 
 
 @dataclass(frozen=True)
@@ -137,17 +138,44 @@ class AugmentRecipe:
     """How a label budget grows."""
 
     sizes: tuple[int, ...] = (200, 500)  # rows of the published datasets, the budget included
+    oversample: float = 4.0  # candidates a wanted row
+    oversample_by_generator: dict[str, float] = field(default_factory=dict)  # where it is another
+
+    # Arm `vae`: texts from around the budget's own sentences, or rows put together from samples of the prior
+    vae_latents: Literal["posterior", "prior"] = "posterior"
     temperature: float = 0.5  # posterior standard deviations of noise
     interpolation_share: float = 0.25  # candidates made between two sentences of one class; the rest are neighbours
-    oversample: float = 4.0  # candidates a wanted row
-    teacher_tokens: int = 128  # encoder tokens of a row that the teacher reads
-    near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one test row that makes it a copy
-    rule_share: float = 0.1  # of a row's words that a rule of the arm `rules` changes
-    bank_share: float = 0.1  # of the VAE's sentences, the clearest, of which `self_training` puts rows together
     adapt_steps: int = 0  # most fine-tuning steps on the budget's own sentences before generating
-    perplexity_model: str | None = "openai-community/gpt2"  # scored for kept rows only; null: not scored
+    prior_sentences: int = 12000  # sampled once for all subsets
+    prior_top_p: float = 0.85  # of the words of these samples
+
+    # Other arms
+    rule_share: float = 0.1  # of a row's words that a rule of the arm `rules` changes
+    language_model: str = "openai-community/gpt2"  # of the arm `language_model`
+    language_model_sentences: int = 2000  # that it writes for a budget
+    language_model_steps: int = 60  # of its adapters' training on the budget; 0: it is only prompted
+    language_model_top_p: float = 0.9
+    bank_share: float = 0.1  # of a bank's sentences (prior samples, or real ones), the clearest, that rows consist of
+
+    # What is found out about candidates, and which are kept
+    teacher_model: str | None = None  # body of the teachers, a Hub id or a folder; null: the VAE's encoder
+    teacher_tokens: int = 128  # tokens of a text that a teacher reads
+    near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one other row that makes it a copy
+    filters: tuple[Filter, ...] = ("confidence",)  # training/augment/selection.py; copies go in any case
+    confident_share: float = 0.25  # of a class's candidates, that the filter `confidence` leaves (more where needed)
+    perplexity_model: str | None = "openai-community/gpt2"  # of kept rows; of all that a filter asks it of
     perplexity_tokens: int = 128  # tokens of a row that are scored
-    perplexity_subsets: int = 1  # subsets whose kept rows are scored, from the first
+    perplexity_subsets: int = 1  # subsets whose kept rows are scored, from the first; null model: none
+
+
+@dataclass(frozen=True)
+class VariantRecipe:
+    """An arm beside those that have the name of a generator: the same candidates, otherwise chosen or used."""
+
+    generators: tuple[str, ...] = ("vae",)  # each gives an equal part of the rows
+    filters: tuple[Filter, ...] | None = None  # null for those of `augment`
+    soft_labels: bool = False  # the teacher's probabilities are a generated row's target, not its label
+    synthetic_weight: float = 1.0  # of a generated row in the loss; a real one has 1
 
 
 @dataclass(frozen=True)
@@ -162,7 +190,14 @@ class ClassifierRecipe:
     steps: dict[int, int] = field(default_factory=dict)  # size -> optimiser steps, equal for all arms of it
     arms: dict[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> sizes
     subsets: int = 5
+    fewer_subsets: dict[str, int] = field(default_factory=dict)  # arm -> its number of subsets, where that is less
+    seeds: int | None = None  # trainings a cell; null for those of `study`
+    other_budgets: dict[int, dict[str, tuple[int, ...]]] = field(default_factory=dict)  # budget -> arm -> sizes
     test_rows: int = 1000
+
+    def arms_of(self, budget: int, main: int) -> dict[str, tuple[int, ...]]:
+        """Arm -> sizes at a budget, where `main` is the study's own."""
+        return self.arms if budget == main else self.other_budgets.get(budget, {})
 
 
 @dataclass(frozen=True)
@@ -172,7 +207,9 @@ class StudyRecipe:
     dataset: str = "stanfordnlp/imdb"
     budget: int = 100  # labelled rows of a subset, equal numbers a class
     seeds: int = 1  # trainings a cell
-    role: Literal["study", "development"] = "study"  # development: choose recipes without looking at test rows
+    # Training rows that budgets are drawn from; development: test rows are drawn there, too, to choose recipes by
+    role: Literal["study", "development", "any"] = "study"
+    test_split: str = "test"  # validation: to choose recipes by, where a dataset has that part
     workers: int = 2  # cells run at a time, one thread each
 
 
@@ -188,7 +225,17 @@ class Recipe:
     evaluation: EvaluationRecipe = field(default_factory=EvaluationRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     study: StudyRecipe = field(default_factory=StudyRecipe)
+    vae_of: str | None = None  # the recipe whose `vae` this is, where a recipe says `vae: NAME`
+    variants: dict[str, VariantRecipe] = field(default_factory=dict)  # arm -> what it is
     classifiers: dict[ClassifierName, ClassifierRecipe] = field(default_factory=dict)
+
+    def variant(self, arm: str) -> VariantRecipe | None:
+        """What an arm of generated rows consists of; None for the arms that generate nothing."""
+        return VariantRecipe((arm,)) if arm in GENERATORS else self.variants.get(arm)
+
+    def arms(self) -> list[str]:
+        """Every arm there can be, in the order of tables."""
+        return [*ARMS[:-1], *self.variants, ARMS[-1]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as it is written to `recipe.yaml` and hashed."""
@@ -225,9 +272,22 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     if not isinstance(data, dict):
         raise UserError(f"{place}: a recipe is a mapping of fields; see training/recipes/quickstart.yaml")
     data.setdefault("name", path.stem)
+    if isinstance(data.get("vae"), str):
+        data |= _vae_of(data, place)
     recipe = _build(Recipe, data, place, "")
     check_recipe(recipe, place)
     return recipe
+
+
+def _vae_of(data: dict[str, Any], place: str) -> dict[str, Any]:
+    """The `vae` of a recipe that names another one's, which then is trained in that one's folder."""
+    try:
+        origin = load_recipe(data["vae"])
+    except UserError as error:
+        raise UserError(f"{place}: 'vae' names a recipe: {error}") from None
+    if data.setdefault("seed", origin.seed) != origin.seed:
+        raise UserError(f"{place}: 'seed' is {data['seed']}, that of '{data['vae']}' {origin.seed}; they must agree")
+    return {"vae": origin.to_dict()["vae"], "vae_of": data["vae"]}
 
 
 def shipped_recipes() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .errors import UserError
@@ -9,7 +11,7 @@ from .errors import UserError
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-GENERATORS = ("rules", "self_training", "vae")
+GENERATORS = ("rules", "self_training", "language_model", "vae")
 ARMS = ("real", "duplicate", *GENERATORS, "oracle")
 
 
@@ -144,31 +146,60 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),
         "'vae.cache_encoder_states' needs a frozen encoder and at most three 'vae.encoder_layers'",
     )
-    need(augment.oversample >= 4 or not augment.sizes, "'augment.oversample' must be at least 4")
+    for factor in (augment.oversample, *augment.oversample_by_generator.values()):
+        need(factor >= 1, f"'augment.oversample' and 'oversample_by_generator' must be at least 1, not {factor}")
+    for name in augment.oversample_by_generator:
+        need(name in GENERATORS, f"'augment.oversample_by_generator' has '{name}'; known: {', '.join(GENERATORS)}")
     need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
-    for name in ("rule_share", "bank_share"):
+    need(augment.prior_sentences >= 1, f"'augment.prior_sentences' must be at least 1, not {augment.prior_sentences}")
+    for name in ("rule_share", "bank_share", "confident_share", "prior_top_p"):
         need(0 < getattr(augment, name) <= 1, f"'augment.{name}' must lie in (0, 1]")
     for size in augment.sizes:
         need(
             size > recipe.study.budget,
             f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}",
         )
+    _check_arms(recipe, need)
+
+
+def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
+    for name, variant in recipe.variants.items():
+        where = f"variants.{name}"
+        need(name not in ARMS and re.fullmatch(r"\w+", name) is not None, f"'{where}': give it a name of its own")
+        need(
+            len(variant.generators) > 0 and set(variant.generators) <= set(GENERATORS),
+            f"'{where}.generators' must be some of {', '.join(GENERATORS)}",
+        )
+        need(variant.synthetic_weight > 0, f"'{where}.synthetic_weight' must be positive")
+    filters = [recipe.augment.filters, *(v.filters or () for v in recipe.variants.values())]
+    need(
+        recipe.augment.perplexity_model is not None or not any("perplexity" in names for names in filters),
+        "the filter 'perplexity' needs 'augment.perplexity_model'",
+    )
+    known = recipe.arms()
     for name, classifier in recipe.classifiers.items():
         where = f"classifiers.{name}"
         need(bool(classifier.model), f"'{where}.model' is missing; give a Hub id or a folder")
-        for arm, sizes in classifier.arms.items():
-            need(arm in ARMS, f"'{where}.arms' has '{arm}'; known: {', '.join(ARMS)}")
-            for size in sizes:
-                need(
-                    name == "probe" or size in classifier.steps,
-                    f"'{where}.steps' has no entry for size {size}",
-                )
-                need(
-                    size == recipe.study.budget if arm == "real" else size > recipe.study.budget,
-                    f"'{where}.arms.{arm}' has size {size}; 'real' is the budget ({recipe.study.budget}), "
-                    "every other arm is larger",
-                )
-                need(
-                    arm not in GENERATORS or size in augment.sizes,
-                    f"'{where}.arms.{arm}' has {size}, not in 'augment.sizes'",
-                )
+        need(classifier.seeds is None or classifier.seeds >= 1, f"'{where}.seeds' must be at least 1, or null")
+        need(
+            recipe.study.budget not in classifier.other_budgets,
+            f"'{where}.other_budgets' has {recipe.study.budget}, the study's own; write it into 'arms'",
+        )
+        for arm, number in classifier.fewer_subsets.items():
+            need(
+                arm in known and 0 <= number <= classifier.subsets,
+                f"'{where}.fewer_subsets.{arm}' must be of a known arm, and at most {classifier.subsets}, not {number}",
+            )
+        for budget in (recipe.study.budget, *classifier.other_budgets):
+            for arm, sizes in classifier.arms_of(budget, recipe.study.budget).items():
+                need(arm in known, f"'{where}.arms' has '{arm}'; known: {', '.join(known)}")
+                for size in sizes:
+                    need(
+                        name == "probe" or size in classifier.steps,
+                        f"'{where}.steps' has no entry for size {size}",
+                    )
+                    need(
+                        size == budget if arm == "real" else size > budget,
+                        f"'{where}.arms.{arm}' has size {size}; 'real' is the budget ({budget}), "
+                        "every other arm is larger",
+                    )

@@ -1,41 +1,71 @@
-"""The bank of the arm `self_training`: the sentences that the VAE was trained on, and what a teacher sees of them.
+"""Banks of sentences, and what the teachers see of them, made once for all subsets.
 
-The same real text that the VAE learned from, without the VAE: what generating is worth shows in the difference.
+That of `self_training` holds the sentences that the VAE was trained on, that of `vae` samples of the VAE's prior: both
+are chosen from and put together alike, so that the difference between the two arms is what generating is worth.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from textvae.modeling_textvae.generation import features_of
+from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..augment.generators.bank import Bank
+from ..augment.judging import teacher_body
 from ..common.files import fingerprint
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
+from ..common.text import normalise
 from ..vae.data import load_sentences
 from ..vae.parts import Parts
 from ..vae.train import load_model
+from .plan import seed_of
 
 
-def make_bank(folder: Path, recipe: Recipe, dtype: str) -> None:
-    """Encode the bank into the run folder, once for all subsets."""
+def make_bank(folder: Path, recipe: Recipe, name: str, dtype: str) -> None:
+    """Make and encode the bank of an arm in the run folder."""
     model, tokenizer = load_model(folder / "vae")
-    with autocast(getattr(torch, dtype), device()):
-        read_bank(folder, recipe, model.to(device()).eval(), tokenizer)
+    read_bank(folder, recipe, name, model.to(device()).eval(), tokenizer, getattr(torch, dtype))
 
 
-def read_bank(folder: Path, recipe: Recipe, model: TextVAEModel, tokenizer) -> Bank:
-    """The bank as a generator."""
-    embed = partial(features_of, model, tokenizer=tokenizer, max_length=recipe.augment.teacher_tokens)
-    parts = Parts(
-        folder / "augmented" / "bank",
-        fingerprint(folder / "vae" / "model.safetensors", recipe.vae, recipe.seed, recipe.augment.teacher_tokens),
-    )
-    sentences = parts.data("sentences", lambda: list(dict.fromkeys(load_sentences(recipe.vae, recipe.seed).train)))
-    features = parts.tensors("features", lambda: {"features": embed(sentences)})["features"]
-    return Bank("self_training", sentences, features, embed, recipe.augment.bank_share)
+def read_bank(
+    folder: Path, recipe: Recipe, name: str, model: TextVAEModel, tokenizer: Any, dtype: torch.dtype = torch.float32
+) -> Bank:
+    """The bank of an arm as a generator."""
+    settings = recipe.augment
+    embed = teacher_body(settings, model, tokenizer, dtype)
+    made_from = [folder / "vae" / "model.safetensors", recipe.vae, recipe.seed]
+    made_from += [settings.teacher_tokens, settings.teacher_model]
+    if name == "vae":
+        made_from += [settings.prior_sentences, settings.prior_top_p]
+    parts = Parts(folder / "augmented" / "banks" / name, fingerprint(*made_from))
+
+    def sentences() -> list[str]:
+        if name == "self_training":
+            return list(dict.fromkeys(load_sentences(recipe.vae, recipe.seed).train))
+        seed = seed_of(recipe.seed, "bank")
+        return sample_prior(model, tokenizer, settings.prior_sentences, settings.prior_top_p, seed)
+
+    with autocast(dtype, device()):
+        texts = parts.data("sentences", sentences)
+        features = parts.tensors("features", lambda: {"features": embed(texts)})["features"]
+    return Bank(name, texts, features, embed, settings.bank_share)
+
+
+@torch.no_grad()
+def sample_prior(model: TextVAEModel, tokenizer: Any, count: int, top_p: float, seed: int) -> list[str]:
+    """`count` sentences drawn from the model's prior, less the empty and those that repeat one before them."""
+    generator = torch.Generator().manual_seed(seed)
+    texts: dict[str, str] = {}
+    for start in range(0, count, DECODE_BATCH):
+        ids = model.generate(
+            num_return_sequences=min(DECODE_BATCH, count - start), do_sample=True, top_p=top_p, generator=generator
+        )
+        for text in decode_ids(ids, tokenizer):
+            texts.setdefault(normalise(text), text)
+    texts.pop("", None)
+    return list(texts.values())

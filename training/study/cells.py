@@ -6,7 +6,7 @@ The one place where a study's workers call the layers below.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +14,116 @@ import numpy as np
 import pandas as pd
 import torch
 
+from textvae.modeling_textvae.augmentation import Progress, Row
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..augment.dataset import grow
 from ..augment.generators import Generator
+from ..augment.generators.language_model import LanguageModel
 from ..augment.generators.rules import Rules, wordnet
 from ..augment.generators.vae import Vae
+from ..augment.judging import Judges, sentence_perplexities, teacher_body
 from ..classify.train import train_classifier
 from ..common.errors import UserError
 from ..common.files import atomic_path
-from ..common.precision import device
+from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, content_revision
 from ..vae.adapt import adapt
 from ..vae.train import load_model
 from .banks import read_bank
-from .plan import Cell, keeps_model, seed_of
-from .rows import budget_rows, candidates_file, held_out_rows, training_rows
+from .plan import Cell, Growth, filters_asked, keeps_model, seed_of
+from .rows import budget_rows, candidates_file, held_out_rows, predictions_file, training_rows
 
 
-def grow_subset(folder: Path, recipe: Recipe, name: str, subset: int, dtype: str) -> dict[str, Any]:
-    """Write all candidate rows of a generator for a subset; returns how many were proposed, kept, and rejected why."""
-    started = time.monotonic()
-    settings, seed = recipe.augment, seed_of(recipe.seed, "augment", subset)
-    if subset >= settings.perplexity_subsets:
-        settings = replace(settings, perplexity_model=None)
-    budget = budget_rows(folder, subset, recipe.study.budget)
+def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype: str) -> dict[str, Any]:
+    """Write all candidate rows of a generator for a budget; returns how many were proposed, kept, and rejected why.
+
+    Args:
+        target: rows wanted, the budget's included.
+    """
+    started, worked = time.monotonic(), time.process_time()
+    settings, seed = recipe.augment, seed_of(recipe.seed, "augment", growth.subset)
+    name, number = growth.generator, getattr(torch, dtype)
+    budget = budget_rows(folder, growth.subset, growth.budget)
     tests, _ = held_out_rows(folder)
     model, tokenizer = load_model(folder / "vae")
     if name == "vae" and settings.adapt_steps:
         sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
-        place = folder / "augmented" / "adapted" / f"subset-{subset}"
+        place = folder / "augmented" / "adapted" / f"of{growth.budget}-subset{growth.subset}"
         model, tokenizer, _ = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
     model = model.to(device()).eval()
-    generator: Generator
-    match name:
-        case "vae":
-            generator = Vae(model, tokenizer, settings)
-        case "self_training":
-            generator = read_bank(folder, recipe, model, tokenizer)
-        case _:
-            generator = Rules(wordnet()[0], settings.rule_share)
-    rows = grow(generator, model, tokenizer, budget, tests.texts, settings, seed, dtype=getattr(torch, dtype))
-    with atomic_path(candidates_file(folder, name, subset)) as temporary:
+    asked = filters_asked(recipe, name)
+    perplexities = None
+    if settings.perplexity_model and (growth.subset < settings.perplexity_subsets or "perplexity" in asked):
+        perplexities = sentence_perplexities(settings, number)
+    judges = Judges(teacher_body(settings, model, tokenizer, number), perplexities, asked)
+    generator = Timed(_generator(folder, recipe, name, model, tokenizer, number))
+    with autocast(number, model.device):
+        oversample = settings.oversample_by_generator.get(name, settings.oversample)
+        rows, features = grow(
+            generator, judges, budget, tests.texts, settings, seed, target=target, oversample=oversample
+        )
+    path = candidates_file(folder, growth)
+    if features is not None:
+        with atomic_path(path.with_suffix(".npy")) as temporary, open(temporary, "wb") as file:
+            np.save(file, features.astype(np.float16))
+    with atomic_path(path) as temporary:
         rows.to_parquet(temporary, index=False)
     candidates = rows[rows["method"] != "original"]
     return {
         "generator": name,
-        "subset": subset,
+        "budget": growth.budget,
+        "subset": growth.subset,
         "candidates": len(candidates),
         "kept": int(candidates["kept"].sum()),
         "rejected": candidates["reject_reason"].value_counts().sort_index().to_dict(),
         "perplexity": _median(candidates.loc[candidates["kept"], "perplexity"]),
+        "words": int(candidates["text"].str.split().str.len().sum()),
+        "generation_cpu_seconds": round(generator.cpu_seconds, 2),
+        "cpu_seconds": round(time.process_time() - worked, 2),
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+@dataclass
+class Timed:
+    """A generator, and the processor time that its proposals took."""
+
+    generator: Generator
+    cpu_seconds: float = 0.0
+
+    def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
+        started = time.process_time()
+        rows = self.generator.propose(budget, count, seed, progress)
+        self.cpu_seconds += time.process_time() - started
+        return rows
+
+
+def _generator(
+    folder: Path, recipe: Recipe, name: str, model: TextVAEModel, tokenizer: Any, dtype: torch.dtype
+) -> Generator:
+    match name:
+        case "vae" if recipe.augment.vae_latents == "posterior":
+            return Vae(model, tokenizer, recipe.augment)
+        case "vae" | "self_training":
+            return read_bank(folder, recipe, name, model, tokenizer, dtype)
+        case "language_model":
+            settings = recipe.augment
+            return LanguageModel(
+                settings.language_model, settings.language_model_sentences, settings.language_model_steps,
+                settings.language_model_top_p, dtype,
+            )  # fmt: skip
+        case _:
+            return Rules(wordnet()[0], recipe.augment.rule_share)
 
 
 def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str, Any]:
     """Train and score one cell and keep its predictions; returns its row of `results.jsonl`."""
     settings = recipe.classifiers[cell.classifier]
     output = folder / "classifiers" / cell.classifier if keeps_model(cell, recipe) else None
-    train = training_rows(folder, cell, recipe.study.budget)
+    train, targets = training_rows(folder, cell, recipe)
     test, rows = held_out_rows(folder, settings.test_rows)
     outcome = train_classifier(
         cell.classifier,
@@ -85,6 +134,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         seed=seed_of(recipe.seed, "train", cell.subset, cell.seed),  # the same for every arm
         dtype=getattr(torch, dtype),
         num_labels=len(train.label_names),
+        targets=targets,
         output=output,
         features=folder / "classifiers" / "features",
     )
@@ -92,14 +142,13 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         raise UserError(
             f"{cell.key}: its probabilities are not finite; lower 'classifiers.{cell.classifier}.learning_rate'"
         )
-    _write_predictions(
-        folder / "classifiers" / "predictions" / f"{cell.key}.parquet", rows, test, outcome.probabilities
-    )
+    _write_predictions(predictions_file(folder, cell), rows, test, outcome.probabilities)
     kept = sorted(output.glob("*.safetensors")) if output else []
     return {
         "classifier": cell.classifier,
         "arm": cell.arm,
         "size": cell.size,
+        "budget": cell.budget,
         "subset": cell.subset,
         "seed": cell.seed,
         **outcome.metrics,

@@ -1,5 +1,7 @@
 """What a study trains and on which rows: the cells, the label budgets, the oracle's rows and the test rows.
 
+Budgets of one subset are nested: the smaller one is the beginning of the larger.
+
 Rows are ordered by a hash of seed and text, not by their place in a file, so that the same dataset from
 another source gives the same study. Budgets are taken from the front of that order and the oracle's further
 rows from its back: neither more subsets nor larger oracles change a budget.
@@ -23,43 +25,50 @@ COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.03, "bert": 1.0, "gpt2_lora": 8.0}
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: a classifier on an arm of a size, for a subset and the number of a seed."""
+    """One training: a classifier on an arm of a size, for a budget, a subset and the number of a seed."""
 
     classifier: ClassifierName
     arm: str
     size: int
+    budget: int
     subset: int
     seed: int
 
     @property
     def key(self) -> str:
-        return f"{self.classifier}-{self.arm}-{self.size}-subset{self.subset}-seed{self.seed}"
+        return f"{self.classifier}-{self.arm}-{self.size}-of{self.budget}-subset{self.subset}-seed{self.seed}"
+
+
+@dataclass(frozen=True, order=True)
+class Growth:
+    """What one generator makes of one budget."""
+
+    generator: str
+    budget: int
+    subset: int
 
 
 @dataclass(frozen=True)
 class Draw:
-    """The real rows of a subset, classes in turn: first the budget; the oracle of size n is the first n."""
+    """The real rows of a subset, classes in turn: a budget of n, and the oracle of size n, are the first n."""
 
     order: tuple[int, ...]
-    budget: int
 
-    @property
-    def budget_rows(self) -> tuple[int, ...]:
-        return self.order[: self.budget]
-
-    def oracle_rows(self, size: int) -> tuple[int, ...]:
+    def first(self, size: int) -> tuple[int, ...]:
         return self.order[:size]
 
 
 def plan(recipe: Recipe) -> list[Cell]:
     """Every cell of a recipe, the costliest first, lest one worker be left with a long one at the end."""
+    main = recipe.study.budget
     cells = [
-        Cell(name, arm, size, subset, seed)
+        Cell(name, arm, size, budget, subset, seed)
         for name, settings in recipe.classifiers.items()
-        for arm, sizes in settings.arms.items()
+        for budget in (main, *settings.other_budgets)
+        for arm, sizes in settings.arms_of(budget, main).items()
         for size in sizes
-        for subset in range(settings.subsets)
-        for seed in range(recipe.study.seeds)
+        for subset in range(settings.fewer_subsets.get(arm, settings.subsets))
+        for seed in range(settings.seeds or recipe.study.seeds)
     ]
     return sorted(cells, key=lambda cell: -cost(cell, recipe.classifiers[cell.classifier]))
 
@@ -72,16 +81,37 @@ def cost(cell: Cell, settings: ClassifierRecipe) -> float:
     return COST_OF_A_TOKEN[cell.classifier] * rows * settings.max_length
 
 
-def subsets(recipe: Recipe, arm: str | None = None) -> int:
-    """Subsets that a study needs: the most that any classifier (that has the arm) runs on."""
-    wanted = (s.subsets for s in recipe.classifiers.values() if arm is None or s.arms.get(arm))
-    return max(wanted, default=0)
+def subsets(recipe: Recipe) -> int:
+    """Subsets that a study needs: the most that any of its cells runs on."""
+    return max((cell.subset + 1 for cell in plan(recipe)), default=0)
+
+
+def growths(recipe: Recipe) -> dict[Growth, int]:
+    """What has to be generated, and the most rows, the budget's included, that are wanted of it."""
+    wanted: dict[Growth, int] = {}
+    for cell in plan(recipe):
+        variant = recipe.variant(cell.arm)
+        for name in variant.generators if variant else ():
+            place = Growth(name, cell.budget, cell.subset)
+            share = -(-(cell.size - cell.budget) // len(variant.generators)) if variant else 0
+            wanted[place] = max(wanted.get(place, 0), cell.budget + share)
+    published = Growth("vae", recipe.study.budget, 0)
+    if published in wanted:
+        wanted[published] = max([wanted[published], *recipe.augment.sizes])
+    return dict(sorted(wanted.items()))
+
+
+def filters_asked(recipe: Recipe, generator: str) -> set[str]:
+    """Filters of all arms that use a generator: what they read has to be in its table."""
+    variants = [v for v in recipe.variants.values() if generator in v.generators]
+    return set(recipe.augment.filters).union(*(variant.filters or () for variant in variants))
 
 
 def keeps_model(cell: Cell, recipe: Recipe) -> bool:
     """Whether the trained model is kept: one a classifier, on the largest dataset of the first subset."""
     sizes = recipe.classifiers[cell.classifier].arms.get("vae", ())
-    return cell.arm == "vae" and cell.size == max(sizes) and cell.subset == cell.seed == 0
+    main = cell.arm == "vae" and cell.budget == recipe.study.budget
+    return main and cell.size == max(sizes) and cell.subset == cell.seed == 0
 
 
 def seed_of(seed: int, *names: str | int) -> int:
@@ -96,19 +126,20 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
     Raises:
         UserError: a class has fewer rows than the subsets need.
     """
-    budget = recipe.study.budget
-    oracle = max((n for s in recipe.classifiers.values() for n in s.arms.get("oracle", ())), default=budget)
+    cells = plan(recipe)
+    budget = max((cell.budget for cell in cells), default=recipe.study.budget)
+    oracle = max((cell.size for cell in cells if cell.arm == "oracle"), default=budget)
     labels = _labels(train)
     count, classes = subsets(recipe), len(train.label_names)
     rows = _development(train, recipe, 0) if recipe.study.role == "development" else _pool(train, recipe)
     pools = _by_class(rows, labels, classes)
     front = [_turns(budget, c, classes) for c in range(classes)]
-    back = [_turns(oracle, c, classes) - front[c] for c in range(classes)]
+    back = [max(_turns(oracle, c, classes) - front[c], 0) for c in range(classes)]
     for name, pool, first, further in zip(train.label_names, pools, front, back, strict=True):
         if len(pool) < (first + further) * count:
             raise UserError(
                 f"{train.source.id}: class '{name}' has {len(pool)} {recipe.study.role} rows, fewer than the "
-                f"{(first + further) * count} for {count} subsets of up to {oracle}; lower 'study.budget', "
+                f"{(first + further) * count} for {count} subsets of up to {max(budget, oracle)}; lower the budget, "
                 "'subsets' or the oracle's sizes"
             )
     draws = []
@@ -117,7 +148,7 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
             pool[k * first : (k + 1) * first] + pool[::-1][k * further : (k + 1) * further]
             for pool, first, further in zip(pools, front, back, strict=True)
         ]
-        draws.append(Draw(tuple(own[i % classes][i // classes] for i in range(oracle)), budget))
+        draws.append(Draw(tuple(own[i % classes][i // classes] for i in range(max(budget, oracle)))))
     return draws
 
 
@@ -159,7 +190,8 @@ def _labels(data: LabelledTexts) -> list[int]:
 
 
 def _pool(train: LabelledTexts, recipe: Recipe) -> list[int]:
-    rows = (row for row, text in enumerate(train.texts) if role(text) == recipe.study.role)
+    wanted = recipe.study.role
+    rows = (row for row, text in enumerate(train.texts) if wanted in ("any", role(text)))
     return _ordered(train, rows, recipe.seed)
 
 

@@ -9,8 +9,19 @@ import matplotlib
 from ..common.drawing import INK, STYLE, axes, svg
 from .statistics import Interval
 
-MARKERS = {"real": "D", "duplicate": "s", "rules": "v", "self_training": "P", "vae": "o", "oracle": "^"}
-LINES = {"duplicate": "--", "rules": "-.", "self_training": (0, (3, 1, 1, 1)), "vae": "-", "oracle": ":"}
+MARKERS = {
+    "real": "D", "duplicate": "s", "rules": "v", "self_training": "P", "language_model": "*", "vae": "o", "oracle": "^",
+    "variant": "X",
+}  # fmt: skip
+LINES = {
+    "real": "none", "duplicate": "--", "rules": "-.", "self_training": (0, (3, 1, 1, 1)), "language_model": (0, (5, 1)),
+    "vae": "-", "oracle": ":", "variant": (0, (1, 1)),
+}  # fmt: skip
+
+
+def look(arm: str) -> str:
+    """The name that an arm's colour, marker and line have: its own, or that of all variants."""
+    return arm if arm in MARKERS else "variant"
 
 
 @matplotlib.rc_context(STYLE)
@@ -23,13 +34,13 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
     for place, (arm, by_size) in enumerate(arms.items()):
         curve = {**({budget: real[budget]} if budget in real else {}), **by_size}
         means = [sum(curve[size]) / len(curve[size]) for size in sorted(curve)]
-        colour = INK[arm]
+        colour = INK[look(arm)]
         plot.plot(
             sorted(curve),
             means,
-            linestyle=LINES.get(arm, "none"),
+            linestyle=LINES[look(arm)],
             color=colour,
-            marker=MARKERS[arm],
+            marker=MARKERS[look(arm)],
             markersize=6,
             label=arm,
             zorder=3,
@@ -38,7 +49,7 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
             shifted = [size + (place - (len(arms) - 1) / 2) * step] * len(
                 values
             )  # so that arms do not hide one another
-            plot.plot(shifted, values, MARKERS[arm], color=colour, markersize=4, alpha=0.45, zorder=2)
+            plot.plot(shifted, values, MARKERS[look(arm)], color=colour, markersize=4, alpha=0.45, zorder=2)
     plot.axhline(chance, color=INK["ink"], linewidth=1, linestyle=(0, (1, 3)))
     plot.annotate(
         "chance",
@@ -68,11 +79,11 @@ def lifts(rows: Sequence[tuple[str, str, Interval, Sequence[float]]]) -> str:
     figure, plot = axes(1.1 + 0.42 * len(rows))
     for place, (_, arm, gain, values) in enumerate(rows):
         assert gain.mean is not None  # a line has values
-        plot.plot(values, [place + 0.22] * len(values), "o", color=INK[arm], markersize=4, alpha=0.45)
+        plot.plot(values, [place + 0.22] * len(values), "o", color=INK[look(arm)], markersize=4, alpha=0.45)
         if gain.low is not None and gain.high is not None:
-            plot.hlines(place, gain.low, gain.high, color=INK[arm], linewidth=2)
-        filled = INK[arm] if gain.low is not None else "none"
-        plot.plot(gain.mean, place, "D", color=INK[arm], markerfacecolor=filled, markersize=7)
+            plot.hlines(place, gain.low, gain.high, color=INK[look(arm)], linewidth=2)
+        filled = INK[look(arm)] if gain.low is not None else "none"
+        plot.plot(gain.mean, place, "D", color=INK[look(arm)], markerfacecolor=filled, markersize=7)
     plot.axvline(0, color=INK["ink"], linewidth=1)
     plot.set_yticks(range(len(rows)), [label for label, *_ in rows])
     plot.set_ylim(len(rows) - 0.5, -0.5)

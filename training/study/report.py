@@ -13,7 +13,6 @@ from ..common.errors import UserError
 from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
-from ..common.recipe_checks import GENERATORS
 from ..vae.plots import training_curve
 from . import plots, statistics
 from .statistics import Interval, Row
@@ -41,7 +40,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     if not rows:
         raise UserError(f"{folder}: holds no results.jsonl with rows; give a folder that `textvae run` made")
     info = read_json(folder / "run.json")
-    drawings = _plots(rows, info)
+    drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info)
     facts = report_facts(rows, info)
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
@@ -59,6 +58,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
 
 def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
+    rows = statistics.of_budget(rows, info["study"]["budget"])
     size = statistics.largest_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
     marks = {source["asked"]: number for number, source in enumerate(stand_ins, start=1)}
@@ -128,7 +128,7 @@ def _arms(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
     for arm, size in statistics.arms(rows, name):
         gain = statistics.lift(rows, name, arm, size)
         compared = arm != "duplicate" and gain.n > 0
-        fraction = statistics.oracle_fraction(rows, name, arm, size) if arm in GENERATORS else None
+        fraction = statistics.oracle_fraction(rows, name, arm, size) if statistics.is_generated(arm) else None
         accuracy = statistics.paired_interval(list(statistics.by_subset(rows, name, arm, size).values()))
         f1 = statistics.by_subset(rows, name, arm, size, "f1").values()
         entropy = statistics.by_subset(rows, name, arm, size, "cross_entropy", scale=1.0).values()
@@ -171,7 +171,7 @@ def _plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
         for arm, size in statistics.arms(rows, name):
             curves.setdefault(arm, {})[size] = list(statistics.by_subset(rows, name, arm, size).values())
             values = list(statistics.lift_by_subset(rows, name, arm, size).values())
-            if arm in GENERATORS and values:
+            if statistics.is_generated(arm) and values:
                 lifts.append((f"{name} {arm} {size}", arm, statistics.lift(rows, name, arm, size), values))
         drawings[f"learning-curve-{name}"] = plots.learning_curve(name, curves, budget, statistics.chance(info))
     if lifts:

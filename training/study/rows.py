@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from ..augment.dataset import take
+from ..augment.dataset import read_features, take
+from ..augment.selection import select
+from ..classify.targets import Targets
 from ..common.files import atomic_path, read_json, write_json
-from ..common.recipe import Recipe
-from ..common.recipe_checks import GENERATORS
+from ..common.recipe import Recipe, VariantRecipe
 from ..common.sources import LabelledTexts, Source
-from .plan import Cell, Draw, subsets
+from .plan import Cell, Draw, Growth, growths, subsets
 
 
 def files(folder: Path, recipe: Recipe) -> list[Path]:
@@ -41,9 +43,14 @@ def held_out_file(folder: Path) -> Path:
     return folder / "rows" / "test.parquet"
 
 
-def candidates_file(folder: Path, generator: str, subset: int) -> Path:
-    """All rows that a generator proposed for a subset, kept or not."""
-    return folder / "augmented" / "candidates" / f"{generator}-subset-{subset}.parquet"
+def candidates_file(folder: Path, growth: Growth) -> Path:
+    """All rows that a generator proposed for a budget, kept or not."""
+    return folder / "augmented" / "candidates" / f"{growth.generator}-of{growth.budget}-subset{growth.subset}.parquet"
+
+
+def predictions_file(folder: Path, cell: Cell) -> Path:
+    """A cell's probabilities on the test rows."""
+    return folder / "classifiers" / "predictions" / f"{cell.key}.parquet"
 
 
 def budget_rows(folder: Path, subset: int, budget: int) -> LabelledTexts:
@@ -56,14 +63,43 @@ def held_out_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts
     return _labelled(folder, table), table["row"].tolist()
 
 
-def training_rows(folder: Path, cell: Cell, budget: int) -> LabelledTexts:
-    """What a cell is trained on: `cell.size` rows."""
-    if cell.arm in GENERATORS:
-        grown = take(read_table(candidates_file(folder, cell.arm, cell.subset)), cell.size)
-        return _labelled(folder, grown)
+def training_rows(folder: Path, cell: Cell, recipe: Recipe) -> tuple[LabelledTexts, Targets | None]:
+    """What a cell is trained on: `cell.size` rows, and what their targets are where not simply their labels."""
+    variant = recipe.variant(cell.arm)
+    if variant is not None:
+        return grown_rows(folder, cell, variant, recipe)
     if cell.arm == "duplicate":
-        return budget_rows(folder, cell.subset, budget).take([i % budget for i in range(cell.size)])
-    return _read(folder, subset_file(folder, cell.subset), cell.size)  # the budget comes first, then the oracle's rows
+        rows = budget_rows(folder, cell.subset, cell.budget).take([i % cell.budget for i in range(cell.size)])
+        return rows, None
+    return _read(folder, subset_file(folder, cell.subset), cell.size), None  # the budget comes first, then the oracle's
+
+
+def grown_rows(
+    folder: Path, cell: Cell, variant: VariantRecipe, recipe: Recipe
+) -> tuple[LabelledTexts, Targets | None]:
+    """The budget and an equal part of generated rows of each of the variant's generators."""
+    filters = recipe.augment.filters if variant.filters is None else variant.filters
+    parts, left = [], cell.size - cell.budget
+    for place, name in enumerate(variant.generators):
+        share = left // (len(variant.generators) - place)
+        file = candidates_file(folder, Growth(name, cell.budget, cell.subset))
+        rows = read_table(file)
+        if filters != recipe.augment.filters:
+            target = growths(recipe)[Growth(name, cell.budget, cell.subset)]
+            rows = select(rows, filters, target, recipe.augment, read_features(file))
+        rows = take(rows, cell.budget + share)
+        parts.append(rows if not place else rows[rows["method"] != "original"])
+        left -= share
+    table = pd.concat(parts, ignore_index=True)
+    generated = (table["method"] != "original").to_numpy()
+    data = _labelled(folder, table)
+    if not variant.soft_labels and variant.synthetic_weight == 1:
+        return data, None
+    confidence = table["teacher_confidence"].to_numpy(float) if variant.soft_labels else np.ones(len(table))
+    return data, Targets(
+        np.where(generated, confidence, 1.0).astype(np.float32),
+        np.where(generated, variant.synthetic_weight, 1.0).astype(np.float32),
+    )
 
 
 def read_table(path: Path) -> pd.DataFrame:

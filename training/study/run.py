@@ -7,6 +7,7 @@ leaves a fingerprint beside its result, and only the parent process writes resul
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +19,17 @@ from ..augment.dataset import DatasetFacts, take, write_dataset
 from ..augment.generators.rules import wordnet
 from ..common import precision
 from ..common.errors import UserError
-from ..common.files import append_jsonl, fingerprint, read_json, read_jsonl, write_text
+from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text
 from ..common.progress import bar
 from ..common.recipe import Recipe, load_recipe
-from ..common.recipe_checks import ARMS, GENERATORS
 from ..common.run_folder import Memory, RunFolder, give_back_memory
 from ..common.sources import Source, content_revision, load_texts, resolve_model
-from ..vae.train import train_vae
+from ..vae.train import LANGUAGE_MODEL, train_vae
 from . import rows
+from .analysis import analyse
 from .banks import make_bank
-from .cells import grow_subset, train_cell
-from .plan import Cell, cost, draw_budgets, draw_test, plan, seed_of, subsets
+from .cells import grow_budget, train_cell
+from .plan import Cell, Growth, cost, draw_budgets, draw_test, filters_asked, growths, plan, seed_of
 from .report import write_report
 from .statistics import thinned
 from .workers import in_workers
@@ -51,7 +52,7 @@ def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_secon
     with run.lock(), Memory() as memory:
         if setup_seconds is not None:
             run.update(setup_seconds=setup_seconds)
-        for stage in (draw_rows, train_generator, grow_budgets, classify):
+        for stage in (draw_rows, train_generator, grow_budgets, classify, analyse_predictions):
             stage(run, recipe)
             give_back_memory()
             run.update(peak_memory_gb=memory.peak_gb)
@@ -62,19 +63,30 @@ def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_secon
 def draw_rows(run: RunFolder, recipe: Recipe) -> None:
     """Fetch everything the run reads, and fix the rows of the study."""
     study, vae = recipe.study, recipe.vae
-    texts = [name for name in (vae.texts, vae.unlabelled) if name is not None]
-    settings = [(name, s.arms, s.subsets, s.test_rows) for name, s in recipe.classifiers.items()]
+    texts = [name for name in (vae.texts, vae.unlabelled, *vae.exclude) if name is not None]
+    drawn = sorted({(cell.arm == "oracle", cell.size, cell.budget, cell.subset) for cell in plan(recipe)})
+    test_rows = [(name, s.test_rows) for name, s in recipe.classifiers.items()]
     files = [str(path.relative_to(run.path)) for path in rows.files(run.path, recipe)]
-    inputs = [study.dataset, study.budget, study.role, recipe.seed, settings, texts, _model_ids(recipe)]
+    inputs = [
+        study.dataset,
+        study.budget,
+        study.role,
+        study.test_split,
+        recipe.seed,
+        drawn,
+        test_rows,
+        texts,
+        _model_ids(recipe),
+    ]
     with run.stage("sources", inputs=inputs, outputs=files) as stage:
         if stage.done:
             return
         train = load_texts(study.dataset, "train")
-        test = train if study.role == "development" else load_texts(study.dataset, "test")
+        test = train if study.role == "development" else load_texts(study.dataset, study.test_split)
         sources = {study.dataset: train.source}
         sources |= {name: load_texts(name, "train").source for name in texts}
         sources |= {name: resolve_model(name)[1] for name in _model_ids(recipe)}
-        if subsets(recipe, "rules"):
+        if _generates(recipe, "rules"):
             sources["WordNet"] = wordnet()[1]
         draws = draw_budgets(train, recipe)
         order = draw_test(test, train, recipe)
@@ -101,65 +113,78 @@ def train_generator(run: RunFolder, recipe: Recipe) -> None:
         if stage.done:
             return
         _check_sources(run, [vae.encoder])
-        facts = train_vae(recipe, run.path / "vae")
+        facts = train_vae(recipe, run.path / "vae") if recipe.vae_of is None else _shared_vae(run, recipe.vae_of)
         curve = thinned(read_jsonl(run.path / "vae" / "metrics.jsonl"), CURVE_POINTS)
         run.update(vae=facts | {"curve": curve} | read_json(run.path / "vae" / "samples.json"))
 
 
-def grow_budgets(
-    run: RunFolder, recipe: Recipe, grow: Callable[[Path, Recipe, str, int, str], dict[str, Any]] = grow_subset
-) -> None:
-    """Grow the budgets that the arms of generators need; those of the VAE's subset 0 become dataset folders."""
-    needed = [(name, k) for name in GENERATORS for k in range(subsets(recipe, name))]
+def _shared_vae(run: RunFolder, name: str) -> dict[str, Any]:
+    """Train the VAE of another recipe, or find it trained, in that one's folder beside this, and copy it here."""
+    origin = load_recipe(name)
+    folder = run.path.parent / origin.name / "vae"
+    facts = train_vae(origin, folder)
+    with atomic_folder(run.path / "vae") as copy:
+        shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("checkpoints", LANGUAGE_MODEL), dirs_exist_ok=True)
+    return facts
+
+
+def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, Any]] = grow_budget) -> None:
+    """Grow the budgets that the arms of generators need; that of the VAE's subset 0 becomes dataset folders."""
+    needed = growths(recipe)
     if not needed:
         return
     dtype = _dtype(run, recipe)
     # The configuration, too: how posteriors are refined may change without the weights.
     weights = fingerprint(run.path / "vae" / "model.safetensors", run.path / "vae" / "config.json")
-    models = [name for name in (recipe.augment.perplexity_model,) if name is not None]
+    augment = recipe.augment
+    models = [name for name in (augment.perplexity_model, augment.teacher_model) if name is not None]
+    models += [augment.language_model] if _generates(recipe, "language_model") else []
     wanted = {
-        (name, k): fingerprint(
-            name,
+        growth: fingerprint(
+            growth,
+            target,
             recipe.augment,
+            sorted(filters_asked(recipe, growth.generator)),
             recipe.seed,
             dtype,
             weights,
-            rows.subset_file(run.path, k),
+            rows.subset_file(run.path, growth.subset),
             rows.held_out_file(run.path),
             [_source(run, model) for model in models],
         )
-        for name, k in needed
+        for growth, target in needed.items()
     }
+    published = Growth("vae", recipe.study.budget, 0)
     datasets = {
         size: f"augmented/{_source(run, recipe.study.dataset)['id'].rpartition('/')[2]}-vae-aug{size}"
         for size in recipe.augment.sizes
-        if ("vae", 0) in wanted
+        if published in wanted
     }
-    files = [str(rows.candidates_file(run.path, *place).relative_to(run.path)) for place in needed]
+    files = [str(rows.candidates_file(run.path, growth).relative_to(run.path)) for growth in needed]
     with run.stage("augment", inputs=[list(wanted.values())], outputs=[*files, *datasets.values()]) as stage:
         if stage.done:
             return
         grown = {
-            place: row
+            growth: row
             for row in run.info.get("augmentation", [])
-            if wanted.get(place := (row.get("generator"), row["subset"])) == row["fingerprint"]
-            and rows.candidates_file(run.path, *place).exists()
+            if wanted.get(growth := _growth(row)) == row["fingerprint"]
+            and rows.candidates_file(run.path, growth).exists()
         }
-        left = [place for place in needed if place not in grown]
+        left = [growth for growth in needed if growth not in grown]
         if left:
             _check_sources(run, models)
-        if any(name == "self_training" for name, _ in left):
-            for _ in in_workers(make_bank, {"bank": (run.path, recipe, dtype)}, workers=1, log=_log(run)):
-                pass
-        tasks = {f"{name}, subset {k}": (run.path, recipe, name, k, dtype) for name, k in left}
-        with bar(total=len(tasks), label="augment", unit="subset") as progress:
+        banks = {name: (run.path, recipe, name, dtype) for name in _banks(recipe, left)}
+        for _ in in_workers(make_bank, banks, workers=recipe.study.workers, log=_log(run)):
+            pass
+        tasks = {str(growth): (run.path, recipe, growth, needed[growth], dtype) for growth in left}
+        with bar(total=len(tasks), label="augment", unit="budget") as progress:
             for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=_log(run)):
-                place = facts["generator"], facts["subset"]
-                grown[place] = facts | {"fingerprint": wanted[place]}
-                run.update(augmentation=[grown[place] for place in needed if place in grown])
+                growth = _growth(facts)
+                grown[growth] = facts | {"fingerprint": wanted[growth]}
+                run.update(augmentation=[grown[growth] for growth in needed if growth in grown])
                 progress.update()
         if datasets:
-            first = rows.read_table(rows.candidates_file(run.path, "vae", 0))
+            first = rows.read_table(rows.candidates_file(run.path, published))
             for size, folder in datasets.items():
                 write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
             run.update(synthetic=_unpicked(take(first, max(datasets)), recipe.seed))
@@ -196,26 +221,49 @@ def classify(
         )
 
 
+def analyse_predictions(run: RunFolder, recipe: Recipe) -> None:
+    """Write `analysis.json` for the report, from what classifiers said of every test row."""
+    results = run.path / "results.jsonl"
+    with run.stage("analyse", inputs=[results], outputs=["analysis.json"]) as stage:
+        if not stage.done:
+            write_json(run.path / "analysis.json", analyse(run.path, recipe, read_jsonl(results)))
+
+
+def _growth(row: dict[str, Any]) -> Growth:
+    return Growth(row["generator"], row["budget"], row["subset"])
+
+
+def _banks(recipe: Recipe, left: Iterable[Growth]) -> list[str]:
+    """Arms whose rows come from a bank of sentences."""
+    kinds = {"self_training"} | ({"vae"} if recipe.augment.vae_latents == "prior" else set())
+    return sorted(kinds & {growth.generator for growth in left})
+
+
 def _key(row: dict[str, Any]) -> str:
-    return Cell(*(row[name] for name in ("classifier", "arm", "size", "subset", "seed"))).key
+    return Cell(*(row[name] for name in ("classifier", "arm", "size", "budget", "subset", "seed"))).key
 
 
 def _cell_fingerprint(run: RunFolder, recipe: Recipe, cell: Cell, dtype: str) -> str:
     settings = recipe.classifiers[cell.classifier]
     # The plan of the other cells has no part in this one.
-    settings = replace(settings, arms={}, subsets=0, steps={cell.size: settings.steps.get(cell.size, 0)})
+    settings = replace(
+        settings, arms={}, other_budgets={}, subsets=0, fewer_subsets={}, seeds=None,
+        steps={cell.size: settings.steps.get(cell.size, 0)},
+    )  # fmt: skip
     read = [rows.subset_file(run.path, cell.subset), rows.held_out_file(run.path)]
-    if cell.arm in GENERATORS:
-        read.append(rows.candidates_file(run.path, cell.arm, cell.subset))
-    return fingerprint(cell, settings, recipe.study.budget, recipe.seed, dtype, read, _source(run, settings.model))
+    variant = recipe.variant(cell.arm)
+    for name in variant.generators if variant else ():
+        read.append(rows.candidates_file(run.path, Growth(name, cell.budget, cell.subset)))
+    return fingerprint(cell, variant, settings, recipe.seed, dtype, read, _source(run, settings.model))
 
 
 def _write_results(path: Path, recipe: Recipe, found: Iterable[dict[str, Any]]) -> None:
     """In the order of the recipe, whatever order the cells ended in."""
-    names = list(recipe.classifiers)
+    names, arms = list(recipe.classifiers), recipe.arms()
 
     def place(row: dict[str, Any]) -> tuple[int, ...]:
-        return names.index(row["classifier"]), ARMS.index(row["arm"]), row["size"], row["subset"], row["seed"]
+        numbers = (row[name] for name in ("budget", "size", "subset", "seed"))
+        return names.index(row["classifier"]), arms.index(row["arm"]), *numbers
 
     lines = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in sorted(found, key=place))
     write_text(path, "".join(lines))
@@ -253,9 +301,15 @@ def _model_ids(recipe: Recipe) -> list[str]:
     names = [
         recipe.vae.encoder,
         recipe.augment.perplexity_model,
+        recipe.augment.teacher_model,
+        recipe.augment.language_model if _generates(recipe, "language_model") else None,
         *(s.model for s in recipe.classifiers.values()),
     ]
     return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _generates(recipe: Recipe, generator: str) -> bool:
+    return any(growth.generator == generator for growth in growths(recipe))
 
 
 def _source(run: RunFolder, name: str) -> dict[str, Any]:

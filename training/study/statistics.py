@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy.stats import binomtest
+import numpy as np
+from scipy.stats import binomtest, ttest_1samp
 from scipy.stats import t as student
-
-from ..common.recipe_checks import GENERATORS
 
 Row = dict[str, Any]
 
 LEVEL = 0.95
+BOOTSTRAPS = 2000
+NOT_GENERATED = ("real", "duplicate", "oracle")
 FEWEST_SUBSETS = 3
 
 
@@ -42,6 +43,37 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     mean = fmean(differences)
     half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * stdev(differences) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
+
+
+def p_value(differences: Sequence[float]) -> float | None:
+    """Two-sided, of the t test that the mean is 0; None for fewer than three, or where all are alike."""
+    if len(differences) < FEWEST_SUBSETS or max(differences) == min(differences):
+        return None
+    return float(ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values such that calling those below a level significant errs in one of them at most that often (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def two_way_bootstrap(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of the mean of (subsets, test rows), when both are drawn anew (Owen 2007).
+
+    The t interval is about other budgets and the same test rows; this one is about other test rows, too.
+    """
+    generator = np.random.default_rng(seed)
+    subsets, rows = differences.shape
+    drawn = generator.multinomial(subsets, np.full(subsets, 1 / subsets), BOOTSTRAPS) / subsets
+    weights = generator.multinomial(rows, np.full(rows, 1 / rows), BOOTSTRAPS) / rows
+    means = np.einsum("bs,sr,br->b", drawn, differences, weights, optimize=True)
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def wilson_interval(accuracy: float, rows: int) -> tuple[float, float]:
@@ -93,6 +125,10 @@ def oracle_fraction(rows: Sequence[Row], classifier: str, arm: str, size: int) -
     return fmean(ours[subset] for subset in shared) / whole.mean
 
 
+def of_budget(rows: Sequence[Row], budget: int) -> list[Row]:
+    return [row for row in rows if row["budget"] == budget]
+
+
 def classifiers(rows: Sequence[Row]) -> list[str]:
     """In the order of the rows."""
     return list(dict.fromkeys(row["classifier"] for row in rows))
@@ -101,6 +137,10 @@ def classifiers(rows: Sequence[Row]) -> list[str]:
 def arms(rows: Sequence[Row], classifier: str) -> list[tuple[str, int]]:
     """The (arm, size) pairs of a classifier, in the order of the rows."""
     return list(dict.fromkeys((row["arm"], row["size"]) for row in rows if row["classifier"] == classifier))
+
+
+def is_generated(arm: str) -> bool:
+    return arm not in NOT_GENERATED
 
 
 def largest_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
@@ -136,16 +176,16 @@ def thinned(curve: Sequence[Row], count: int) -> list[Row]:
 
 
 def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
-    """The flat figures of a run, as `summary.json` holds them."""
+    """The flat figures of a run, as `summary.json` holds them: of the study's own budget."""
+    rows = of_budget(rows, info["study"]["budget"])
     figures: dict[str, Any] = {}
     for name in classifiers(rows):
         for arm, rows_of_arm in arms(rows, name):
             values = by_subset(rows, name, arm, rows_of_arm)
             figures[f"accuracy_{name}_{arm}_{rows_of_arm}"] = _rounded(fmean(values.values()))
     for name in classifiers(rows):
-        for arm in GENERATORS:
-            size = largest_size(rows, arm)
-            if size is None:
+        for arm, size in arms(rows, name):
+            if not is_generated(arm):
                 continue
             gain = lift(rows, name, arm, size)
             known = gain.low is not None

@@ -1,0 +1,202 @@
+"""Sentences that a causal language model writes for a class, put together to rows.
+
+Three ways, as the literature has them: *prompted* with lines "label: sentence" of the class from the budget, of which
+the model writes one more; the same with a *continuation* of the first words of one of the budget's sentences; and
+*tuned*, where LoRA adapters (Hu et al. 2021) have been trained on all such lines of the budget, and the label alone is
+the prompt (as in Kumar et al. 2020, https://arxiv.org/abs/2003.02245).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import LoraConfig, TaskType, get_peft_model
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from textvae.modeling_textvae.augmentation import Progress, Row, seed_of_row
+
+from ...common.precision import device
+from ...common.sources import LabelledTexts, resolve_model
+from .composing import compose, sentences_of
+
+METHODS = ("prompted", "continuation", "tuned")
+EXAMPLES = 8  # lines of a prompt
+FIRST_WORDS = 3  # of a sentence that is continued
+BLOCK = 16  # sentences written together from one prompt
+TUNING_BATCH = 16
+TUNING_RATE = 1e-3
+LORA_RANK = 16
+
+Line = tuple[str, int]  # sentence, class
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model as a generator.
+
+    Args:
+        model_id: a Hub id or a folder.
+        sentences: how many are written for a budget, in equal parts for classes and methods.
+        steps: optimiser steps of the adapters; 0 leaves *tuned* out.
+        top_p: of their tokens.
+        dtype: of the frozen weights.
+        max_tokens: of a sentence; a longer one is dropped.
+    """
+
+    model_id: str
+    sentences: int
+    steps: int
+    top_p: float
+    dtype: torch.dtype = torch.float32
+    max_tokens: int = 64
+
+    def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
+        """As every generator; sentence block b follows from (seed, b) alone."""
+        assert budget.labels is not None
+        writer = _Writer(self)
+        lines = [
+            (sentence, label)
+            for row, label in zip(sentences_of(budget), budget.labels, strict=True)
+            for sentence in row
+        ]
+        methods = METHODS if self.steps else METHODS[:2]
+        blocks = math.ceil(self.sentences / BLOCK / len(methods) / len(budget.label_names))
+        total = blocks * BLOCK * len(methods) * len(budget.label_names)
+        written: list[str] = []
+        pools: dict[str, list[list[int]]] = {method: [[] for _ in budget.label_names] for method in methods}
+        number = 0
+        for method in methods:  # `tuned` is the last: its adapters stay
+            if method == "tuned":
+                writer.tune(lines, budget.label_names, self.steps, seed)
+            for _ in range(blocks):
+                for label in range(len(budget.label_names)):
+                    draw = random.Random(seed_of_row(seed, number))
+                    prompt, start = _prompt(method, lines, label, budget.label_names, draw)
+                    for text in writer.write(prompt, seed_of_row(seed, number)):
+                        if text:
+                            pools[method][label].append(len(written))
+                            written.append(f"{start} {text}".strip())
+                    number += 1
+                    if progress:
+                        progress("generate", BLOCK, total)
+        return [row for row, _ in compose(budget, written, pools, count, seed)]
+
+
+def _line(label: str, sentence: str = "") -> str:
+    return f"{label}: {sentence}".rstrip()
+
+
+def _prompt(method: str, lines: list[Line], label: int, names: list[str], draw: random.Random) -> tuple[str, str]:
+    """What the model is given, and the sentence's first words, where they are given, too."""
+    if method == "tuned":
+        return _line(names[label]), ""
+    own = [sentence for sentence, owner in lines if owner == label]
+    shown = draw.sample(own, min(EXAMPLES, len(own)))
+    start = " ".join(draw.choice(own).split()[:FIRST_WORDS]) if method == "continuation" else ""
+    return "\n".join([*(_line(names[label], sentence) for sentence in shown), _line(names[label], start)]), start
+
+
+class _Writer:
+    """The model at work."""
+
+    def __init__(self, settings: LanguageModel) -> None:
+        logging.disable_progress_bar()
+        folder, _ = resolve_model(settings.model_id)
+        self.settings = settings
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=settings.dtype).to(device()).eval()
+        self.ends = self._line_ends()
+        positions = getattr(self.model.config, "max_position_embeddings", None) or 10**6
+        self.max_tokens = min(settings.max_tokens, positions // 2)
+        self.room = positions - self.max_tokens
+
+    def _line_ends(self) -> Tensor:
+        """(V,) bool: tokens with which a line is over."""
+        texts = self.tokenizer.batch_decode([[token] for token in range(len(self.tokenizer))])
+        ends = torch.tensor(["\n" in text for text in texts])
+        if self.tokenizer.eos_token_id is not None:
+            ends[self.tokenizer.eos_token_id] = True
+        return ends.to(device())
+
+    @torch.no_grad()
+    def write(self, prompt: str, seed: int) -> list[str]:
+        """BLOCK ends of the last line, as they were drawn; "" for one that did not end within `max_tokens`."""
+        draw = torch.Generator(device()).manual_seed(seed)
+        # A model of few positions reads the last lines of the prompt, which ends with what is to be gone on with.
+        ids = self.tokenizer(prompt, return_tensors="pt")["input_ids"][:, -self.room :].to(device())
+        # The prompt is read once; its keys and values then serve the whole block.
+        read = self.model(ids, use_cache=True, logits_to_keep=1)
+        cache = copy.deepcopy(read.past_key_values)
+        cache.batch_repeat_interleave(BLOCK)
+        logits = read.logits[:, -1].expand(BLOCK, -1)
+        tokens = torch.full((BLOCK, self.max_tokens), -1, device=device())
+        going = torch.ones(BLOCK, dtype=torch.bool, device=device())
+        for step in range(self.max_tokens):
+            chosen = _nucleus(logits.float(), self.settings.top_p, draw)
+            ended = self.ends[chosen]
+            tokens[going & ~ended, step] = chosen[going & ~ended]
+            going &= ~ended
+            if not going.any():
+                break
+            logits = self.model(chosen[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
+        kept = [[token for token in row if token >= 0] for row in tokens.tolist()]
+        texts = self.tokenizer.batch_decode(kept, skip_special_tokens=True)
+        return ["" if open_ else " ".join(text.split()) for text, open_ in zip(texts, going.tolist(), strict=True)]
+
+    def tune(self, lines: list[Line], names: list[str], steps: int, seed: int) -> None:
+        """Train adapters on the budget's lines, each with its end."""
+        torch.manual_seed(seed)
+        lora = LoraConfig(
+            task_type=TaskType.CAUSAL_LM,
+            r=LORA_RANK,
+            lora_alpha=2 * LORA_RANK,
+            fan_in_fan_out=self.model.config.model_type == "gpt2",
+        )
+        with warnings.catch_warnings():
+            # peft asks for a property that transformers has renamed.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            model: Any = get_peft_model(self.model, lora)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        for parameter in trained:
+            parameter.data = parameter.data.float()
+        optimiser = torch.optim.AdamW(trained, lr=TUNING_RATE, weight_decay=0.0)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
+        model.train()
+        texts = [_line(names[label], sentence) + "\n" for sentence, label in lines]
+        for batch in _batches(texts, steps, random.Random(seed)):
+            encoded = [self.tokenizer(text)["input_ids"][: self.max_tokens] for text in batch]
+            longest = max(map(len, encoded))
+            ids = torch.tensor([row + [0] * (longest - len(row)) for row in encoded], device=device())
+            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in encoded], device=device())
+            with torch.autocast(device().type, torch.bfloat16, enabled=self.settings.dtype is torch.bfloat16):
+                loss = model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+            schedule.step()
+        self.model = model.merge_and_unload().to(self.settings.dtype).eval()
+
+
+def _batches(texts: list[str], steps: int, draw: random.Random) -> Iterator[list[str]]:
+    stream: list[str] = []
+    for _ in range(steps):
+        while len(stream) < TUNING_BATCH:
+            stream += draw.sample(texts, len(texts))
+        yield stream[:TUNING_BATCH]
+        del stream[:TUNING_BATCH]
+
+
+def _nucleus(logits: Tensor, top_p: float, draw: torch.Generator) -> Tensor:
+    """(B, V) → (B,): one token a row from the smallest set that holds `top_p` (Holtzman et al. 2020)."""
+    ordered, tokens = logits.softmax(-1).sort(-1, descending=True)
+    ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= top_p, 0.0)
+    return tokens.gather(1, ordered.multinomial(1, generator=draw))[:, 0]

@@ -1,0 +1,134 @@
+"""What is found out about candidates with the labels of the budget alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from textvae.modeling_textvae.augmentation import Progress, Row, Teacher
+from textvae.modeling_textvae.generation import batches_by_length, features_of
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.sentences import split_sentences
+
+from ..common import perplexity
+from ..common.embeddings import embed
+from ..common.recipe import AugmentRecipe
+from ..common.sources import LabelledTexts
+
+Embed = Callable[[list[str]], Tensor]  # N texts → (N, H) features of the teachers' body
+Perplexities = Callable[[list[str]], list[float | None]]
+
+BLOCK = 256  # rows encoded between two reports of progress
+WORDS_PENALTY = 10.0  # scikit-learn's C of the second teacher
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The bodies that candidates are judged by.
+
+    Args:
+        embed: the first teacher's features.
+        perplexities: of rows; None: they are not scored.
+        asked: filters that may be asked of the table; what they read is found out.
+    """
+
+    embed: Embed
+    perplexities: Perplexities | None = None
+    asked: Collection[str] = ()
+
+    def judge(self, rows: list[Row], budget: LabelledTexts, progress: Progress | None = None) -> np.ndarray | None:
+        """Write what the filters read into the originals and into the rows that are not rejected.
+
+        `teacher_confidence` is the probability of a row's label by logistic regression on `embed`; a row that
+        already has one keeps it. Returns the (len(rows), H) features where *diversity* is asked.
+        """
+        live = [place for place, row in enumerate(rows) if row["reject_reason"] is None]
+        chosen = [rows[place] for place in live]
+        known = {place for place in live if rows[place]["teacher_confidence"] is not None}
+        seen = [place for place in live if "diversity" in self.asked or place not in known]
+        found = _features([rows[place]["text"] for place in seen], self.embed, progress)
+        _judge([rows[place] for place in seen], budget, found)
+        if "agreement" in self.asked:
+            _judge_by_words(chosen, budget)
+        if "perplexity" in self.asked and self.perplexities:
+            for row, value in zip(chosen, self.perplexities([row["text"] for row in chosen]), strict=True):
+                row["perplexity"] = value
+        if "diversity" not in self.asked:
+            return None
+        matrix = np.zeros((len(rows), found.shape[1]), dtype=np.float32)
+        matrix[seen] = found.numpy()
+        return matrix
+
+
+def teacher_body(
+    settings: AugmentRecipe, model: TextVAEModel, tokenizer: Any, dtype: torch.dtype = torch.float32
+) -> Embed:
+    """Features of the recipe's teacher: another body's, or those of the VAE's encoder."""
+    if settings.teacher_model is None:
+        tokens = min(settings.teacher_tokens, getattr(model.config.encoder_config, "max_position_embeddings", 512))
+        return partial(features_of, model, tokenizer=tokenizer, max_length=tokens)
+    name, tokens = settings.teacher_model, settings.teacher_tokens
+    return lambda texts: torch.from_numpy(embed(texts, name, dtype, tokens=tokens))
+
+
+def sentence_perplexities(
+    settings: AugmentRecipe, dtype: torch.dtype, progress: Progress | None = None
+) -> Perplexities:
+    """Perplexity of a row: exp of the mean over its sentences of a sentence's log-perplexity, each read by itself.
+
+    Rows that are put together from the same sentences share their scores.
+    """
+    assert settings.perplexity_model is not None
+    model, tokens = settings.perplexity_model, settings.perplexity_tokens
+
+    def score(texts: list[str]) -> list[float | None]:
+        rows = [split_sentences(text) for text in texts]
+        different = list(dict.fromkeys(sentence for row in rows for sentence in row))
+        known = dict(zip(different, perplexity.perplexities(different, model, tokens, dtype, progress), strict=True))
+        means = []
+        for row in rows:
+            logs = [np.log(value) for sentence in row if (value := known[sentence]) is not None]
+            means.append(float(np.exp(np.mean(logs))) if logs else None)
+        return means
+
+    return score
+
+
+def _features(texts: list[str], embed: Embed, progress: Progress | None) -> Tensor:
+    """(N, H), in batches of like length."""
+    rows = torch.empty(0, 0)
+    for part in batches_by_length(texts, BLOCK):
+        found = embed([texts[place] for place in part])
+        rows = rows if len(rows) else torch.empty(len(texts), found.shape[1])
+        rows[part] = found
+        if progress:
+            progress("score", len(part), len(texts))
+    return rows
+
+
+def _judge(rows: list[Row], budget: LabelledTexts, matrix: Tensor) -> None:
+    """The first teacher's word on rows of which the budget's come first."""
+    assert budget.labels is not None
+    teacher = Teacher(matrix[: len(budget)], budget.labels, len(budget.label_names))
+    for row, probabilities in zip(rows, teacher.probabilities(matrix).tolist(), strict=True):
+        if row["teacher_confidence"] is None:
+            row["teacher_confidence"] = probabilities[row["label"]]
+
+
+def _judge_by_words(rows: list[Row], budget: LabelledTexts) -> None:
+    """`second_confidence`: of a teacher of another kind, logistic regression on the words' TF-IDF."""
+    vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
+    regression = LogisticRegression(C=WORDS_PENALTY, max_iter=1000)
+    regression.fit(vectorizer.fit_transform(budget.texts), budget.labels)
+    found = regression.predict_proba(vectorizer.transform([row["text"] for row in rows]))
+    place = {label: column for column, label in enumerate(regression.classes_)}
+    for row, probabilities in zip(rows, found, strict=True):
+        row["second_confidence"] = float(probabilities[place[row["label"]]])

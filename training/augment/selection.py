@@ -1,0 +1,156 @@
+"""Which candidates are kept: filters over what the candidates' table holds, so that another choice needs no generating.
+
+Copies were rejected before (`filters.py`) and stay rejected. Then, in this order: *agreement*, *perplexity* and
+*novelty* reject single rows, *diversity* rejects rows that repeat themselves, *confidence* leaves the most confident
+share of a class. What is left is kept in the order of the candidates or, with *diversity*, in an order in which every
+row is as far as can be from those before it, until the quotas of the classes are full.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from textvae.modeling_textvae.augmentation import Row, fill_quotas, undecided
+
+from ..common.recipe import AugmentRecipe
+from .filters import COPIES, near_copies
+
+BAND = (0.05, 0.95)  # quantiles of the budget's own texts between which a row's perplexity must lie
+REPETITIVE = 0.05  # quantile of the budget's own shares of different bigrams below which a row repeats itself
+DIVERSITY_POOL = 2  # farthest points are chosen among so many rows a wanted one
+
+_WORD = re.compile(r"\w+")
+
+
+def select(
+    rows: pd.DataFrame, filters: Collection[str], target: int, settings: AugmentRecipe, features: np.ndarray | None
+) -> pd.DataFrame:
+    """The table with `kept`, `reject_reason` and `rank` decided anew, up to `target` rows.
+
+    Args:
+        rows: what `grow` returns: originals first.
+        filters: names of `Filter`.
+        features: (len(rows), H) of a teacher's body, for *diversity*; not read without it.
+
+    Raises:
+        ValueError: a filter needs a column, or features, that nobody has computed.
+    """
+    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    for place, row in enumerate(records):
+        row["place"] = place
+        if row["method"] != "original" and row["reject_reason"] not in COPIES:
+            row.update(kept=False, reject_reason=None, rank=None)
+    for name, reject in REJECTIONS.items():
+        if name in filters:
+            reject(records, settings)
+    if "confidence" in filters:
+        _keep_confident(records, target, settings.confident_share)
+    order = {row["place"]: -row["place"] for row in records}
+    if "diversity" in filters:
+        if features is None:
+            raise ValueError("diversity: the table has no features; generate it with this filter in the recipe")
+        order = _farthest_first(records, target, features)
+    fill_quotas(records, target, lambda row: order[row["place"]])
+    decided = pd.DataFrame(records)[list(rows.columns)]
+    return decided.astype(rows.dtypes.to_dict())
+
+
+def _reject_disagreement(rows: list[Row], settings: AugmentRecipe) -> None:
+    classes = len({row["label"] for row in rows if row["method"] == "original"})
+    for row in undecided(rows):
+        if min(_known(row, "teacher_confidence"), _known(row, "second_confidence")) <= 1 / classes:
+            row["reject_reason"] = "teachers disagree"
+
+
+def _reject_perplexity(rows: list[Row], settings: AugmentRecipe) -> None:
+    own = [row["perplexity"] for row in rows if row["method"] == "original" and row["perplexity"] is not None]
+    if not own:
+        raise ValueError("perplexity: the table has none; generate it with this filter in the recipe")
+    low, high = np.quantile(own, BAND)
+    for row in undecided(rows):
+        if row["perplexity"] is None or not low <= row["perplexity"] <= high:
+            row["reject_reason"] = "perplexity"
+
+
+def _reject_near_copies(rows: list[Row], settings: AugmentRecipe) -> None:
+    candidates = undecided(rows)
+    known = [row["text"] for row in rows if row["method"] == "original"]
+    for row, copied in zip(
+        candidates, near_copies([row["text"] for row in candidates], known, settings.near_copy_overlap), strict=True
+    ):
+        if copied:
+            row["reject_reason"] = "near-copy of a row"
+
+
+def _reject_repetitive(rows: list[Row], settings: AugmentRecipe) -> None:
+    lowest = np.quantile([distinct_2(row["text"]) for row in rows if row["method"] == "original"], REPETITIVE)
+    for row in undecided(rows):
+        if distinct_2(row["text"]) < lowest:
+            row["reject_reason"] = "repetitive"
+
+
+REJECTIONS: dict[str, Callable[[list[Row], AugmentRecipe], None]] = {
+    "agreement": _reject_disagreement,
+    "perplexity": _reject_perplexity,
+    "novelty": _reject_near_copies,
+    "diversity": _reject_repetitive,
+}
+
+
+def distinct_2(text: str) -> float:
+    """Share of different ones among a text's word bigrams; 1 for a text that has none."""
+    words = _WORD.findall(text.lower())
+    pairs = list(pairwise(words))
+    return len(set(pairs)) / len(pairs) if pairs else 1.0
+
+
+def _keep_confident(rows: list[Row], target: int, share: float) -> None:
+    """Of each class the most confident share, or as many as the target needs where that is more."""
+    for candidates, wanted in _by_class(rows, target):
+        candidates = sorted(candidates, key=lambda row: -_known(row, "teacher_confidence"))
+        for row in candidates[max(round(share * len(candidates)), wanted) :]:
+            row["reject_reason"] = "confidence"
+
+
+def _farthest_first(rows: list[Row], target: int, features: np.ndarray) -> dict[int, int]:
+    """Place in the table → minus its turn: each row the one farthest from the budget's and from those before it.
+
+    Greedy k-centre (Gonzalez 1985) with cosine distances, in each class by itself, among the first rows of it.
+    """
+    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    turns = {row["place"]: -len(rows) for row in rows}
+    for candidates, wanted in _by_class(rows, target):
+        pool = [row["place"] for row in candidates[: DIVERSITY_POOL * wanted]]
+        if not pool:
+            continue
+        label = candidates[0]["label"]
+        own = [row["place"] for row in rows if row["method"] == "original" and row["label"] == label]
+        nearest = (units[pool] @ units[own].T).max(axis=1)
+        for turn in range(len(pool)):
+            chosen = int(nearest.argmin())
+            turns[pool[chosen]] = -turn
+            nearest = np.maximum(nearest, units[pool] @ units[pool[chosen]])
+            nearest[chosen] = np.inf
+    return turns
+
+
+def _by_class(rows: list[Row], target: int) -> list[tuple[list[Row], int]]:
+    """Undecided rows of each class, and how many of it the target needs."""
+    originals = [row["label"] for row in rows if row["method"] == "original"]
+    need = (target - len(originals)) / len(originals)
+    return [
+        ([row for row in undecided(rows) if row["label"] == label], int(np.ceil(need * originals.count(label))))
+        for label in sorted(set(originals))
+    ]
+
+
+def _known(row: Row, column: str) -> Any:
+    if row.get(column) is None:
+        raise ValueError(f"{column}: the table has none; generate it with this filter in the recipe")
+    return row[column]

@@ -1,0 +1,120 @@
+"""What a study's predictions say beyond its rows of figures: intervals over test rows, and where a lift comes from.
+
+A lift is split over kinds of test rows: quarters by how near a row is to its subset's budget and by how many of its
+words the budget has, and slices of rows with a negation, with a contrast, short and long. Test labels are used for
+figures only; nothing here reaches a generator or a choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from ..common.recipe import Recipe
+from ..common.sources import LabelledTexts
+from .plan import Cell
+from .rows import budget_rows, held_out_rows, predictions_file, read_table
+from .statistics import Row, is_generated, largest_size, paired_interval, two_way_bootstrap
+
+QUARTERS = 4
+NEGATION = re.compile(r"\b(?:not?|never|nothing|nobody|none|neither|nor|without|\w+n't)\b", re.IGNORECASE)
+CONTRAST = re.compile(r"\b(?:but|however|although|though|yet|despite)\b", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+
+Hits = dict[tuple[str, str, int, int], dict[int, np.ndarray]]  # classifier, arm, size, budget → subset → (rows,)
+
+
+def analyse(folder: Path, recipe: Recipe, results: Sequence[Row]) -> dict[str, Any]:
+    """What `analysis.json` holds.
+
+    `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows.
+    `slices`: lifts by kinds of test rows, of each classifier's largest size of the arm `vae`.
+    """
+    hits = _hits(folder, results)
+    bootstrap, slices = [], []
+    for (classifier, arm, size, budget), ours in hits.items():
+        theirs = hits.get((classifier, "duplicate", size, budget), {})
+        shared = sorted(set(ours) & set(theirs))
+        if not is_generated(arm) or len(shared) < 2:
+            continue
+        difference = 100 * np.stack([ours[subset] - theirs[subset] for subset in shared])
+        low, high = two_way_bootstrap(difference)
+        place = {"classifier": classifier, "arm": arm, "size": size, "budget": budget}
+        bootstrap.append({**place, "low": round(low, 3), "high": round(high, 3)})
+        of_classifier = [row for row in results if row["classifier"] == classifier and row["budget"] == budget]
+        if arm == "vae" and budget == recipe.study.budget and size == largest_size(of_classifier):
+            slices += [
+                {**place, **found} for found in _slices(folder, budget, shared, difference, next(iter(ours.values())))
+            ]
+    return {"bootstrap": bootstrap, "slices": slices}
+
+
+def _hits(folder: Path, results: Sequence[Row]) -> Hits:
+    """Share of trainings that got each test row right, seeds averaged."""
+    found: dict[tuple[str, str, int, int], dict[int, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for row in results:
+        cell = Cell(*(row[name] for name in ("classifier", "arm", "size", "budget", "subset", "seed")))
+        table = read_table(predictions_file(folder, cell))
+        guesses = table.filter(like="p_").to_numpy().argmax(axis=1)
+        right = (guesses == table["label"].to_numpy()).astype(float)
+        found[cell.classifier, cell.arm, cell.size, cell.budget][cell.subset].append(right)
+    return {
+        place: {subset: np.mean(seeds, axis=0) for subset, seeds in subsets.items()} for place, subsets in found.items()
+    }
+
+
+def _slices(
+    folder: Path, budget: int, subsets: list[int], difference: np.ndarray, rows: np.ndarray
+) -> list[dict[str, Any]]:
+    """Name, test rows a subset, mean lift and interval of each kind of test rows; `difference` is (subsets, rows)."""
+    tests, _ = held_out_rows(folder, len(rows))
+    kinds: dict[str, list[np.ndarray]] = defaultdict(list)  # name → a mask of test rows for each subset
+    lengths = np.array([len(text.split()) for text in tests.texts])
+    for subset in subsets:
+        for name, mask in _by_overlap(tests, budget_rows(folder, subset, budget)).items():
+            kinds[name].append(mask)
+        for name, pattern in (("with a negation", NEGATION), ("with a contrast", CONTRAST)):
+            kinds[name].append(np.array([pattern.search(text) is not None for text in tests.texts]))
+        kinds["short (lower half)"].append(lengths <= np.median(lengths))
+        kinds["long (upper half)"].append(lengths > np.median(lengths))
+    lines = []
+    for name, masks in kinds.items():
+        values = [float(row[mask].mean()) for row, mask in zip(difference, masks, strict=True) if mask.any()]
+        gain = paired_interval(values)
+        lines.append(
+            {
+                "slice": name,
+                "rows": round(float(np.mean([mask.sum() for mask in masks])), 1),
+                "lift": None if gain.mean is None else round(gain.mean, 3),
+                "low": None if gain.low is None else round(gain.low, 3),
+                "high": None if gain.high is None else round(gain.high, 3),
+                "n": gain.n,
+            }
+        )
+    return lines
+
+
+def _by_overlap(tests: LabelledTexts, budget: LabelledTexts) -> dict[str, np.ndarray]:
+    """Quarters of the test rows by the share of their words that the budget has, and by TF-IDF similarity to it."""
+
+    vocabulary = {word for text in budget.texts for word in _words(text)}
+    shares = np.array([np.mean([word in vocabulary for word in _words(text)] or [False]) for text in tests.texts])
+    vectorizer = TfidfVectorizer(sublinear_tf=True)
+    own = vectorizer.fit_transform(budget.texts)
+    nearest = (vectorizer.transform(tests.texts) @ own.T).max(axis=1).toarray()[:, 0]
+    masks = {}
+    for name, values in (("words known", shares), ("similarity to the budget", nearest)):
+        order = values.argsort(kind="stable").argsort(kind="stable") * QUARTERS // len(values)
+        for quarter in range(QUARTERS):
+            masks[f"{name}, quarter {quarter + 1} of {QUARTERS}"] = order == quarter
+    return masks
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
