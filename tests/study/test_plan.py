@@ -101,12 +101,12 @@ def test_a_development_recipe_never_looks_at_study_or_test_rows():
     assert {role(train.texts[row]) for row in drawn | tests} == {"development"}
 
 
-def test_every_cell_is_planned_once_and_long_ones_come_first():
+def test_every_cell_is_planned_once_whole_subsets_and_long_ones_first():
     wanted = replace(recipe(), study=StudyRecipe(budget=10, seeds=2))
     cells = plan(wanted)
     assert len(cells) == len({cell.key for cell in cells}) == 3 * (3 + 1) * 2
-    costs = [cost(cell, wanted.classifiers[cell.classifier]) for cell in cells]
-    assert costs == sorted(costs, reverse=True)
+    places = [(cell.subset, -cost(cell, wanted.classifiers[cell.classifier])) for cell in cells]
+    assert places == sorted(places)
     assert cells[0].classifier == "bert"
     assert subsets(wanted) == 3
     kept = [cell for cell in cells if keeps_model(cell, wanted)]

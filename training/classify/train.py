@@ -26,6 +26,7 @@ from transformers import (
 from ..common.files import atomic_folder
 from ..common.recipe import ClassifierName, ClassifierRecipe
 from ..common.sources import LabelledTexts, Source, resolve_model
+from . import setfit
 from .head import fit_head
 from .metrics import compute
 from .models import INPUT_SUFFIX, build
@@ -71,7 +72,7 @@ def train_classifier(
         num_labels: classes; labels are 0 … num_labels - 1 and name `train.label_names`.
         targets: of the training rows, where they are not simply their labels.
         output: a folder that gets the trained model (of `gpt2_lora` its adapters) and tokenizer;
-            `probe` writes nothing there.
+            `probe` and `setfit` write nothing there.
         features: a folder where `probe` keeps features for later cells; without it, a temporary one.
 
     Raises:
@@ -86,6 +87,10 @@ def train_classifier(
     if name == "probe":
         probabilities, train_seconds = _probe(settings, train, test, folder, dtype, num_labels, targets, features)
         steps = 0
+    elif name == "setfit":
+        probabilities, train_seconds = setfit.fit_predict(
+            settings, train, test, folder, steps=steps, seed=seed, dtype=dtype
+        )
     else:
         model, tokenizer = build(name, folder, train.label_names, dtype)
         train_rows, test_rows = (

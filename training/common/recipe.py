@@ -23,7 +23,7 @@ from .recipe_checks import ARMS, GENERATORS, check_recipe
 
 Precision = Literal["auto", "float32", "bfloat16"]
 BetaSchedule = Literal["constant", "linear", "cyclical"]
-ClassifierName = Literal["probe", "lstm", "bert", "gpt2_lora"]
+ClassifierName = Literal["probe", "lstm", "bert", "gpt2_lora", "setfit"]
 Filter = Literal["confidence", "agreement", "perplexity", "diversity", "novelty"]
 
 

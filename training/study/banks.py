@@ -6,6 +6,7 @@ are chosen from and put together alike, so that the difference between the two a
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
+from ..augment.generators import Cost
 from ..augment.generators.bank import Bank
 from ..augment.judging import teacher_body
 from ..common.files import fingerprint
@@ -44,16 +46,19 @@ def read_bank(
         made_from += [settings.prior_sentences, settings.prior_top_p]
     parts = Parts(folder / "augmented" / "banks" / name, fingerprint(*made_from))
 
-    def sentences() -> list[str]:
+    def sentences() -> dict[str, Any]:
         if name == "self_training":
-            return list(dict.fromkeys(load_sentences(recipe.vae, recipe.seed).train))
-        seed = seed_of(recipe.seed, "bank")
-        return sample_prior(model, tokenizer, settings.prior_sentences, settings.prior_top_p, seed)
+            return {"texts": list(dict.fromkeys(load_sentences(recipe.vae, recipe.seed).train)), "cost": {}}
+        cost, seed = Cost(), seed_of(recipe.seed, "bank")
+        with cost.writing():
+            texts = sample_prior(model, tokenizer, settings.prior_sentences, settings.prior_top_p, seed)
+        cost.words = sum(len(text.split()) for text in texts)
+        return {"texts": texts, "cost": asdict(cost)}
 
     with autocast(dtype, device()):
-        texts = parts.data("sentences", sentences)
-        features = parts.tensors("features", lambda: {"features": embed(texts)})["features"]
-    return Bank(name, texts, features, embed, settings.bank_share)
+        made = parts.data("sentences", sentences)
+        features = parts.tensors("features", lambda: {"features": embed(made["texts"])})["features"]
+    return Bank(name, made["texts"], features, embed, settings.bank_share, Cost(**made["cost"]))
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ The one place where a study's workers call the layers below.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from textvae.modeling_textvae.augmentation import Progress, Row
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.sentences import fit_sentences
 
@@ -59,7 +58,7 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     if settings.perplexity_model and (growth.subset < settings.perplexity_subsets or "perplexity" in asked):
         perplexities = sentence_perplexities(settings, number)
     judges = Judges(teacher_body(settings, model, tokenizer, number), perplexities, asked)
-    generator = Timed(_generator(folder, recipe, name, model, tokenizer, number))
+    generator = _generator(folder, recipe, name, model, tokenizer, number)
     with autocast(number, model.device):
         oversample = settings.oversample_by_generator.get(name, settings.oversample)
         rows, features = grow(
@@ -81,24 +80,10 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         "rejected": candidates["reject_reason"].value_counts().sort_index().to_dict(),
         "perplexity": _median(candidates.loc[candidates["kept"], "perplexity"]),
         "words": int(candidates["text"].str.split().str.len().sum()),
-        "generation_cpu_seconds": round(generator.cpu_seconds, 2),
+        "writing": {key: round(value, 2) for key, value in asdict(generator.cost).items()},
         "cpu_seconds": round(time.process_time() - worked, 2),
         "seconds": round(time.monotonic() - started, 2),
     }
-
-
-@dataclass
-class Timed:
-    """A generator, and the processor time that its proposals took."""
-
-    generator: Generator
-    cpu_seconds: float = 0.0
-
-    def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
-        started = time.process_time()
-        rows = self.generator.propose(budget, count, seed, progress)
-        self.cpu_seconds += time.process_time() - started
-        return rows
 
 
 def _generator(

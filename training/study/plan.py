@@ -20,7 +20,7 @@ from ..common.text import normalise, role
 
 # Cost of a token read forward, in tokens of a six-layer encoder of 22 million weights; training: thrice that.
 # From the seconds of quickstart's cells.
-COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.03, "bert": 1.0, "gpt2_lora": 8.0}
+COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.03, "bert": 1.0, "setfit": 2.0, "gpt2_lora": 8.0}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Draw:
 
 
 def plan(recipe: Recipe) -> list[Cell]:
-    """Every cell of a recipe, the costliest first, lest one worker be left with a long one at the end."""
+    """Every cell of a recipe: subset by subset, so that a study that is stopped has whole ones, the costliest first."""
     main = recipe.study.budget
     cells = [
         Cell(name, arm, size, budget, subset, seed)
@@ -70,7 +70,7 @@ def plan(recipe: Recipe) -> list[Cell]:
         for subset in range(settings.fewer_subsets.get(arm, settings.subsets))
         for seed in range(settings.seeds or recipe.study.seeds)
     ]
-    return sorted(cells, key=lambda cell: -cost(cell, recipe.classifiers[cell.classifier]))
+    return sorted(cells, key=lambda cell: (cell.subset, -cost(cell, recipe.classifiers[cell.classifier])))
 
 
 def cost(cell: Cell, settings: ClassifierRecipe) -> float:

@@ -24,6 +24,7 @@ KINDS = {
     "probe": "logistic regression on the body's frozen, mean-pooled features",
     "lstm": "a bidirectional LSTM, max-pooled, over the body's frozen word embeddings",
     "bert": "the whole body fine-tuned",
+    "setfit": "the body fine-tuned on pairs of texts, then a logistic regression (SetFit)",
     "gpt2_lora": "LoRA adapters on the body; a short prompt follows each text, and the head starts from a regression "
     "on the body's frozen states (LP-FT)",
 }

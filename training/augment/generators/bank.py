@@ -7,7 +7,7 @@ pool: where the teacher errs on single sentences, most of a row's are right.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from textvae.modeling_textvae.augmentation import Progress, Row, Teacher
 
 from ...common.sources import LabelledTexts
 from ..judging import Embed
+from . import Cost
 from .composing import compose, sentences_of
 
 
@@ -29,6 +30,7 @@ class Bank:
         features: (N, H), what `embed` gives for them.
         embed: features of texts.
         share: of the sentences, those that become pools, in equal parts for the classes.
+        cost: of writing the bank; nothing where its sentences are real.
     """
 
     method: str
@@ -36,6 +38,7 @@ class Bank:
     features: Tensor
     embed: Embed
     share: float
+    cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
         """As every generator; `teacher_confidence` is the mean over a row's sentences of both teachers' p(label)."""

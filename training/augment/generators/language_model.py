@@ -13,7 +13,7 @@ import math
 import random
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from textvae.modeling_textvae.augmentation import Progress, Row, seed_of_row
 
 from ...common.precision import device
 from ...common.sources import LabelledTexts, resolve_model
+from . import Cost
 from .composing import compose, sentences_of
 
 METHODS = ("prompted", "continuation", "tuned")
@@ -58,6 +59,7 @@ class LanguageModel:
     top_p: float
     dtype: torch.dtype = torch.float32
     max_tokens: int = 64
+    cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
         """As every generator; sentence block b follows from (seed, b) alone."""
@@ -76,12 +78,16 @@ class LanguageModel:
         number = 0
         for method in methods:  # `tuned` is the last: its adapters stay
             if method == "tuned":
-                writer.tune(lines, budget.label_names, self.steps, seed)
+                with self.cost.training():
+                    writer.tune(lines, budget.label_names, self.steps, seed)
             for _ in range(blocks):
                 for label in range(len(budget.label_names)):
                     draw = random.Random(seed_of_row(seed, number))
                     prompt, start = _prompt(method, lines, label, budget.label_names, draw)
-                    for text in writer.write(prompt, seed_of_row(seed, number)):
+                    with self.cost.writing():
+                        texts = writer.write(prompt, seed_of_row(seed, number))
+                    self.cost.words += sum(len(text.split()) for text in texts)
+                    for text in texts:
                         if text:
                             pools[method][label].append(len(written))
                             written.append(f"{start} {text}".strip())

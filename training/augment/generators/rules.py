@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
@@ -16,6 +16,7 @@ from textvae.modeling_textvae.sentences import match_case
 from ...common.known import WORDNET
 from ...common.registry import obtain
 from ...common.sources import LabelledTexts, Source
+from . import Cost
 
 Synonyms = Mapping[str, Sequence[str]]
 Rule = Callable[[list[str], float, random.Random, Synonyms], list[str]]
@@ -37,17 +38,20 @@ class Rules:
 
     synonyms: Synonyms
     share: float
+    cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
         assert budget.labels is not None
         rows = []
-        for index in range(count):
-            number = index % len(budget)
-            own = seed_of_row(seed, index)
-            draw = random.Random(own)
-            name = draw.choice(list(RULES))
-            words = RULES[name](budget.texts[number].split(), self.share, draw, self.synonyms)
-            rows.append(new_row(" ".join(words), budget.labels[number], name, number) | {"seed": own})
+        with self.cost.writing():
+            for index in range(count):
+                number = index % len(budget)
+                own = seed_of_row(seed, index)
+                draw = random.Random(own)
+                name = draw.choice(list(RULES))
+                words = RULES[name](budget.texts[number].split(), self.share, draw, self.synonyms)
+                rows.append(new_row(" ".join(words), budget.labels[number], name, number) | {"seed": own})
+        self.cost.words += sum(len(row["text"].split()) for row in rows)
         if progress:
             progress("generate", count, count)
         return rows

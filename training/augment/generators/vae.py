@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from textvae.modeling_textvae import augmentation
@@ -11,6 +11,7 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ...common.recipe import AugmentRecipe
 from ...common.sources import LabelledTexts
+from . import Cost
 
 
 @dataclass(frozen=True)
@@ -20,16 +21,20 @@ class Vae:
     model: TextVAEModel
     tokenizer: Any
     settings: AugmentRecipe
+    cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
-        return augmentation.propose(
-            self.model,
-            budget.texts,
-            budget.labels or [],
-            self.tokenizer,
-            count,
-            temperature=self.settings.temperature,
-            interpolation_share=self.settings.interpolation_share,
-            seed=seed,
-            progress=progress,
-        )
+        with self.cost.writing():
+            rows = augmentation.propose(
+                self.model,
+                budget.texts,
+                budget.labels or [],
+                self.tokenizer,
+                count,
+                temperature=self.settings.temperature,
+                interpolation_share=self.settings.interpolation_share,
+                seed=seed,
+                progress=progress,
+            )
+        self.cost.words += sum(len(row["text"].split()) for row in rows)
+        return rows
