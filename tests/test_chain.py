@@ -51,7 +51,7 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     }
     recipe["augment"] |= {
         "language_model": "hf-internal-testing/tiny-random-gpt2", "language_model_sentences": 96,
-        "language_model_steps": 1, "vae_latents": "prior", "prior_sentences": 300, "bank_share": 0.5,
+        "language_model_steps": 1, "vae_latents": "prior", "bank_sentences": 300, "bank_share": 0.5,
     }  # fmt: skip
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     a_small_dictionary(tmp_path / "cache")
@@ -59,7 +59,7 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     assert done.returncode == 0, done.stderr[-4000:]
     folder = tmp_path / "runs/smoke"
     for name in (
-        "recipe.yaml", "run.json", "results.jsonl", "report.md", "report.html", "summary.json", "analysis.json",
+        "recipe.yaml", "run.json", "results.jsonl", "report.md", "report.html", "summary.json",
         "vae/config.json", "vae/model.safetensors", "vae/metrics.jsonl",
         "augmented/imdb-vae-aug16/train.parquet", "augmented/imdb-vae-aug24/README.md",
     ):  # fmt: skip
@@ -89,7 +89,7 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     judged = pd.read_parquet(folder / "augmented/candidates/vae-of8-subset0.parquet")
     assert judged.loc[judged["reject_reason"].isna(), ["second_confidence", "perplexity"]].notna().all(axis=None)
     assert {(row["budget"], row["size"]) for row in rows if row["arm"] == "vae"} == {(8, 16), (8, 24), (4, 16)}
-    analysis = json.loads((folder / "analysis.json").read_text())
+    analysis = json.loads((folder / "run.json").read_text())["analysis"]
     places = {(row["classifier"], row["arm"], row["size"], row["budget"]) for row in analysis["bootstrap"]}
     assert ("lstm", "soft", 24, 8) in places
     assert ("lstm", "vae", 16, 4) in places

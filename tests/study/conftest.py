@@ -94,8 +94,9 @@ def info() -> dict:
              "teacher_confidence": 0.8, "source": HOSTILE} for number in range(10)
         ],
         "augmentation": [
-            {"generator": "vae", "subset": 0, "candidates": 160, "kept": 40, "rejected": {"over quota": 120},
-             "perplexity": 88.0, "seconds": 9.0}
+            {"generator": "vae", "budget": 10, "subset": 0, "candidates": 160, "kept": 40, "words": 1600,
+             "rejected": {"over quota": 120}, "perplexity": 88.0, "seconds": 9.0,
+             "writing": {"cpu_seconds": 8.0, "words": 1600, "training_cpu_seconds": 0.0}}
         ],
     }  # fmt: skip
 

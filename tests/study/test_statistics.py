@@ -7,6 +7,7 @@ import pytest
 
 from textvae.training.study import statistics
 from textvae.training.study.statistics import Interval, paired_interval
+from textvae.training.study.summary import summary
 from textvae.training.study.verdict import outcome, overall, signed, verdicts
 
 
@@ -69,7 +70,7 @@ def test_oracle_fraction_and_when_there_is_none(rows, make_row):
 
 
 def test_summary_is_flat_and_null_where_nothing_can_be_said(rows, info):
-    figures = statistics.summary(rows, info)
+    figures = summary(rows, info)
     assert figures["accuracy_lstm_real_10"] == 61.0
     assert figures["lift_lstm_vae_50"] == pytest.approx(3.1)
     assert figures["lift_lstm_vae_50_low"] < 3.1 < figures["lift_lstm_vae_50_high"]

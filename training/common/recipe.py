@@ -146,8 +146,11 @@ class AugmentRecipe:
     temperature: float = 0.5  # posterior standard deviations of noise
     interpolation_share: float = 0.25  # candidates made between two sentences of one class; the rest are neighbours
     adapt_steps: int = 0  # most fine-tuning steps on the budget's own sentences before generating
-    prior_sentences: int = 12000  # sampled once for all subsets
-    prior_top_p: float = 0.85  # of the words of these samples
+    prior_top_p: float = 0.85  # of the words of such samples
+
+    # Banks of sentences that rows are put together from: samples of the prior, or real ones (arm `self_training`)
+    bank_sentences: int = 12000  # the same for all subsets
+    bank_share: float = 0.1  # of them, the clearest by the teachers
 
     # Other arms
     rule_share: float = 0.1  # of a row's words that a rule of the arm `rules` changes
@@ -155,7 +158,6 @@ class AugmentRecipe:
     language_model_sentences: int = 2000  # that it writes for a budget
     language_model_steps: int = 60  # of its adapters' training on the budget; 0: it is only prompted
     language_model_top_p: float = 0.9
-    bank_share: float = 0.1  # of a bank's sentences (prior samples, or real ones), the clearest, that rows consist of
 
     # What is found out about candidates, and which are kept
     teacher_model: str | None = None  # body of the teachers, a Hub id or a folder; null: the VAE's encoder

@@ -151,7 +151,7 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     for name in augment.oversample_by_generator:
         need(name in GENERATORS, f"'augment.oversample_by_generator' has '{name}'; known: {', '.join(GENERATORS)}")
     need(0 <= augment.interpolation_share <= 1, "'augment.interpolation_share' must lie in [0, 1]")
-    need(augment.prior_sentences >= 1, f"'augment.prior_sentences' must be at least 1, not {augment.prior_sentences}")
+    need(augment.bank_sentences >= 1, f"'augment.bank_sentences' must be at least 1, not {augment.bank_sentences}")
     for name in ("rule_share", "bank_share", "confident_share", "prior_top_p"):
         need(0 < getattr(augment, name) <= 1, f"'augment.{name}' must lie in (0, 1]")
     for size in augment.sizes:

@@ -14,11 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from textvae.modeling_textvae.augmentation import Teacher
+
+from ..augment.judging import teacher_body
+from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
-from .plan import Cell
+from ..vae.train import load_model
+from .plan import Cell, growths
 from .rows import budget_rows, held_out_rows, predictions_file, read_table
 from .statistics import Row, is_generated, largest_size, paired_interval, two_way_bootstrap
 
@@ -30,11 +36,12 @@ _WORD = re.compile(r"[^\W\d_]+")
 Hits = dict[tuple[str, str, int, int], dict[int, np.ndarray]]  # classifier, arm, size, budget → subset → (rows,)
 
 
-def analyse(folder: Path, recipe: Recipe, results: Sequence[Row]) -> dict[str, Any]:
-    """What `analysis.json` holds.
+def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) -> dict[str, Any]:
+    """What run.json holds as `analysis`.
 
     `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows.
     `slices`: lifts by kinds of test rows, of each classifier's largest size of the arm `vae`.
+    `teachers`: accuracy of the teachers that choose generated rows, on all test rows, for each budget.
     """
     hits = _hits(folder, results)
     bootstrap, slices = [], []
@@ -52,7 +59,28 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row]) -> dict[str, A
             slices += [
                 {**place, **found} for found in _slices(folder, budget, shared, difference, next(iter(ours.values())))
             ]
-    return {"bootstrap": bootstrap, "slices": slices}
+    return {"bootstrap": bootstrap, "slices": slices, "teachers": teacher_accuracies(folder, recipe, dtype)}
+
+
+def teacher_accuracies(folder: Path, recipe: Recipe, dtype: str) -> list[dict[str, Any]]:
+    """In points. A student that is trained on what a teacher chose should be able to beat it."""
+    budgets = sorted({(growth.budget, growth.subset) for growth in growths(recipe) if growth.generator != "rules"})
+    if not budgets:
+        return []
+    number = getattr(torch, dtype)
+    model, tokenizer = load_model(folder / "vae")
+    embed = teacher_body(recipe.augment, model.to(device()).eval(), tokenizer, number)
+    tests, _ = held_out_rows(folder)
+    assert tests.labels is not None
+    found = []
+    with autocast(number, device()):
+        features = embed(tests.texts)
+        for budget, subset in budgets:
+            rows = budget_rows(folder, subset, budget)
+            teacher = Teacher(embed(rows.texts), rows.labels or [], len(rows.label_names))
+            right = teacher.probabilities(features).argmax(1).numpy() == np.array(tests.labels)
+            found.append({"budget": budget, "subset": subset, "accuracy": round(100 * float(right.mean()), 3)})
+    return found
 
 
 def _hits(folder: Path, results: Sequence[Row]) -> Hits:

@@ -6,6 +6,7 @@ are chosen from and put together alike, so that the difference between the two a
 
 from __future__ import annotations
 
+import random
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,17 +42,19 @@ def read_bank(
     settings = recipe.augment
     embed = teacher_body(settings, model, tokenizer, dtype)
     made_from = [folder / "vae" / "model.safetensors", recipe.vae, recipe.seed]
-    made_from += [settings.teacher_tokens, settings.teacher_model]
-    if name == "vae":
-        made_from += [settings.prior_sentences, settings.prior_top_p]
+    made_from += [settings.teacher_tokens, settings.teacher_model, settings.bank_sentences]
+    made_from += [settings.prior_top_p] if name == "vae" else []
     parts = Parts(folder / "augmented" / "banks" / name, fingerprint(*made_from))
 
     def sentences() -> dict[str, Any]:
+        seed = seed_of(recipe.seed, "bank")
         if name == "self_training":
-            return {"texts": list(dict.fromkeys(load_sentences(recipe.vae, recipe.seed).train)), "cost": {}}
-        cost, seed = Cost(), seed_of(recipe.seed, "bank")
+            real = list(dict.fromkeys(load_sentences(recipe.vae, recipe.seed).train))
+            drawn = random.Random(seed).sample(real, min(settings.bank_sentences, len(real)))
+            return {"texts": drawn, "cost": {}}
+        cost = Cost()
         with cost.writing():
-            texts = sample_prior(model, tokenizer, settings.prior_sentences, settings.prior_top_p, seed)
+            texts = sample_prior(model, tokenizer, settings.bank_sentences, settings.prior_top_p, seed)
         cost.words = sum(len(text.split()) for text in texts)
         return {"texts": texts, "cost": asdict(cost)}
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
+from matplotlib.patches import Rectangle
 
 from ..common.drawing import INK, STYLE, axes, svg
 from .statistics import Interval
+from .tables import Grid
 
 MARKERS = {
     "real": "D", "duplicate": "s", "rules": "v", "self_training": "P", "language_model": "*", "vae": "o", "oracle": "^",
@@ -71,6 +74,74 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
         for size, values in by_size.items()
     )
     return svg(figure, f"curve-{name}", f"Learning curve of {name}", f"Mean accuracy in per cent. {told}.")
+
+
+@matplotlib.rc_context(STYLE)
+def heat_map(grid: Grid) -> str:
+    """Mean lifts by budget (down) and ratio (across); framed where the interval does not touch 0."""
+    figure, plot = axes(1.2 + 0.42 * len(grid.budgets))
+    largest = max([abs(gain.mean) for line in grid.lifts for gain in line if gain and gain.mean is not None] or [1.0])
+    told = []
+    for y, (budget, line) in enumerate(zip(grid.budgets, grid.lifts, strict=True)):
+        for x, (ratio, gain) in enumerate(zip(grid.ratios, line, strict=True)):
+            if gain is None or gain.mean is None:
+                continue
+            colour = INK["vae"] if gain.mean > 0 else INK["self_training"]
+            shade = 0.08 + 0.6 * abs(gain.mean) / (largest or 1.0)
+            plot.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, linewidth=0, alpha=shade))
+            if gain.low is not None and gain.high is not None and (gain.low > 0 or gain.high < 0):
+                frame = Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=INK["ink"], linewidth=1.2)
+                plot.add_patch(frame)
+            plot.text(x, y, f"{gain.mean:+.1f}", ha="center", va="center")
+            told.append(f"budget {budget} times {ratio}: {gain.mean:+.1f}")
+    plot.set_xlim(-0.5, len(grid.ratios) - 0.5)
+    plot.set_ylim(len(grid.budgets) - 0.5, -0.5)
+    plot.set_xticks(range(len(grid.ratios)), [f"×{ratio}" for ratio in grid.ratios])
+    plot.set_yticks(range(len(grid.budgets)), [str(budget) for budget in grid.budgets])
+    plot.set_xlabel("generated rows a real one")
+    plot.set_ylabel("real rows")
+    plot.grid(visible=False)
+    name = f"heat-{grid.classifier}-{grid.arm}"
+    return svg(figure, name, f"Lift of {grid.arm} for {grid.classifier}", f"Mean lift in points. {'; '.join(told)}.")
+
+
+@matplotlib.rc_context(STYLE)
+def slices(name: str, found: Sequence[dict[str, Any]]) -> str:
+    """Lift of one classifier on kinds of test rows, with intervals."""
+    shown = [one for one in found if one["lift"] is not None]
+    figure, plot = axes(1.1 + 0.3 * len(shown))
+    for place, one in enumerate(shown):
+        if one["low"] is not None:
+            plot.hlines(place, one["low"], one["high"], color=INK["vae"], linewidth=2)
+        plot.plot(one["lift"], place, "D", color=INK["vae"], markersize=6)
+    plot.axvline(0, color=INK["ink"], linewidth=1)
+    plot.set_yticks(range(len(shown)), [one["slice"] for one in shown], fontsize=8)
+    plot.set_ylim(len(shown) - 0.5, -0.5)
+    plot.set_xlabel("points of accuracy against duplicate")
+    told = "; ".join(f"{one['slice']}: {one['lift']:+.1f}" for one in shown)
+    return svg(figure, f"slices-{name}", f"Lift of vae for {name} by kinds of test rows", f"Points. {told}.")
+
+
+@matplotlib.rc_context(STYLE)
+def costs(name: str, points: Sequence[tuple[str, float, Interval]]) -> str:
+    """Lift of one classifier's arms against CPU seconds that writing a candidate took."""
+    figure, plot = axes(3.2)
+    for label, seconds, gain in points:
+        arm = label.split()[0]
+        assert gain.mean is not None
+        if gain.low is not None and gain.high is not None:
+            plot.vlines(seconds, gain.low, gain.high, color=INK[look(arm)], linewidth=1.5)
+        plot.plot(seconds, gain.mean, MARKERS[look(arm)], color=INK[look(arm)], markersize=7)
+        plot.annotate(label, (seconds, gain.mean), (6, 4), textcoords="offset points", fontsize=8)
+    plot.axhline(0, color=INK["ink"], linewidth=1)
+    plot.set_xscale("log")
+    plot.margins(x=0.25)
+    plot.set_xlabel("CPU seconds to write a candidate (log scale)")
+    plot.set_ylabel("lift, points")
+    told = "; ".join(f"{label}: {seconds:.4f} s, {gain.mean:+.1f}" for label, seconds, gain in points)
+    return svg(
+        figure, "costs", f"Lift and cost for {name}", f"CPU seconds a candidate and mean lift in points. {told}."
+    )
 
 
 @matplotlib.rc_context(STYLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from markupsafe import Markup
@@ -14,8 +15,9 @@ from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
 from ..vae.plots import training_curve
-from . import plots, statistics
+from . import plots, statistics, tables
 from .statistics import Interval, Row
+from .summary import summary
 from .verdict import overall, signed, verdicts
 
 VAE_CURVES = {"nll": "nats a sentence (nll)", "kl": "KL, nats a sentence", "beta": "β (weight of the KL)"}
@@ -41,7 +43,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     if not rows:
         raise UserError(f"{folder}: holds no results.jsonl with rows; give a folder that `textvae run` made")
     info = read_json(folder / "run.json")
-    drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info)
+    drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info) | _study_plots(rows, info)
     facts = report_facts(rows, info)
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
@@ -51,14 +53,15 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     page = environment(__package__, autoescape=True).get_template("report.html.j2")
     inline = {name: Markup(drawing) for name, drawing in drawings.items()}
     write_text(folder / "report.html", page.render(facts, plots=inline, colours=Markup(stylesheet())))
-    summary = statistics.summary(rows, info)
-    write_json(folder / "summary.json", summary)
+    figures = summary(rows, info)
+    write_json(folder / "summary.json", figures)
     say(f"report: {facts['verdict'].sentence} → {folder / 'report.html'}")
-    return summary
+    return figures
 
 
 def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
+    grids = tables.grids(rows)
     rows = statistics.of_budget(rows, info["study"]["budget"])
     size = statistics.largest_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
@@ -71,7 +74,12 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "curve_table": statistics.thinned((info.get("vae") or {}).get("curve", []), CURVE_TABLE_ROWS),
         "settings": info["recipe"],
         "synthetic": info.get("synthetic", []),
-        "augmentation": info.get("augmentation", []),
+        "augmentation": tables.generators(info),
+        "grids": grids,
+        **_teacher(rows, info, size),
+        "slices": tables.slices(info),
+        "slice_plots": list(dict.fromkeys(one["classifier"] for one in tables.slices(info))),
+        "variants": _variants(info),
         "verdict": overall(rows, size, info["study"]["budget"]),
         "verdicts": verdicts(rows, size, info["study"]["budget"]),
         "classifiers": [
@@ -79,7 +87,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
                 "name": name,
                 "model": models[name],
                 "kind": KINDS[name],
-                "arms": _arms(rows, name),
+                "arms": _arms(rows, name, info),
                 "seconds": statistics.training_seconds(rows, name),
                 "cells": sum(row["classifier"] == name for row in rows),
                 "test_rows": max(row["test_rows"] for row in rows if row["classifier"] == name),
@@ -124,8 +132,15 @@ def _who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _arms(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
+def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str, Any]]:
     lines = []
+    budget = info["study"]["budget"]
+    drawn_anew = {
+        (one["classifier"], one["arm"], one["size"]): f"{signed(one['low'])} to {signed(one['high'])}"
+        for one in info.get("analysis", {}).get("bootstrap", [])
+        if one["budget"] == budget
+    }
+    p_values = statistics.corrected_p_values(rows)
     for arm, size in statistics.arms(rows, name):
         gain = statistics.lift(rows, name, arm, size)
         compared = arm != "duplicate" and gain.n > 0
@@ -144,10 +159,73 @@ def _arms(rows: Sequence[Row], name: str) -> list[dict[str, Any]]:
                 "n": accuracy.n,
                 "lift": f"{signed(gain.mean)}" if compared and gain.mean is not None else "",
                 "interval": _range(gain) if compared else "",
+                "bootstrap": drawn_anew.get((name, arm, size), ""),
+                "p": _p_text(p_values.get((name, arm, size))),
                 "oracle_fraction": "" if fraction is None else f"{100 * fraction:.0f} %".replace("-", "−"),
             }
         )
     return lines
+
+
+def _teacher(rows: Sequence[Row], info: dict[str, Any], size: int) -> dict[str, Any]:
+    """The teacher's accuracy, and of each classifier whether it beats it on the rows that the teacher chose."""
+    own = [one for one in info.get("analysis", {}).get("teachers", []) if one["budget"] == info["study"]["budget"]]
+    if not own:
+        return {"teacher": None, "beaten": []}
+    teachers = {one["subset"]: one["accuracy"] for one in own}
+    sentences = []
+    for name in statistics.classifiers(rows):
+        students = statistics.by_subset(rows, name, "vae", size)
+        ahead = statistics.paired_interval([students[k] - teachers[k] for k in students if k in teachers])
+        if ahead.mean is not None:
+            said = "does better" if ahead.mean > 0 else "does not do better"
+            sentences.append(f"{name} {said} on the rows of vae at {size} ({tables.lift_text(ahead)})")
+    return {"teacher": f"{fmean(teachers.values()):.1f}", "beaten": sentences}
+
+
+def _variants(info: dict[str, Any]) -> list[dict[str, str]]:
+    """What each variant is, in words."""
+    found = []
+    for name, variant in info["recipe"].get("variants", {}).items():
+        filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
+        text = " and ".join(variant["generators"])
+        text += f" with the filters {', '.join(filters)}" if filters else " without filters"
+        text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
+        weight = variant["synthetic_weight"]
+        text += f", a generated row counting {weight:g}" if weight != 1 else ""
+        found.append({"name": name, "text": text})
+    return found
+
+
+def _study_plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
+    """Name → SVG, of what only larger studies have."""
+    drawings = {f"heat-{grid.classifier}-{grid.arm}": plots.heat_map(grid) for grid in tables.grids(rows)}
+    by_classifier: dict[str, list[dict[str, Any]]] = {}
+    for one in tables.slices(info):
+        by_classifier.setdefault(one["classifier"], []).append(one)
+    drawings |= {f"slices-{name}": plots.slices(name, found) for name, found in by_classifier.items()}
+    costs = _costs(statistics.of_budget(rows, info["study"]["budget"]), info)
+    return drawings | ({"costs": plots.costs(*costs)} if costs else {})
+
+
+def _costs(rows: Sequence[Row], info: dict[str, Any]) -> tuple[str, list[tuple[str, float, Interval]]] | None:
+    """A classifier, and of each of its generated arms the CPU seconds a candidate and the lift."""
+    a_word, words = tables.seconds_a_word(info), tables.words_a_candidate(info)
+    if words is None:
+        return None
+    for name in statistics.classifiers(rows):
+        points = [
+            (f"{arm} {size}", a_word[arm] * words, gain)
+            for arm, size in statistics.arms(rows, name)
+            if arm in a_word and (gain := statistics.lift(rows, name, arm, size)).low is not None
+        ]
+        if len(points) > 1:
+            return name, points
+    return None
+
+
+def _p_text(value: float | None) -> str:
+    return "" if value is None else "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
 def _range(gain: Interval) -> str:

@@ -19,7 +19,7 @@ from ..augment.dataset import DatasetFacts, take, write_dataset
 from ..augment.generators.rules import wordnet
 from ..common import precision
 from ..common.errors import UserError
-from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text
+from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_text
 from ..common.progress import bar
 from ..common.recipe import Recipe, load_recipe
 from ..common.run_folder import Memory, RunFolder, give_back_memory
@@ -222,11 +222,11 @@ def classify(
 
 
 def analyse_predictions(run: RunFolder, recipe: Recipe) -> None:
-    """Write `analysis.json` for the report, from what classifiers said of every test row."""
+    """Add what classifiers said of every test row to run.json, for the report."""
     results = run.path / "results.jsonl"
-    with run.stage("analyse", inputs=[results], outputs=["analysis.json"]) as stage:
+    with run.stage("analyse", inputs=[results], outputs=["results.jsonl"]) as stage:
         if not stage.done:
-            write_json(run.path / "analysis.json", analyse(run.path, recipe, read_jsonl(results)))
+            run.update(analysis=analyse(run.path, recipe, read_jsonl(results), _dtype(run, recipe)))
 
 
 def _growth(row: dict[str, Any]) -> Growth:

@@ -103,6 +103,17 @@ def lift(rows: Sequence[Row], classifier: str, arm: str, size: int) -> Interval:
     return paired_interval(list(lift_by_subset(rows, classifier, arm, size).values()))
 
 
+def corrected_p_values(rows: Sequence[Row]) -> dict[tuple[str, str, int], float]:
+    """(classifier, arm, size) → p-value that the lift of generated rows is 0, corrected for how many are looked at."""
+    found = {}
+    for name in classifiers(rows):
+        for arm, size in arms(rows, name):
+            value = p_value(list(lift_by_subset(rows, name, arm, size).values())) if is_generated(arm) else None
+            if value is not None:
+                found[name, arm, size] = value
+    return dict(zip(found, holm(list(found.values())), strict=True))
+
+
 def mean_lift(rows: Sequence[Row], arm: str, size: int) -> tuple[Interval, list[str]]:
     """Lift averaged over the classifiers that have an interval of their own, and which these are.
 
@@ -173,34 +184,3 @@ def thinned(curve: Sequence[Row], count: int) -> list[Row]:
     if len(curve) <= count:
         return list(curve)
     return [curve[round(place * (len(curve) - 1) / (count - 1))] for place in range(count)]
-
-
-def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
-    """The flat figures of a run, as `summary.json` holds them: of the study's own budget."""
-    rows = of_budget(rows, info["study"]["budget"])
-    figures: dict[str, Any] = {}
-    for name in classifiers(rows):
-        for arm, rows_of_arm in arms(rows, name):
-            values = by_subset(rows, name, arm, rows_of_arm)
-            figures[f"accuracy_{name}_{arm}_{rows_of_arm}"] = _rounded(fmean(values.values()))
-    for name in classifiers(rows):
-        for arm, size in arms(rows, name):
-            if not is_generated(arm):
-                continue
-            gain = lift(rows, name, arm, size)
-            known = gain.low is not None
-            figures[f"lift_{name}_{arm}_{size}"] = _rounded(gain.mean) if known else None
-            figures[f"lift_{name}_{arm}_{size}_low"] = _rounded(gain.low)
-            figures[f"lift_{name}_{arm}_{size}_high"] = _rounded(gain.high)
-            if arm == "vae":
-                figures[f"oracle_fraction_{name}_{size}"] = _rounded(oracle_fraction(rows, name, arm, size))
-    for name in classifiers(rows):
-        figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
-    figures["total_seconds"] = round(total_seconds(info), 1)
-    figures["peak_memory_gb"] = info.get("peak_memory_gb")
-    figures["stand_ins"] = [f"{source['id']}: {source['stand_in']}" for source in info["sources"] if source["stand_in"]]
-    return figures
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -1,0 +1,79 @@
+"""The flat figures of a run, as `summary.json` holds them: points (0 to 100), null where nothing can be said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from . import statistics, tables
+from .statistics import Interval, Row
+
+
+def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
+    """Figures of the study's own budget; those of other budgets have `_of{budget}` at the end of their names."""
+    main = info["study"]["budget"]
+    figures: dict[str, Any] = {}
+    for budget in sorted({row["budget"] for row in rows}, key=lambda budget: (budget != main, budget)):
+        figures |= _of_budget(statistics.of_budget(rows, budget), "" if budget == main else f"_of{budget}")
+    rows = statistics.of_budget(rows, main)
+    for name in statistics.classifiers(rows):
+        figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
+        figures |= _filters(rows, info, name)
+    for name in ("probe", "setfit"):
+        values = statistics.by_subset(rows, name, "real", main).values()
+        figures[f"{name}_accuracy"] = _rounded(fmean(values)) if values else None
+    teachers = [one["accuracy"] for one in info.get("analysis", {}).get("teachers", []) if one["budget"] == main]
+    figures["teacher_accuracy"] = _rounded(fmean(teachers)) if teachers else None
+    words = tables.words_a_candidate(info)
+    for name, seconds in tables.seconds_a_word(info).items():
+        figures[f"cpu_seconds_per_candidate_{name}"] = None if words is None else round(seconds * words, 5)
+    figures["total_seconds"] = round(statistics.total_seconds(info), 1)
+    figures["hours_total"] = round(statistics.total_seconds(info) / 3600, 2)
+    figures["peak_memory_gb"] = info.get("peak_memory_gb")
+    figures["stand_ins"] = [f"{source['id']}: {source['stand_in']}" for source in info["sources"] if source["stand_in"]]
+    return figures
+
+
+def _of_budget(rows: Sequence[Row], end: str) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name in statistics.classifiers(rows):
+        for arm, size in statistics.arms(rows, name):
+            values = statistics.by_subset(rows, name, arm, size)
+            figures[f"accuracy_{name}_{arm}_{size}{end}"] = _rounded(fmean(values.values()))
+    for name in statistics.classifiers(rows):
+        for arm, size in statistics.arms(rows, name):
+            if not statistics.is_generated(arm):
+                continue
+            figures |= _interval(f"lift_{name}_{arm}_{size}{end}", statistics.lift(rows, name, arm, size))
+            if arm == "vae":
+                fraction = statistics.oracle_fraction(rows, name, arm, size)
+                figures[f"oracle_fraction_{name}_{size}{end}"] = _rounded(fraction)
+    return figures
+
+
+def _filters(rows: Sequence[Row], info: dict[str, Any], name: str) -> dict[str, Any]:
+    """What the recipe's filters gain over none: same generator, same number of rows, paired by subset."""
+    if not info["recipe"]["augment"]["filters"]:
+        return {}
+    for unfiltered, variant in info["recipe"].get("variants", {}).items():
+        size = statistics.largest_size([row for row in rows if row["classifier"] == name], unfiltered)
+        if variant["filters"] == [] and len(variant["generators"]) == 1 and size is not None:
+            ours = statistics.by_subset(rows, name, variant["generators"][0], size)
+            theirs = statistics.by_subset(rows, name, unfiltered, size)
+            gain = statistics.paired_interval([ours[k] - theirs[k] for k in ours if k in theirs])
+            return _interval(f"filters_lift_{name}", gain)
+    return {}
+
+
+def _interval(name: str, gain: Interval) -> dict[str, Any]:
+    known = gain.low is not None
+    return {
+        name: _rounded(gain.mean) if known else None,
+        f"{name}_low": _rounded(gain.low),
+        f"{name}_high": _rounded(gain.high),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
