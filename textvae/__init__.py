@@ -14,6 +14,7 @@ _HOMES = {
     "TextVAEConfig": ".modeling_textvae",
     "TextVAEModel": ".modeling_textvae",
     "UserError": ".training.common.errors",
+    "advise": ".training.study.advise",
     "load_recipe": ".training.common.recipe",
     "load_texts": ".training.common.sources",
     "run_recipe": ".training.study.run",

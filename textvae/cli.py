@@ -119,6 +119,16 @@ def _augment(args: argparse.Namespace) -> None:
     augment_file(args)
 
 
+def _advise(args: argparse.Namespace) -> None:
+    from .training.study.advise import advise, table
+
+    advice = advise(
+        args.input, args.model, args.output, text_column=args.text_column, label_column=args.label_column,
+        thorough=args.thorough, seed=args.seed,
+    )  # fmt: skip
+    print(table(advice))
+
+
 def _classify(args: argparse.Namespace) -> None:
     from .training.classify.files import classify_file
 
@@ -168,6 +178,12 @@ VERBS = {
     ),
     "generate": Verb("write sentences drawn from a text VAE", options.generate, _generate),
     "augment": Verb("grow a labelled file with a text VAE", options.augment, _augment),
+    "advise": Verb(
+        "say whether generated rows would help on a labelled file, and which",
+        options.advise,
+        _advise,
+        resumes=True,
+    ),
     "classify": Verb("fine-tune a classifier on one file and score it on another", options.classify, _classify),
     "publish": Verb("put a run's models, datasets and Space on the Hub", options.publish, _publish, resumes=True),
     "demo": Verb("try a run's model and datasets by hand, in a browser", options.demo, _demo),

@@ -100,6 +100,15 @@ def augment(parser: argparse.ArgumentParser) -> None:
     _seed(parser)
 
 
+def advise(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
+    _columns(parser)
+    _model(parser)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the work (default: runs/advise-NAME)")
+    parser.add_argument("--thorough", action="store_true", help="ask a language model, too, which takes much longer")
+    _seed(parser)
+
+
 def classify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
     parser.add_argument("--test", required=True, metavar="FILE|ID", help="the same, for the figures")

@@ -21,10 +21,10 @@ RECIPE = Recipe(name="tiny", study=StudyRecipe(budget=4), classifiers={"lstm": C
 @pytest.fixture
 def folder(tmp_path):
     """Three subsets: `duplicate` is wrong on rows with a negation, `vae` on none but the last row."""
-    held_out_file(tmp_path).parent.mkdir()
+    held_out_file(tmp_path, 0).parent.mkdir()
     write_json(tmp_path / "rows" / "dataset.json", {"label_names": ["neg", "pos"], "source": SOURCE})
     frame = pd.DataFrame({"row": range(40), "text": TEXTS, "label": LABELS})
-    frame.to_parquet(held_out_file(tmp_path))
+    frame.to_parquet(held_out_file(tmp_path, 0))
     for subset in range(3):
         frame.iloc[subset : subset + 4].to_parquet(subset_file(tmp_path, subset))
         for arm in ("duplicate", "vae"):

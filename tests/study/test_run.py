@@ -43,7 +43,7 @@ if __name__ == "__main__":
         folder = Path(folder)
         run = RunFolder(folder, recipe)
         run.update(sources=[{"asked": "org/body", **source}])
-        for path in [rows.held_out_file(folder), *(rows.subset_file(folder, k) for k in range(2))]:
+        for path in [rows.held_out_file(folder, 0), *(rows.subset_file(folder, k) for k in range(2))]:
             path.parent.mkdir(exist_ok=True)
             path.write_text(path.name)
         changed = {"lstm": settings, "bert": replace(settings, steps={4: int(steps), 8: 1})}

@@ -45,6 +45,7 @@ class DatasetFacts:
     seed: int
     test_texts: int  # whose copies were dropped
     notes: tuple[str, ...] = ()  # one line each, e.g. the model's reconstruction BLEU on these rows
+    generator: str = "vae"
 
 
 def grow(

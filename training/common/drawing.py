@@ -21,6 +21,7 @@ COLOURS = {
     "duplicate": ("#69727d", "#9aa5b1"),
     "rules": ("#7c3aed", "#a78bfa"),
     "self_training": ("#1d4ed8", "#60a5fa"),
+    "masked_lm": ("#a16207", "#facc15"),
     "language_model": ("#be185d", "#f472b6"),
     "vae": ("#c2410c", "#fb923c"),
     "oracle": ("#0f766e", "#2dd4bf"),

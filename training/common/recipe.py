@@ -153,7 +153,8 @@ class AugmentRecipe:
     bank_share: float = 0.1  # of them, the clearest by the teachers
 
     # Other arms
-    rule_share: float = 0.1  # of a row's words that a rule of the arm `rules` changes
+    rule_share: float = 0.1  # of a row's words that a rule of the arm `rules`, or that `masked_lm`, changes
+    masked_lm: str = "google-bert/bert-base-uncased"  # of the arm `masked_lm`
     language_model: str = "openai-community/gpt2"  # of the arm `language_model`
     language_model_sentences: int = 2000  # that it writes for a budget
     language_model_steps: int = 60  # of its adapters' training on the budget; 0: it is only prompted
@@ -230,6 +231,24 @@ class Recipe:
     vae_of: str | None = None  # the recipe whose `vae` this is, where a recipe says `vae: NAME`
     variants: dict[str, VariantRecipe] = field(default_factory=dict)  # arm -> what it is
     classifiers: dict[ClassifierName, ClassifierRecipe] = field(default_factory=dict)
+
+    def without(self, generator: str) -> Recipe:
+        """The recipe less every arm that a generator has a part in."""
+        gone = {generator} | {name for name, variant in self.variants.items() if generator in variant.generators}
+
+        def left(arms: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+            return {arm: sizes for arm, sizes in arms.items() if arm not in gone}
+
+        classifiers = {
+            name: dataclasses.replace(
+                classifier,
+                arms=left(classifier.arms),
+                other_budgets={budget: left(arms) for budget, arms in classifier.other_budgets.items()},
+            )
+            for name, classifier in self.classifiers.items()
+        }
+        variants = {name: variant for name, variant in self.variants.items() if name not in gone}
+        return dataclasses.replace(self, classifiers=classifiers, variants=variants)
 
     def variant(self, arm: str) -> VariantRecipe | None:
         """What an arm of generated rows consists of; None for the arms that generate nothing."""

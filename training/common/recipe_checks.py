@@ -11,7 +11,7 @@ from .errors import UserError
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-GENERATORS = ("rules", "self_training", "language_model", "vae")
+GENERATORS = ("rules", "masked_lm", "self_training", "language_model", "vae")
 ARMS = ("real", "duplicate", *GENERATORS, "oracle")
 
 

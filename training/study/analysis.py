@@ -70,7 +70,7 @@ def teacher_accuracies(folder: Path, recipe: Recipe, dtype: str) -> list[dict[st
     number = getattr(torch, dtype)
     model, tokenizer = load_model(folder / "vae")
     embed = teacher_body(recipe.augment, model.to(device()).eval(), tokenizer, number)
-    tests, _ = held_out_rows(folder)
+    tests, _ = held_out_rows(folder, 0)
     assert tests.labels is not None
     found = []
     with autocast(number, device()):
@@ -101,7 +101,7 @@ def _slices(
     folder: Path, budget: int, subsets: list[int], difference: np.ndarray, rows: np.ndarray
 ) -> list[dict[str, Any]]:
     """Name, test rows a subset, mean lift and interval of each kind of test rows; `difference` is (subsets, rows)."""
-    tests, _ = held_out_rows(folder, len(rows))
+    tests, _ = held_out_rows(folder, 0, len(rows))
     kinds: dict[str, list[np.ndarray]] = defaultdict(list)  # name → a mask of test rows for each subset
     lengths = np.array([len(text.split()) for text in tests.texts])
     for subset in subsets:

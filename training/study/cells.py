@@ -20,6 +20,7 @@ from textvae.modeling_textvae.sentences import fit_sentences
 from ..augment.dataset import grow
 from ..augment.generators import Generator
 from ..augment.generators.language_model import LanguageModel
+from ..augment.generators.masked_lm import MaskedLanguageModel
 from ..augment.generators.rules import Rules, wordnet
 from ..augment.generators.vae import Vae
 from ..augment.judging import Judges, sentence_perplexities, teacher_body
@@ -46,7 +47,7 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     settings, seed = recipe.augment, seed_of(recipe.seed, "augment", growth.subset)
     name, number = growth.generator, getattr(torch, dtype)
     budget = budget_rows(folder, growth.subset, growth.budget)
-    tests, _ = held_out_rows(folder)
+    tests, _ = held_out_rows(folder, growth.subset)
     model, tokenizer = load_model(folder / "vae")
     if name == "vae" and settings.adapt_steps:
         sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
@@ -94,6 +95,8 @@ def _generator(
             return Vae(model, tokenizer, recipe.augment)
         case "vae" | "self_training":
             return read_bank(folder, recipe, name, model, tokenizer, dtype)
+        case "masked_lm":
+            return MaskedLanguageModel(recipe.augment.masked_lm, recipe.augment.rule_share)
         case "language_model":
             settings = recipe.augment
             return LanguageModel(
@@ -109,7 +112,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
     settings = recipe.classifiers[cell.classifier]
     output = folder / "classifiers" / cell.classifier if keeps_model(cell, recipe) else None
     train, targets = training_rows(folder, cell, recipe)
-    test, rows = held_out_rows(folder, settings.test_rows)
+    test, rows = held_out_rows(folder, cell.subset, settings.test_rows)
     outcome = train_classifier(
         cell.classifier,
         settings,

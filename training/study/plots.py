@@ -13,12 +13,12 @@ from .statistics import Interval
 from .tables import Grid
 
 MARKERS = {
-    "real": "D", "duplicate": "s", "rules": "v", "self_training": "P", "language_model": "*", "vae": "o", "oracle": "^",
-    "variant": "X",
+    "real": "D", "duplicate": "s", "rules": "v", "masked_lm": "<", "self_training": "P", "language_model": "*",
+    "vae": "o", "oracle": "^", "variant": "X",
 }  # fmt: skip
 LINES = {
-    "real": "none", "duplicate": "--", "rules": "-.", "self_training": (0, (3, 1, 1, 1)), "language_model": (0, (5, 1)),
-    "vae": "-", "oracle": ":", "variant": (0, (1, 1)),
+    "real": "none", "duplicate": "--", "rules": "-.", "masked_lm": (0, (4, 2)), "self_training": (0, (3, 1, 1, 1)),
+    "language_model": (0, (5, 1)), "vae": "-", "oracle": ":", "variant": (0, (1, 1)),
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from .plan import Cell, Draw, Growth, growths, subsets
 def files(folder: Path, recipe: Recipe) -> list[Path]:
     """Every file that `write_rows` writes under a run folder."""
     return [
-        held_out_file(folder),
+        folder / "rows" / "test.parquet",
         _dataset(folder),
         *(subset_file(folder, k) for k in range(subsets(recipe))),
     ]
@@ -31,16 +31,26 @@ def write_rows(
     """Write the drawn rows: `row` is the index in the dataset's split, in the order of their use."""
     for k, draw in enumerate(draws):
         _write(subset_file(folder, k), train, draw.order)
-    _write(held_out_file(folder), test, test_order)
+    _write(folder / "rows" / "test.parquet", test, test_order)
     write_json(_dataset(folder), {"label_names": train.label_names, "source": train.source.to_dict()})
+
+
+def write_folds(folder: Path, data: LabelledTexts, folds: list[tuple[list[int], list[int]]]) -> None:
+    """Subset k is trained on the rows folds[k][0] of `data` and scored on its rows folds[k][1]."""
+    for k, (train, test) in enumerate(folds):
+        _write(subset_file(folder, k), data, train)
+        _write(folder / "rows" / f"test-{k}.parquet", data, test)
+    write_json(_dataset(folder), {"label_names": data.label_names, "source": data.source.to_dict()})
 
 
 def subset_file(folder: Path, subset: int) -> Path:
     return folder / "rows" / f"subset-{subset}.parquet"
 
 
-def held_out_file(folder: Path) -> Path:
-    return folder / "rows" / "test.parquet"
+def held_out_file(folder: Path, subset: int) -> Path:
+    """The test rows: the same for all subsets, unless a subset has its own (the folds of `advise`)."""
+    own = folder / "rows" / f"test-{subset}.parquet"
+    return own if own.exists() else folder / "rows" / "test.parquet"
 
 
 def candidates_file(folder: Path, growth: Growth) -> Path:
@@ -57,9 +67,9 @@ def budget_rows(folder: Path, subset: int, budget: int) -> LabelledTexts:
     return _read(folder, subset_file(folder, subset), budget)
 
 
-def held_out_rows(folder: Path, count: int | None = None) -> tuple[LabelledTexts, list[int]]:
-    """The first (default: all) test rows, and their indices in the test split."""
-    table = read_table(held_out_file(folder))[:count]
+def held_out_rows(folder: Path, subset: int, count: int | None = None) -> tuple[LabelledTexts, list[int]]:
+    """The first (default: all) test rows of a subset, and their indices in the test split."""
+    table = read_table(held_out_file(folder, subset))[:count]
     return _labelled(folder, table), table["row"].tolist()
 
 

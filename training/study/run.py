@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 
 from ..augment.dataset import DatasetFacts, take, write_dataset
+from ..augment.generators import masked_lm
 from ..augment.generators.rules import wordnet
 from ..common import precision
 from ..common.errors import UserError
 from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_text
-from ..common.progress import bar
+from ..common.progress import bar, say
 from ..common.recipe import Recipe, load_recipe
 from ..common.run_folder import Memory, RunFolder, give_back_memory
 from ..common.sources import Source, content_revision, load_texts, resolve_model
@@ -52,12 +53,27 @@ def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_secon
     with run.lock(), Memory() as memory:
         if setup_seconds is not None:
             run.update(setup_seconds=setup_seconds)
+        recipe = _less_what_is_absent(run, recipe)
         for stage in (draw_rows, train_generator, grow_budgets, classify, analyse_predictions):
             stage(run, recipe)
             give_back_memory()
             run.update(peak_memory_gb=memory.peak_gb)
         write_report(run.path)
     return run.path
+
+
+def _less_what_is_absent(run: RunFolder, recipe: Recipe) -> Recipe:
+    """Without the arm `masked_lm` where no such model can be had: a stand-in for an encoder seldom predicts words."""
+    absent = []
+    if _generates(recipe, "masked_lm"):
+        try:
+            masked_lm.load(recipe.augment.masked_lm)
+        except UserError as error:
+            say(f"{error}; its arms are left out")
+            absent.append(str(error))
+            recipe = recipe.without("masked_lm")
+    run.update(absent=absent)
+    return recipe
 
 
 def draw_rows(run: RunFolder, recipe: Recipe) -> None:
@@ -139,6 +155,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
     augment = recipe.augment
     models = [name for name in (augment.perplexity_model, augment.teacher_model) if name is not None]
     models += [augment.language_model] if _generates(recipe, "language_model") else []
+    models += [augment.masked_lm] if _generates(recipe, "masked_lm") else []
     wanted = {
         growth: fingerprint(
             growth,
@@ -149,7 +166,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
             dtype,
             weights,
             rows.subset_file(run.path, growth.subset),
-            rows.held_out_file(run.path),
+            rows.held_out_file(run.path, growth.subset),
             [_source(run, model) for model in models],
         )
         for growth, target in needed.items()
@@ -250,7 +267,7 @@ def _cell_fingerprint(run: RunFolder, recipe: Recipe, cell: Cell, dtype: str) ->
         settings, arms={}, other_budgets={}, subsets=0, fewer_subsets={}, seeds=None,
         steps={cell.size: settings.steps.get(cell.size, 0)},
     )  # fmt: skip
-    read = [rows.subset_file(run.path, cell.subset), rows.held_out_file(run.path)]
+    read = [rows.subset_file(run.path, cell.subset), rows.held_out_file(run.path, cell.subset)]
     variant = recipe.variant(cell.arm)
     for name in variant.generators if variant else ():
         read.append(rows.candidates_file(run.path, Growth(name, cell.budget, cell.subset)))
@@ -303,6 +320,7 @@ def _model_ids(recipe: Recipe) -> list[str]:
         recipe.augment.perplexity_model,
         recipe.augment.teacher_model,
         recipe.augment.language_model if _generates(recipe, "language_model") else None,
+        recipe.augment.masked_lm if _generates(recipe, "masked_lm") else None,
         *(s.model for s in recipe.classifiers.values()),
     ]
     return list(dict.fromkeys(name for name in names if name is not None))

@@ -45,6 +45,24 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, n)
 
 
+def resampled_interval(differences: Sequence[float], test_share: float) -> tuple[Interval, float | None]:
+    """Mean over cross-validation's folds, its 95 % interval and the p-value that it is 0.
+
+    Folds share training rows, so the variance of their mean is taken as (1/n + test/train) of that of the folds
+    (Nadeau and Bengio 2003, https://doi.org/10.1023/A:1024068626366).
+
+    Args:
+        test_share: test rows of a fold over its training rows.
+    """
+    n = len(differences)
+    mean = fmean(differences)
+    spread = math.sqrt(1 / n + test_share) * stdev(differences) if n > 1 else 0.0
+    if not spread:
+        return Interval(mean, None, None, n), None
+    half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * spread
+    return Interval(mean, mean - half, mean + half, n), float(2 * student.sf(abs(mean) / spread, n - 1))
+
+
 def p_value(differences: Sequence[float]) -> float | None:
     """Two-sided, of the t test that the mean is 0; None for fewer than three, or where all are alike."""
     if len(differences) < FEWEST_SUBSETS or max(differences) == min(differences):

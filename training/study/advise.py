@@ -1,0 +1,271 @@
+"""`textvae advise`: would generated rows help on somebody's own labelled file?
+
+Nothing but that file is known, so it is asked by repeated stratified cross-validation: each fold's training rows are a
+budget that is grown, its other rows are the test. A study's stages do the work, with a fold as a subset.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from sklearn.model_selection import StratifiedKFold
+
+from ..augment.dataset import DatasetFacts, write_dataset
+from ..augment.generators.rules import wordnet
+from ..common.errors import UserError
+from ..common.files import atomic_folder, read_jsonl, write_json
+from ..common.progress import say
+from ..common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
+from ..common.run_folder import RunFolder
+from ..common.sources import LabelledTexts, content_revision, resolve_model
+from ..common.tables import read_table
+from . import rows, statistics, tables
+from .cells import grow_budget
+from .plan import Growth, seed_of
+from .run import classify, grow_budgets
+from .statistics import Interval, Row
+from .workers import in_workers
+
+FOLDS = 5
+REPEATS = 2
+RATIOS = (1, 4)  # generated rows a real one
+BODY = "sentence-transformers/all-MiniLM-L6-v2"
+LANGUAGE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one arm gave one classifier."""
+
+    classifier: str
+    arm: str
+    size: int
+    accuracy: float  # mean over folds, in points
+    lift: Interval | None  # over `duplicate`; None for arms that generate nothing
+    p: float | None  # corrected for all arms looked at
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The answer, and what it rests on."""
+
+    use: bool
+    sentence: str
+    finding: Finding | None  # the arm that the sentence speaks of
+    findings: list[Finding]
+    dataset: Path | None
+
+
+def advise(
+    path: str | Path,
+    model: str,
+    output: Path | None = None,
+    *,
+    text_column: str = "text",
+    label_column: str = "label",
+    thorough: bool = False,
+    seed: int = 0,
+) -> Advice:
+    """Say whether generated rows would help a classifier of the labelled rows in a file, and write them if so.
+
+    Args:
+        path: CSV, JSONL, parquet or a Hub dataset id; any number of classes.
+        model: the text VAE, a Hub id or a folder.
+        output: folder of the work, which is gone on with where it was stopped (default: runs/advise-NAME).
+        thorough: ask a language model, too.
+
+    Raises:
+        UserError: the file or the model cannot be used; a class has fewer rows than there are folds.
+    """
+    data = read_table(str(path), text_column, label_column)
+    folds = draw_folds(data, seed)
+    budget, tested = len(folds[0][0]), len(folds[0][1])
+    recipe = quick_recipe(f"advise-{Path(path).stem}", budget, tested, len(folds), thorough, seed)
+    run = RunFolder(output or Path("runs") / recipe.name, recipe)
+    with run.lock():
+        _prepare(run, recipe, data, folds, model)
+        grow_budgets(run, recipe)
+        classify(run, recipe)
+        best = _best_generated(findings(read_jsonl(run.path / "results.jsonl"), tested / budget))
+        recipe = with_bert(recipe, best)
+        run = RunFolder(run.path, recipe)
+        classify(run, recipe)
+        found = findings(read_jsonl(run.path / "results.jsonl"), tested / budget)
+        use, sentence, finding = verdict(found, budget)
+        dataset = _write_dataset(run, recipe, data, finding, budget, model) if use and finding else None
+        say(f"advise: {sentence}")
+    advice = Advice(use, sentence, finding, found, dataset)
+    write_json(run.path / "advice.json", {**asdict(advice), "dataset": dataset and str(dataset)})
+    return advice
+
+
+def draw_folds(data: LabelledTexts, seed: int) -> list[tuple[list[int], list[int]]]:
+    """Training and test rows of every fold of every repeat, each as many as the smallest has.
+
+    Raises:
+        UserError: a class has fewer rows than there are folds.
+    """
+    assert data.labels is not None
+    for label, name in enumerate(data.label_names):
+        if (count := data.labels.count(label)) < FOLDS:
+            raise UserError(
+                f"{data.source.id}: class '{name}' has {count} rows, fewer than the {FOLDS} folds; "
+                "label more of it, or leave it out"
+            )
+    folds = []
+    for repeat in range(REPEATS):
+        splits = StratifiedKFold(FOLDS, shuffle=True, random_state=seed + repeat)
+        folds += [(train.tolist(), test.tolist()) for train, test in splits.split(data.texts, data.labels)]
+    trained, tested = (min(len(fold[part]) for fold in folds) for part in (0, 1))
+    return [(train[:trained], test[:tested]) for train, test in folds]
+
+
+def quick_recipe(name: str, budget: int, tested: int, folds: int, thorough: bool, seed: int) -> Recipe:
+    """The study of the folds: `probe` and `lstm` on what every quick generator makes."""
+    sizes = tuple(budget * (1 + ratio) for ratio in RATIOS)
+    arms = {"real": (budget,), **dict.fromkeys(("duplicate", "rules", "vae"), sizes)}
+    if thorough:
+        arms["language_model"] = sizes
+    common: dict[str, Any] = {"model": BODY, "max_length": 128, "arms": arms, "subsets": folds, "test_rows": tested}
+    steps = {size: round(150 * (size / 100) ** 0.43) for size in (budget, *sizes)}  # as quickstart's
+    return Recipe(
+        name=name,
+        seed=seed,
+        augment=AugmentRecipe(
+            sizes=(),
+            vae_latents="prior",
+            filters=(),
+            oversample=1.5,
+            perplexity_model=None,
+            language_model=LANGUAGE_MODEL,
+        ),
+        study=StudyRecipe(dataset=name, budget=budget),
+        classifiers={
+            "lstm": ClassifierRecipe(**common, batch_size=16, learning_rate=2e-3, steps=steps),
+            "probe": ClassifierRecipe(**common),
+        },
+    )
+
+
+def with_bert(recipe: Recipe, best: Finding) -> Recipe:
+    """The same with `bert` on the most promising arm."""
+    budget, arms = recipe.study.budget, {"duplicate": (best.size,), best.arm: (best.size,)}
+    bert = ClassifierRecipe(
+        model=BODY, max_length=128, batch_size=16, learning_rate=2e-4, arms={"real": (budget,), **arms},
+        steps={size: round(40 * (size / 100) ** 0.35) for size in (budget, best.size)},
+        subsets=recipe.classifiers["probe"].subsets, test_rows=recipe.classifiers["probe"].test_rows,
+    )  # fmt: skip
+    return replace(recipe, classifiers={**recipe.classifiers, "bert": bert})
+
+
+def findings(results: Sequence[Row], test_share: float) -> list[Finding]:
+    """Every arm of every classifier, with the interval that suits overlapping folds."""
+    found: list[Finding] = []
+    for name in statistics.classifiers(results):
+        for arm, size in statistics.arms(results, name):
+            accuracy = fmean(statistics.by_subset(results, name, arm, size).values())
+            gain, p = None, None
+            if statistics.is_generated(arm):
+                values = list(statistics.lift_by_subset(results, name, arm, size).values())
+                gain, p = statistics.resampled_interval(values, test_share)
+            found.append(Finding(name, arm, size, accuracy, gain, p))
+    tested = [place for place, one in enumerate(found) if one.p is not None]
+    corrected = statistics.holm([p for one in found if (p := one.p) is not None])
+    for place, p in zip(tested, corrected, strict=True):
+        found[place] = replace(found[place], p=p)
+    return found
+
+
+def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding | None]:
+    """Whether to augment, one sentence that says so, and the arm that it speaks of."""
+    plain = max((one for one in found if one.lift is None), key=lambda one: one.accuracy)
+    best = _best_generated(found)
+    assert best.lift is not None
+    ratio = best.size // budget - 1
+    what = f"{best.arm} at {ratio}× for {best.classifier}"
+    gain = f"lift {tables.lift_text(best.lift)} points over repeating the real rows"
+    clear = best.p is not None and best.p < SIGNIFICANT and best.lift.low is not None and best.lift.low > 0
+    if not clear:
+        return False, f"do not augment: the best of all arms, {what}, has a {gain}, which may be chance", best
+    if best.accuracy <= plain.accuracy:
+        return False, (
+            f"do not augment: {what} has a {gain}, but {plain.classifier} without generated rows is better "
+            f"({plain.accuracy:.1f} % against {best.accuracy:.1f} %)"
+        ), best  # fmt: skip
+    return True, f"use {best.arm} at {ratio}×: expected {gain} for {best.classifier} ({best.accuracy:.1f} %)", best
+
+
+def table(advice: Advice) -> str:
+    """What the command prints: a line an arm, then the verdict and where the rows are."""
+    lines = [f"{'classifier':<10} {'arm':<15} {'rows':>6} {'accuracy':>9}  lift over duplicate (95 % interval)"]
+    for one in advice.findings:
+        gain = tables.lift_text(one.lift) if one.lift else ""
+        lines.append(f"{one.classifier:<10} {one.arm:<15} {one.size:>6} {one.accuracy:>8.1f}%  {gain}".rstrip())
+    lines += ["", advice.sentence]
+    if advice.dataset:
+        lines.append(f"the grown dataset: {advice.dataset}")
+    return "\n".join(lines)
+
+
+def _best_generated(found: Sequence[Finding]) -> Finding:
+    return max((one for one in found if one.lift is not None), key=lambda one: one.accuracy)
+
+
+def _prepare(
+    run: RunFolder, recipe: Recipe, data: LabelledTexts, folds: list[tuple[list[int], list[int]]], model: str
+) -> None:
+    """The folds' rows and the VAE, as a study's first stages leave them."""
+    folder, source = resolve_model(model)
+    inputs = [data.texts, data.labels, recipe.seed, source.to_dict()]
+    with run.stage("sources", inputs=inputs, outputs=["rows/dataset.json", "vae/model.safetensors"]) as stage:
+        if stage.done:
+            return
+        everything = list(range(len(data)))
+        rows.write_folds(run.path, data, [*folds, (everything, [])])  # the last one is grown for the dataset
+        with atomic_folder(run.path / "vae") as copy:
+            for file in folder.iterdir():
+                if file.is_file():
+                    shutil.copy(file, copy / file.name)
+        names = [BODY, LANGUAGE_MODEL] if "language_model" in recipe.classifiers["probe"].arms else [BODY]
+        sources = {recipe.study.dataset: data.source, model: source, "WordNet": wordnet()[1]}
+        sources |= {name: resolve_model(name)[1] for name in names}
+        run.update(
+            sources=[{"asked": name, **one.to_dict()} for name, one in sources.items()],
+            study={
+                "dataset": recipe.study.dataset, "label_names": data.label_names, "budget": recipe.study.budget,
+                "subsets": len(folds), "test_rows": recipe.classifiers["probe"].test_rows, "role": "folds",
+            },
+        )  # fmt: skip
+
+
+def _write_dataset(
+    run: RunFolder, recipe: Recipe, data: LabelledTexts, finding: Finding, budget: int, model: str
+) -> Path:
+    """All rows of the file, grown as the advice says."""
+    subset = recipe.classifiers["probe"].subsets
+    growth, size = Growth(finding.arm, len(data), subset), len(data) * (finding.size // budget)
+    dtype = run.info["precision"]["dtype"]
+    for _ in in_workers(
+        grow_budget, {"dataset": (run.path, recipe, growth, size, dtype)}, workers=1, log=run.path / "logs/workers.log"
+    ):
+        pass
+    facts = DatasetFacts(
+        title=f"{Path(data.source.id).stem}-{finding.arm}-{size}",
+        label_names=data.label_names,
+        source=data.source,
+        generator=finding.arm,
+        model=resolve_model(model)[1].sentence() if finding.arm == "vae" else finding.arm,
+        model_revision=content_revision([run.path / "vae" / "model.safetensors"]) if finding.arm == "vae" else "none",
+        settings=recipe.augment,
+        seed=seed_of(recipe.seed, "augment", subset),
+        test_texts=0,
+        notes=(f"Chosen by cross-validation of the real rows: {tables.lift_text(finding.lift)} points.",),
+    )
+    write_dataset(run.path / "dataset", rows.read_table(rows.candidates_file(run.path, growth)), size, facts)
+    return run.path / "dataset"
