@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 
 def test_lifts_are_found_where_they_are(folder, make_row, monkeypatch):
-    monkeypatch.setattr(analysis, "teacher_accuracies", lambda *_: [])
+    monkeypatch.setattr(analysis, "growths", lambda recipe: {})
     rows = [make_row("lstm", arm, 8, k, 0) | {"budget": 4} for arm in ("duplicate", "vae") for k in range(3)]
     found = analysis.analyse(folder, RECIPE, rows, "float32")
     (interval,) = found["bootstrap"]

@@ -91,12 +91,16 @@ def advise(
     with run.lock():
         _prepare(run, recipe, data, folds, model)
         grow_budgets(run, recipe)
-        classify(run, recipe)
-        best = _best_generated(findings(read_jsonl(run.path / "results.jsonl"), tested / budget))
+        results = run.path / "results.jsonl"
+        # Rows of cells that are not planned are removed, so `bert` is planned from the start where it was before.
+        best = _chosen_before(results)
+        classify(run, with_bert(recipe, best) if best else recipe)
+        found = findings(read_jsonl(results), tested / budget)
+        best = _best_generated([one for one in found if one.classifier != "bert"])
         recipe = with_bert(recipe, best)
         run = RunFolder(run.path, recipe)
         classify(run, recipe)
-        found = findings(read_jsonl(run.path / "results.jsonl"), tested / budget)
+        found = findings(read_jsonl(results), tested / budget)
         use, sentence, finding = verdict(found, budget)
         dataset = _write_dataset(run, recipe, data, finding, budget, model) if use and finding else None
         say(f"advise: {sentence}")
@@ -211,6 +215,15 @@ def table(advice: Advice) -> str:
     if advice.dataset:
         lines.append(f"the grown dataset: {advice.dataset}")
     return "\n".join(lines)
+
+
+def _chosen_before(results: Path) -> Finding | None:
+    """The arm that `bert` was trained on, where this is gone on with."""
+    known = read_jsonl(results) if results.exists() else []
+    for row in known:
+        if row["classifier"] == "bert" and statistics.is_generated(row["arm"]):
+            return Finding("bert", row["arm"], row["size"], 0.0, None, None)
+    return None
 
 
 def _best_generated(found: Sequence[Finding]) -> Finding:

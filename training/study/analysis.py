@@ -19,14 +19,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from textvae.modeling_textvae.augmentation import Teacher
 
-from ..augment.judging import teacher_body
+from ..augment.judging import Embed, teacher_body
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
 from ..vae.train import load_model
 from .plan import Cell, growths
+from .quality import measure
 from .rows import budget_rows, held_out_rows, predictions_file, read_table
-from .statistics import Row, is_generated, largest_size, paired_interval, two_way_bootstrap
+from .statistics import Row, is_generated, largest_size, of_budget, paired_interval, two_way_bootstrap
 
 QUARTERS = 4
 NEGATION = re.compile(r"\b(?:not?|never|nothing|nobody|none|neither|nor|without|\w+n't)\b", re.IGNORECASE)
@@ -42,6 +43,7 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
     `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows.
     `slices`: lifts by kinds of test rows, of each classifier's largest size of the arm `vae`.
     `teachers`: accuracy of the teachers that choose generated rows, on all test rows, for each budget.
+    `quality`: of each generator's rows in themselves.
     """
     hits = _hits(folder, results)
     bootstrap, slices = [], []
@@ -59,27 +61,27 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
             slices += [
                 {**place, **found} for found in _slices(folder, budget, shared, difference, next(iter(ours.values())))
             ]
-    return {"bootstrap": bootstrap, "slices": slices, "teachers": teacher_accuracies(folder, recipe, dtype)}
+    found: dict[str, Any] = {"bootstrap": bootstrap, "slices": slices, "teachers": [], "quality": []}
+    if growths(recipe):
+        number = getattr(torch, dtype)
+        model, tokenizer = load_model(folder / "vae")
+        embed = teacher_body(recipe.augment, model.to(device()).eval(), tokenizer, number)
+        with autocast(number, device()):
+            found["teachers"] = teacher_accuracies(folder, recipe, embed)
+            found["quality"] = measure(folder, recipe, of_budget(results, recipe.study.budget), embed)
+    return found
 
 
-def teacher_accuracies(folder: Path, recipe: Recipe, dtype: str) -> list[dict[str, Any]]:
+def teacher_accuracies(folder: Path, recipe: Recipe, embed: Embed) -> list[dict[str, Any]]:
     """In points. A student that is trained on what a teacher chose should be able to beat it."""
-    budgets = sorted({(growth.budget, growth.subset) for growth in growths(recipe) if growth.generator != "rules"})
-    if not budgets:
-        return []
-    number = getattr(torch, dtype)
-    model, tokenizer = load_model(folder / "vae")
-    embed = teacher_body(recipe.augment, model.to(device()).eval(), tokenizer, number)
     tests, _ = held_out_rows(folder, 0)
     assert tests.labels is not None
-    found = []
-    with autocast(number, device()):
-        features = embed(tests.texts)
-        for budget, subset in budgets:
-            rows = budget_rows(folder, subset, budget)
-            teacher = Teacher(embed(rows.texts), rows.labels or [], len(rows.label_names))
-            right = teacher.probabilities(features).argmax(1).numpy() == np.array(tests.labels)
-            found.append({"budget": budget, "subset": subset, "accuracy": round(100 * float(right.mean()), 3)})
+    found, features = [], embed(tests.texts)
+    for budget, subset in sorted({(growth.budget, growth.subset) for growth in growths(recipe)}):
+        rows = budget_rows(folder, subset, budget)
+        teacher = Teacher(embed(rows.texts), rows.labels or [], len(rows.label_names))
+        right = teacher.probabilities(features).argmax(1).numpy() == np.array(tests.labels)
+        found.append({"budget": budget, "subset": subset, "accuracy": round(100 * float(right.mean()), 3)})
     return found
 
 

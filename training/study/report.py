@@ -78,6 +78,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "grids": grids,
         **_teacher(rows, info, size),
         "slices": tables.slices(info),
+        "quality": tables.quality(info),
         "slice_plots": list(dict.fromkeys(one["classifier"] for one in tables.slices(info))),
         "variants": _variants(info),
         "verdict": overall(rows, size, info["study"]["budget"]),

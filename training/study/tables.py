@@ -66,6 +66,14 @@ def slices(info: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def quality(info: dict[str, Any]) -> list[dict[str, Any]]:
+    """Figures of each generator's rows in themselves, with the lifts that they gave."""
+    return [
+        one | {"lift_text": ", ".join(f"{name} {signed(gain)}" for name, gain in one["lifts"].items())}
+        for one in info.get("analysis", {}).get("quality", [])
+    ]
+
+
 def generators(info: dict[str, Any]) -> list[dict[str, Any]]:
     """A line for every generator and budget: what it proposed and what became of that, and what writing it took."""
     lines: dict[tuple[str, int], list[dict[str, Any]]] = {}

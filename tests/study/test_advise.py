@@ -1,0 +1,106 @@
+"""Advice on somebody's own file."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from datasets import load_dataset
+
+from textvae.training.common.errors import UserError
+from textvae.training.common.known import WORDNET
+from textvae.training.common.registry import READING
+from textvae.training.common.sources import LabelledTexts, Source
+from textvae.training.study import advise as advice
+from textvae.training.study import statistics
+from textvae.training.vae.train import save_model
+
+SOURCE = Source("mine.csv", "path", "mine.csv", "sha256:0")
+
+
+def results(make_row, lifts, real=60.0):
+    """`lstm`, five folds: the arm `vae` gains so many points over `duplicate`; `probe` without generated rows."""
+    rows = [make_row("probe", "real", 10, fold, real) for fold in range(5)]
+    for fold, gain in enumerate(lifts):
+        rows += [make_row("lstm", "real", 10, fold, 50), make_row("lstm", "duplicate", 50, fold, 50 + fold)]
+        rows.append(make_row("lstm", "vae", 50, fold, 50 + fold + gain))
+    return advice.findings(rows, test_share=0.25)
+
+
+def test_the_interval_is_wider_than_of_independent_folds():
+    values = [1.0, 2.0, 3.0, 2.0, 2.0]
+    plain = statistics.paired_interval(values)
+    wide, p = statistics.resampled_interval(values, 0.25)
+    # (1/5 + 1/4) instead of 1/5.
+    assert (wide.high - wide.mean) / (plain.high - plain.mean) == pytest.approx((0.45 / 0.2) ** 0.5)
+    assert statistics.p_value(values) < p < 0.05
+    assert statistics.resampled_interval([1.0, 1.0], 0.25)[0].low is None
+
+
+def test_verdicts_follow_the_figures(make_row):
+    use, sentence, finding = advice.verdict(results(make_row, [10, 11, 12, 11, 10]), 10)
+    assert use
+    assert sentence.startswith("use vae at 4×: expected lift +10.8 (+")
+    assert finding.arm == "vae"
+    use, sentence, _ = advice.verdict(results(make_row, [1, -9, 12, 3, -4]), 10)
+    assert not use
+    assert "may be chance" in sentence
+    use, sentence, _ = advice.verdict(results(make_row, [10, 11, 12, 11, 10], real=90.0), 10)
+    assert not use
+    assert "probe without generated rows is better (90.0 % against" in sentence
+    use, sentence, _ = advice.verdict(results(make_row, [-10, -11, -12, -11, -10]), 10)
+    assert not use
+
+
+def test_folds_are_stratified_cover_the_file_and_name_a_class_that_is_too_small():
+    labels = [0] * 30 + [1] * 15 + [2] * 6
+    data = LabelledTexts([f"text {k}" for k in range(51)], labels, ["a", "b", "c"], SOURCE)
+    folds = advice.draw_folds(data, seed=0)
+    assert len(folds) == advice.FOLDS * advice.REPEATS
+    for train, test in folds:
+        assert not set(train) & set(test)
+        assert {labels[row] for row in test} == {0, 1, 2}
+    assert len({len(train) for train, _ in folds}) == len({len(test) for _, test in folds}) == 1
+    assert len({row for _, test in folds[:5] for row in test}) >= 50
+    few = LabelledTexts(data.texts[:48], labels[:48], data.label_names, SOURCE)
+    with pytest.raises(UserError, match="class 'c' has 3 rows, fewer than the 5 folds; label more of it"):
+        advice.draw_folds(few, seed=0)
+
+
+@pytest.fixture
+def small(tmp_path, tiny_encoder, monkeypatch):
+    """Few folds, tiny bodies, a small dictionary."""
+    monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(advice, "BODY", str(tiny_encoder))
+    monkeypatch.setattr(advice, "FOLDS", 2)
+    monkeypatch.setattr(advice, "REPEATS", 1)
+    monkeypatch.setattr(advice, "RATIOS", (1,))
+    folder = tmp_path / "cache" / f"{WORDNET.name}-{WORDNET.version}-reading{READING}"
+    folder.mkdir(parents=True)
+    pd.DataFrame([("film", ["movie"])], columns=["word", "synonyms"]).to_parquet(folder / "synonyms.parquet")
+
+
+def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
+    save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
+    texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad", "long")]
+    pd.DataFrame({"text": texts, "label": ["pos", "neg", "so-so"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
+    monkeypatch.setattr(advice, "verdict", lambda found, budget: (True, "use rules", next(
+        one for one in found if one.arm == "rules" and one.classifier == "probe"
+    )))  # fmt: skip
+    found = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    assert {one.classifier for one in found.findings} == {"lstm", "probe", "bert"}
+    assert {(one.arm, one.size) for one in found.findings if one.classifier == "lstm"} == {
+        ("real", 12), ("duplicate", 24), ("rules", 24), ("vae", 24)
+    }  # fmt: skip
+    printed = advice.table(found)
+    assert "use rules" in printed
+    assert str(tmp_path / "work" / "dataset") in printed
+    grown = load_dataset(str(found.dataset), cache_dir=str(tmp_path / "datasets"))["train"]
+    assert grown["text"][:24] == texts
+    assert 24 < len(grown) <= 48
+    assert json.loads((tmp_path / "work" / "advice.json").read_text())["use"] is True
+    before = (tmp_path / "work" / "results.jsonl").read_bytes()
+    again = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    assert again.findings == found.findings
+    assert (tmp_path / "work" / "results.jsonl").read_bytes() == before

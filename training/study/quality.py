@@ -1,0 +1,107 @@
+"""How good each generator's rows are in themselves, beside as many real ones: labels, variety, likeness to real rows.
+
+The auditor that says which labels are wrong is a classifier of words trained on labelled rows of the dataset that no
+subset holds. It measures and steers nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from ..augment.judging import Embed
+from ..common.recipe import Recipe
+from ..common.sources import LabelledTexts, load_texts
+from ..common.text import normalise
+from ..vae.metrics.mauve import mauve
+from ..vae.metrics.self_bleu import self_bleu
+from ..vae.metrics.text import distinct
+from . import statistics
+from .plan import Growth, growths
+from .rows import candidates_file, held_out_rows, read_table, subset_file
+from .statistics import Row
+
+SUBSETS = 3  # that are measured
+ROWS = 400  # generated rows of each, the first kept
+AUDITOR_ROWS = 20_000
+
+
+def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) -> list[dict[str, Any]]:
+    """A line a generator, and one for real rows, of the study's own budget.
+
+    `label_error` is the share (in per cent) of rows whose label the auditor does not find the likeliest, `distinct_2`,
+    `self_bleu` and `mauve` (against other real rows) are as everywhere; `lifts` are of the size that was measured.
+    """
+    budget = recipe.study.budget
+    names = list(dict.fromkeys(growth.generator for growth in growths(recipe) if growth.budget == budget))
+    if not names:
+        return []
+    auditor = train_auditor(folder, recipe)
+    tests, _ = held_out_rows(folder, 0)
+    assert tests.labels is not None
+    half = min(ROWS, len(tests) // 2)
+    first, second = tests.texts[:half], tests.texts[half : 2 * half]
+    other = embed(second).numpy()
+    lines: list[dict[str, Any]] = [
+        {
+            "generator": "real rows",
+            "rows": half,
+            "lifts": {},
+            **_figures(first, tests.labels[:half], auditor, embed(first).numpy(), other),
+        }
+    ]
+    for name in names:
+        found = []
+        for subset in range(SUBSETS):
+            path = candidates_file(folder, Growth(name, budget, subset))
+            if path.exists():
+                rows = read_table(path)
+                rows = rows[rows["kept"] & (rows["method"] != "original")].sort_values("rank").head(half)
+                texts = rows["text"].tolist()
+                found.append(_figures(texts, rows["label"].tolist(), auditor, embed(texts).numpy(), other))
+        means = pd.DataFrame(found).mean().round(3).to_dict()
+        lifts = {
+            classifier: gain.mean
+            for classifier in statistics.classifiers(results)
+            if (gain := statistics.lift(results, classifier, name, budget + half)).mean is not None
+        }
+        lines.append({"generator": name, "rows": half, "lifts": lifts, **means})
+    return lines
+
+
+def train_auditor(folder: Path, recipe: Recipe) -> Pipeline:
+    """Logistic regression on TF-IDF of words and pairs of them, of rows that no subset holds, nor the test."""
+    data: LabelledTexts = load_texts(recipe.study.dataset, "train")
+    assert data.labels is not None
+    tests, _ = held_out_rows(folder, 0)
+    taken = {normalise(text) for text in tests.texts}
+    for path in subset_file(folder, 0).parent.glob("subset-*.parquet"):
+        taken |= {normalise(text) for text in read_table(path)["text"]}
+    rows = [row for row, text in enumerate(data.texts) if normalise(text) not in taken][:: _step(len(data))]
+    auditor = make_pipeline(
+        TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2), LogisticRegression(C=10.0)
+    )
+    return auditor.fit([data.texts[row] for row in rows], [data.labels[row] for row in rows])
+
+
+def _step(rows: int) -> int:
+    return max(rows // AUDITOR_ROWS, 1)
+
+
+def _figures(
+    texts: list[str], labels: list[int], auditor: Pipeline, features: np.ndarray, real: np.ndarray
+) -> dict[str, float | None]:
+    return {
+        "label_error": round(100 * fmean(auditor.predict(texts) != np.array(labels)), 3),
+        "distinct_2": distinct(texts, 2),
+        "self_bleu": self_bleu(texts, sample=100),
+        "mauve": mauve(features, real),
+    }
