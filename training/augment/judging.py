@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,7 +59,8 @@ class Judges:
         if "agreement" in self.asked:
             _judge_by_words(chosen, budget)
         if "perplexity" in self.asked and self.perplexities:
-            for row, value in zip(chosen, self.perplexities([row["text"] for row in chosen]), strict=True):
+            unscored = [row for row in chosen if "perplexity" not in row]
+            for row, value in zip(unscored, self.perplexities([row["text"] for row in unscored]), strict=True):
                 row["perplexity"] = value
         if "diversity" not in self.asked:
             return None
@@ -93,13 +94,31 @@ def sentence_perplexities(
         rows = [split_sentences(text) for text in texts]
         different = list(dict.fromkeys(sentence for row in rows for sentence in row))
         known = dict(zip(different, perplexity.perplexities(different, model, tokens, dtype, progress), strict=True))
-        means = []
-        for row in rows:
-            logs = [np.log(value) for sentence in row if (value := known[sentence]) is not None]
-            means.append(float(np.exp(np.mean(logs))) if logs else None)
-        return means
+        return [mean_perplexity([known[sentence] for sentence in row]) for row in rows]
 
     return score
+
+
+def mean_perplexity(values: Sequence[float | None]) -> float | None:
+    """The geometric mean of those that have one."""
+    logs = [np.log(value) for value in values if value is not None]
+    return float(np.exp(np.mean(logs))) if logs else None
+
+
+def remembering(embed: Embed, texts: Sequence[str], features: Tensor) -> Embed:
+    """The same, without reading again the `texts` whose (N, H) `features` are known."""
+    places = {text: place for place, text in enumerate(texts)}
+
+    def look(asked: list[str]) -> Tensor:
+        found = torch.empty(len(asked), features.shape[1])
+        known = [row for row, text in enumerate(asked) if text in places]
+        unknown = [row for row, text in enumerate(asked) if text not in places]
+        found[known] = features[[places[asked[row]] for row in known]]
+        if unknown:
+            found[unknown] = embed([asked[row] for row in unknown])
+        return found
+
+    return look
 
 
 def _features(texts: list[str], embed: Embed, progress: Progress | None) -> Tensor:

@@ -18,7 +18,7 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..augment.generators import Cost
 from ..augment.generators.bank import Bank
-from ..augment.judging import teacher_body
+from ..augment.judging import remembering, sentence_perplexities, teacher_body
 from ..common.files import fingerprint
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
@@ -26,7 +26,7 @@ from ..common.text import normalise
 from ..vae.data import load_sentences
 from ..vae.parts import Parts
 from ..vae.train import load_model
-from .plan import seed_of
+from .plan import filters_asked, seed_of
 
 
 def make_bank(folder: Path, recipe: Recipe, name: str, dtype: str) -> None:
@@ -61,7 +61,12 @@ def read_bank(
     with autocast(dtype, device()):
         made = parts.data("sentences", sentences)
         features = parts.tensors("features", lambda: {"features": embed(made["texts"])})["features"]
-    return Bank(name, made["texts"], features, embed, settings.bank_share, Cost(**made["cost"]))
+    perplexities = None
+    if "perplexity" in filters_asked(recipe, name):
+        score = sentence_perplexities(settings, dtype)
+        perplexities = parts.data("perplexities", lambda: score(made["texts"]))
+    known = remembering(embed, made["texts"], features)
+    return Bank(name, made["texts"], features, known, settings.bank_share, perplexities, Cost(**made["cost"]))
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..augment.dataset import grow
 from ..augment.generators import Generator
+from ..augment.generators.bank import Bank
 from ..augment.generators.language_model import LanguageModel
 from ..augment.generators.masked_lm import MaskedLanguageModel
 from ..augment.generators.rules import Rules, wordnet
@@ -58,8 +59,9 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     perplexities = None
     if settings.perplexity_model and (growth.subset < settings.perplexity_subsets or "perplexity" in asked):
         perplexities = sentence_perplexities(settings, number)
-    judges = Judges(teacher_body(settings, model, tokenizer, number), perplexities, asked)
     generator = _generator(folder, recipe, name, model, tokenizer, number)
+    embed = generator.embed if isinstance(generator, Bank) else teacher_body(settings, model, tokenizer, number)
+    judges = Judges(embed, perplexities, asked)
     with autocast(number, model.device):
         oversample = settings.oversample_by_generator.get(name, settings.oversample)
         rows, features = grow(

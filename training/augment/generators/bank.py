@@ -15,7 +15,7 @@ from torch import Tensor
 from textvae.modeling_textvae.augmentation import Progress, Row, Teacher
 
 from ...common.sources import LabelledTexts
-from ..judging import Embed
+from ..judging import Embed, mean_perplexity
 from . import Cost
 from .composing import compose, sentences_of
 
@@ -30,6 +30,7 @@ class Bank:
         features: (N, H), what `embed` gives for them.
         embed: features of texts.
         share: of the sentences, those that become pools, in equal parts for the classes.
+        perplexities: of the sentences, where a filter asks for them.
         cost: of writing the bank; nothing where its sentences are real.
     """
 
@@ -38,6 +39,7 @@ class Bank:
     features: Tensor
     embed: Embed
     share: float
+    perplexities: list[float | None] | None = None
     cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
@@ -48,6 +50,8 @@ class Bank:
         rows = []
         for row, places in compose(budget, self.sentences, {self.method: pools}, count, seed):
             row["teacher_confidence"] = float(probabilities[places, row["label"]].mean())
+            if self.perplexities:
+                row["perplexity"] = mean_perplexity([self.perplexities[place] for place in places])
             rows.append(row)
         if progress:
             progress("generate", count, count)
