@@ -15,9 +15,11 @@ import pytest
 
 # A run whose cells take a moment each and score what their key says: all but the training is real.
 SCRIPT = """
-import hashlib, os, sys, time
+import hashlib, json, os, sys, time
 from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 def train(folder, recipe, cell, dtype):
     (folder / "begun").mkdir(exist_ok=True)
@@ -45,7 +47,12 @@ if __name__ == "__main__":
         run.update(sources=[{"asked": "org/body", **source}])
         for path in [rows.held_out_file(folder, 0), *(rows.subset_file(folder, k) for k in range(2))]:
             path.parent.mkdir(exist_ok=True)
-            path.write_text(path.name)
+            texts = [f"{path.name} {k}" for k in range(8)]
+            pd.DataFrame({"row": range(8), "text": texts, "label": [0, 1] * 4}).to_parquet(path)
+        (folder / "rows" / "dataset.json").write_text(json.dumps({
+            "label_names": ["neg", "pos"],
+            "source": dict.fromkeys(("id", "origin", "location", "revision", "stand_in", "licence"), "a"),
+        }))
         changed = {"lstm": settings, "bert": replace(settings, steps={4: int(steps), 8: 1})}
         study.classify(run, replace(recipe, classifiers=changed), train)
 """

@@ -53,9 +53,11 @@ class Judges:
         live = [place for place, row in enumerate(rows) if row["reject_reason"] is None]
         chosen = [rows[place] for place in live]
         known = {place for place in live if rows[place]["teacher_confidence"] is not None}
-        seen = [place for place in live if "diversity" in self.asked or place not in known]
+        wanted = not {"confidence", "agreement"}.isdisjoint(self.asked)
+        seen = [place for place in live if "diversity" in self.asked or (wanted and place not in known)]
         found = _features([rows[place]["text"] for place in seen], self.embed, progress)
-        _judge([rows[place] for place in seen], budget, found)
+        if seen:
+            _judge([rows[place] for place in seen], budget, found)
         if "agreement" in self.asked:
             _judge_by_words(chosen, budget)
         if "perplexity" in self.asked and self.perplexities:

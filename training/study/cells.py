@@ -61,7 +61,8 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         perplexities = sentence_perplexities(settings, number)
     generator = _generator(folder, recipe, name, model, tokenizer, number)
     embed = generator.embed if isinstance(generator, Bank) else teacher_body(settings, model, tokenizer, number)
-    judges = Judges(embed, perplexities, asked)
+    # The rows of other generators are shown to nobody, so that a teacher reads them only where a filter asks it.
+    judges = Judges(embed, perplexities, asked | {"confidence"} if name == "vae" else asked)
     with autocast(number, model.device):
         oversample = settings.oversample_by_generator.get(name, settings.oversample)
         rows, features = grow(

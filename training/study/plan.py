@@ -9,12 +9,13 @@ rows from its back: neither more subsets nor larger oracles change a budget.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..common.errors import UserError
-from ..common.recipe import ClassifierName, ClassifierRecipe, Recipe
+from ..common.recipe import AugmentRecipe, ClassifierName, ClassifierRecipe, Recipe
 from ..common.sources import LabelledTexts
 from ..common.text import normalise, role
 
@@ -104,7 +105,21 @@ def growths(recipe: Recipe) -> dict[Growth, int]:
 def filters_asked(recipe: Recipe, generator: str) -> set[str]:
     """Filters of all arms that use a generator: what they read has to be in its table."""
     variants = [v for v in recipe.variants.values() if generator in v.generators]
-    return set(recipe.augment.filters).union(*(variant.filters or () for variant in variants))
+    asked = set(recipe.augment.filters).union(*(variant.filters or () for variant in variants))
+    return asked | ({"confidence"} if any(variant.soft_labels for variant in variants) else set())
+
+
+def own_settings(settings: AugmentRecipe, generator: str) -> AugmentRecipe:
+    """Those that reach a generator's rows; the rest is at its default, so that it may change without another growth."""
+    others = [
+        item.name
+        for item in dataclasses.fields(settings)
+        if item.name in ("sizes", "oversample_by_generator")
+        or (item.name.startswith(("language_model", "masked_lm")) and not item.name.startswith(generator))
+    ]
+    plain = AugmentRecipe()
+    oversample = settings.oversample_by_generator.get(generator, settings.oversample)
+    return dataclasses.replace(settings, oversample=oversample, **{name: getattr(plain, name) for name in others})
 
 
 def keeps_model(cell: Cell, recipe: Recipe) -> bool:

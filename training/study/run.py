@@ -24,13 +24,13 @@ from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, 
 from ..common.progress import bar, say
 from ..common.recipe import Recipe, load_recipe
 from ..common.run_folder import Memory, RunFolder, give_back_memory
-from ..common.sources import Source, content_revision, load_texts, resolve_model
+from ..common.sources import LabelledTexts, Source, content_revision, load_texts, resolve_model
 from ..vae.train import LANGUAGE_MODEL, train_vae
 from . import rows
 from .analysis import analyse
 from .banks import make_bank
 from .cells import grow_budget, train_cell
-from .plan import Cell, Growth, cost, draw_budgets, draw_test, filters_asked, growths, plan, seed_of
+from .plan import Cell, Growth, cost, draw_budgets, draw_test, filters_asked, growths, own_settings, plan, seed_of
 from .report import write_report
 from .statistics import thinned
 from .workers import in_workers
@@ -160,12 +160,12 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
         growth: fingerprint(
             growth,
             target,
-            recipe.augment,
+            own_settings(recipe.augment, growth.generator),
             sorted(filters_asked(recipe, growth.generator)),
             recipe.seed,
             dtype,
             weights,
-            rows.subset_file(run.path, growth.subset),
+            _plain(rows.budget_rows(run.path, growth.subset, growth.budget)),
             rows.held_out_file(run.path, growth.subset),
             [_source(run, model) for model in models],
         )
@@ -214,7 +214,7 @@ def classify(
     results = run.path / "results.jsonl"
     dtype = _dtype(run, recipe)
     cells = plan(recipe)
-    wanted = {cell.key: _cell_fingerprint(run, recipe, cell, dtype) for cell in cells}
+    wanted = _cell_fingerprints(run, recipe, cells, dtype)
     found = read_jsonl(results)
     kept = {key: row for row in found if wanted.get(key := _key(row)) == row["fingerprint"]}
     left = [cell for cell in cells if cell.key not in kept]
@@ -260,18 +260,38 @@ def _key(row: dict[str, Any]) -> str:
     return Cell(*(row[name] for name in ("classifier", "arm", "size", "budget", "subset", "seed"))).key
 
 
-def _cell_fingerprint(run: RunFolder, recipe: Recipe, cell: Cell, dtype: str) -> str:
-    settings = recipe.classifiers[cell.classifier]
-    # The plan of the other cells has no part in this one.
-    settings = replace(
-        settings, arms={}, other_budgets={}, subsets=0, fewer_subsets={}, seeds=None,
-        steps={cell.size: settings.steps.get(cell.size, 0)},
-    )  # fmt: skip
-    read = [rows.subset_file(run.path, cell.subset), rows.held_out_file(run.path, cell.subset)]
-    variant = recipe.variant(cell.arm)
-    for name in variant.generators if variant else ():
-        read.append(rows.candidates_file(run.path, Growth(name, cell.budget, cell.subset)))
-    return fingerprint(cell, variant, settings, recipe.seed, dtype, read, _source(run, settings.model))
+def _plain(data: LabelledTexts) -> list[Any]:
+    """What of some rows reaches a result."""
+    return [data.texts, data.labels, data.label_names]
+
+
+def _cell_fingerprints(run: RunFolder, recipe: Recipe, cells: list[Cell], dtype: str) -> dict[str, str]:
+    """Of what each cell reads: its training and test rows themselves, so that a study may be extended.
+
+    More candidates, sizes or subsets leave a cell valid whose own rows they leave alone.
+    """
+    trained: dict[tuple[Any, ...], str] = {}
+    tested: dict[tuple[int, int], str] = {}
+    found = {}
+    for cell in cells:
+        settings = recipe.classifiers[cell.classifier]
+        own, test = (cell.arm, cell.size, cell.budget, cell.subset), (cell.subset, settings.test_rows)
+        if own not in trained:
+            data, targets = rows.training_rows(run.path, cell, recipe)
+            mass = [] if targets is None else targets.mass(data.labels or [], len(data.label_names)).tolist()
+            trained[own] = fingerprint(_plain(data), mass)
+        if test not in tested:
+            data, _ = rows.held_out_rows(run.path, *test)
+            tested[test] = fingerprint(_plain(data))
+        # The plan of the other cells has no part in this one.
+        settings = replace(
+            settings, arms={}, other_budgets={}, subsets=0, fewer_subsets={}, seeds=None,
+            steps={cell.size: settings.steps.get(cell.size, 0)},
+        )  # fmt: skip
+        found[cell.key] = fingerprint(
+            cell, settings, recipe.seed, dtype, trained[own], tested[test], _source(run, settings.model)
+        )
+    return found
 
 
 def _write_results(path: Path, recipe: Recipe, found: Iterable[dict[str, Any]]) -> None:
