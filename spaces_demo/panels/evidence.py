@@ -36,7 +36,8 @@ def samples(folder: Path) -> list[list[Any]]:
     """Generated rows that the run drew blindly for its report."""
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     names = facts.get("study", {}).get("label_names", [])
-    return [[names[row["label"]], row["text"]] for row in facts.get("synthetic", [])]
+    own = [row for row in facts.get("synthetic", []) if row["generator"] == "vae"]
+    return [[names[row["label"]], row["text"]] for row in own]
 
 
 def _words(drawing: str, tag: str) -> str:

@@ -90,7 +90,7 @@ def info() -> dict:
             "prior_samples": ["a good film"] * 10,
         },
         "synthetic": [
-            {"text": f"{number} {HOSTILE}", "label": number % 2, "method": "neighbour",
+            {"generator": "vae", "text": f"{number} {HOSTILE}", "label": number % 2, "method": "neighbour",
              "teacher_confidence": 0.8, "source": HOSTILE} for number in range(10)
         ],
         "augmentation": [

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from textvae.training.common.errors import UserError
 from textvae.training.common.files import write_json
 from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
 from textvae.training.study import cells
@@ -32,7 +33,9 @@ def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
     """Bytes of the candidates of every generator, for test rows and labels."""
     monkeypatch.setattr(cells, "wordnet", lambda: ({"film": ["movie"], "story": ["tale", "plot"]}, None))
 
-    def grow(name: str, tests: list[str], labels: list[int], recipe: Recipe = RECIPE) -> dict[str, bytes]:
+    def grow(
+        name: str, tests: list[str], labels: list[int], recipe: Recipe = RECIPE, generators=("vae", "rules")
+    ) -> dict[str, bytes]:
         folder = tmp_path / name
         (folder / "rows").mkdir(parents=True)
         write_json(folder / "rows" / "dataset.json", {"label_names": ["neg", "pos"], "source": SOURCE})
@@ -42,11 +45,9 @@ def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
             folder / "rows" / "test.parquet"
         )
         save_model(tiny_model, tiny_tokenizer, folder / "vae")
-        for generator in ("vae", "rules"):
+        for generator in generators:
             cells.grow_budget(folder, recipe, Growth(generator, 4, 0), 12, "float32")
-        return {
-            generator: candidates_file(folder, Growth(generator, 4, 0)).read_bytes() for generator in ("vae", "rules")
-        }
+        return {generator: candidates_file(folder, Growth(generator, 4, 0)).read_bytes() for generator in generators}
 
     return grow
 
@@ -74,3 +75,15 @@ def test_another_budget_gives_other_rows(grown):
     """The comparison above can fail."""
     other = replace(RECIPE, seed=1)
     assert grown("one", TESTS, [0, 1, 0, 1])["rules"] != grown("two", TESTS, [0, 1, 0, 1], other)["rules"]
+
+
+def test_a_generator_of_which_nothing_is_left_says_what_took_its_rows(grown, monkeypatch):
+    monkeypatch.setattr(
+        cells, "sentence_perplexities", lambda *_: lambda texts: [10.0 if text in BUDGET else 1e9 for text in texts]
+    )
+    strict = replace(RECIPE, augment=replace(RECIPE.augment, filters=("perplexity",), perplexity_model="some/model"))
+    with pytest.raises(
+        UserError,
+        match=r"rules, budget 4, subset 0: none of 24 candidates is left \(.*perplexity \d+\); take a filter out",
+    ):
+        grown("none", TESTS, [0, 1, 0, 1], strict, generators=("rules",))

@@ -40,9 +40,9 @@ RECIPES = {
     "not a mapping": ("- vae\n", ["mapping"]),
     "not YAML": ("vae: [\n", ["not valid YAML"]),
     "impossible value": ("vae:\n  latent_size: 10\n  latent_chunks: 4\n", ["vae.latent_size", "multiple"]),
-    "an arm that is not grown": (
-        "augment: {sizes: [200]}\nclassifiers: {probe: {model: org/m, arms: {vae: [500]}}}\n",
-        ["classifiers.probe.arms.vae", "500"],
+    "an arm that adds nothing": (
+        "classifiers: {probe: {model: org/m, arms: {vae: [100]}}}\n",
+        ["classifiers.probe.arms.vae", "100", "larger"],
     ),
 }
 

@@ -76,7 +76,7 @@ def augment_file(args: argparse.Namespace) -> None:
     settings = dataclasses.replace(
         AugmentRecipe(), sizes=(args.target_size,), temperature=args.temperature, perplexity_model=None
     )
-    judges = Judges(teacher_body(settings, model, tokenizer))
+    judges = Judges(teacher_body(settings, model, tokenizer), asked=settings.filters)
     with _bars() as progress, autocast(dtype, model.device):
         rows, _ = grow(
             Vae(model, tokenizer, settings), judges, budget, tests, settings, args.seed, progress,

@@ -68,20 +68,27 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         rows, features = grow(
             generator, judges, budget, tests.texts, settings, seed, target=target, oversample=oversample
         )
+    candidates = rows[rows["method"] != "original"]
+    rejected = candidates["reject_reason"].value_counts().sort_index().to_dict()
+    if not candidates["kept"].any():
+        fates = ", ".join(f"{reason} {count}" for reason, count in rejected.items())
+        raise UserError(
+            f"{name}, budget {growth.budget}, subset {growth.subset}: none of {len(candidates)} candidates is left "
+            f"({fates}); take a filter out of 'augment.filters', or raise 'augment.oversample'"
+        )
     path = candidates_file(folder, growth)
     if features is not None:
         with atomic_path(path.with_suffix(".npy")) as temporary, open(temporary, "wb") as file:
             np.save(file, features.astype(np.float16))
     with atomic_path(path) as temporary:
         rows.to_parquet(temporary, index=False)
-    candidates = rows[rows["method"] != "original"]
     return {
         "generator": name,
         "budget": growth.budget,
         "subset": growth.subset,
         "candidates": len(candidates),
         "kept": int(candidates["kept"].sum()),
-        "rejected": candidates["reject_reason"].value_counts().sort_index().to_dict(),
+        "rejected": rejected,
         "perplexity": _median(candidates.loc[candidates["kept"], "perplexity"]),
         "words": int(candidates["text"].str.split().str.len().sum()),
         "writing": {key: round(value, 2) for key, value in asdict(generator.cost).items()},

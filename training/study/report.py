@@ -75,6 +75,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "settings": info["recipe"],
         "synthetic": info.get("synthetic", []),
         "augmentation": tables.generators(info),
+        "absent": info.get("absent", []),
         "grids": grids,
         **_teacher(rows, info, size),
         "slices": tables.slices(info),

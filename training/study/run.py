@@ -13,9 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ..augment.dataset import DatasetFacts, take, write_dataset
+from ..augment.dataset import DatasetFacts, write_dataset
 from ..augment.generators import masked_lm
 from ..augment.generators.rules import wordnet
 from ..common import precision
@@ -36,7 +34,7 @@ from .statistics import thinned
 from .workers import in_workers
 
 CURVE_POINTS = 200  # rows of the VAE's metrics that run.json keeps for the report
-SAMPLES = 10
+SAMPLES = 20  # of each generator
 
 
 def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_seconds: float | None = None) -> Path:
@@ -204,7 +202,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
             first = rows.read_table(rows.candidates_file(run.path, published))
             for size, folder in datasets.items():
                 write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
-            run.update(synthetic=_unpicked(take(first, max(datasets)), recipe.seed))
+        run.update(synthetic=_samples(run, recipe, list(needed)))
 
 
 def classify(
@@ -306,16 +304,22 @@ def _write_results(path: Path, recipe: Recipe, found: Iterable[dict[str, Any]]) 
     write_text(path, "".join(lines))
 
 
-def _unpicked(kept: pd.DataFrame, seed: int) -> list[dict[str, Any]]:
-    """Generated rows for the report, drawn blindly, each with the text it was made from."""
-    sources = kept.loc[kept["method"] == "original"].set_index("source_row")["text"]
-    generated = kept[kept["method"] != "original"]
-    drawn = generated.sample(min(SAMPLES, len(generated)), random_state=seed)
-    names = ["text", "label", "method", "teacher_confidence"]
-    return [
-        {name: row[name] for name in names} | {"source": sources[row["source_row"]]}
-        for row in json.loads(drawn.to_json(orient="records"))
-    ]
+def _samples(run: RunFolder, recipe: Recipe, grown: list[Growth]) -> list[dict[str, Any]]:
+    """Generated rows of the first subset for the report, drawn blindly, each with the real row that it is like."""
+    found = []
+    for growth in grown:
+        if (growth.budget, growth.subset) != (recipe.study.budget, 0):
+            continue
+        table = rows.read_table(rows.candidates_file(run.path, growth))
+        sources = table.loc[table["method"] == "original"].set_index("source_row")["text"]
+        generated = table[table["kept"] & (table["method"] != "original")]
+        drawn = generated.sample(min(SAMPLES, len(generated)), random_state=recipe.seed)
+        names = ["text", "label", "method", "teacher_confidence"]
+        found += [
+            {"generator": growth.generator, **{name: row[name] for name in names}, "source": sources[row["source_row"]]}
+            for row in json.loads(drawn.to_json(orient="records"))
+        ]
+    return found
 
 
 def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
