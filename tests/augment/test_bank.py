@@ -60,3 +60,11 @@ def test_labels_of_the_bank_are_never_asked_for_and_those_of_the_budget_decide()
 def test_a_pool_that_is_smaller_than_a_row_gives_what_it_has():
     rows = bank(share=0.05).propose(BUDGET, 4, seed=0)
     assert [row["text"].count(".") for row in rows] == [1, 1, 1, 1]
+
+
+def test_what_was_written_without_capitals_gets_those_of_the_row():
+    sentences = [text.lower() for text in GOOD + BAD]
+    rows = Bank("vae", sentences, embed(sentences), embed, 1.0).propose(BUDGET, 4, seed=0)
+    for row in rows:
+        parts = row["text"].removesuffix(".").split(". ")
+        assert all(part[0].isupper() for part in parts), row["text"]

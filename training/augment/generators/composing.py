@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from textvae.modeling_textvae.augmentation import Row, new_row
-from textvae.modeling_textvae.sentences import MAX_SENTENCES, split_sentences
+from textvae.modeling_textvae.sentences import MAX_SENTENCES, match_case, split_sentences
 
 from ...common.sources import LabelledTexts
 
@@ -30,7 +30,7 @@ def compose(
         pools: method → a pool for each class; candidates take the methods in turns.
     """
     assert budget.labels is not None
-    lengths = [len(row) for row in sentences_of(budget)]
+    own = sentences_of(budget)
     dealers = {
         (method, label): _deal(pool, random.Random(f"{seed}/{method}/{label}"))
         for method, of_classes in pools.items()
@@ -46,10 +46,12 @@ def compose(
             continue
         method = usable[index // len(budget) % len(usable)]
         drawn: list[int] = []
-        while len(drawn) < min(lengths[number], len(pools[method][label])):
+        while len(drawn) < min(len(own[number]), len(pools[method][label])):
             place = next(dealers[method, label])
             drawn += [place] if place not in drawn else []
-        text = " ".join(sentences[place] for place in drawn)
+        # What an uncased model wrote gets the capitals of the row that it is like.
+        parts = (match_case(sentences[place], source) for place, source in zip(drawn, own[number], strict=False))
+        text = " ".join(parts)
         rows.append((new_row(text, label, method, number) | {"seed": seed}, drawn))
     return rows
 
