@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -109,7 +109,6 @@ def seed_of_row(seed: int, index: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{index}".encode()).digest()[:6], "big")
 
 
-@torch.no_grad()
 def propose(
     model: Any,
     texts: Sequence[str],
@@ -117,12 +116,36 @@ def propose(
     tokenizer: Any,
     count: int,
     *,
+    progress: Progress | None = None,
+    **how: Any,
+) -> list[Row]:
+    """`count` undecided candidate rows, as many a source as possible; `how` is what `proposer` asks for."""
+    make = proposer(model, texts, labels, tokenizer, **how)
+    rows: list[Row] = []
+    for block in blocks(count):
+        rows += make(block)
+        if progress:
+            progress("generate", len(block), count)
+    return rows
+
+
+def blocks(count: int) -> list[range]:
+    """Numbers of the candidates that are decoded together."""
+    return [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+
+
+@torch.no_grad()
+def proposer(
+    model: Any,
+    texts: Sequence[str],
+    labels: Sequence[Any],
+    tokenizer: Any,
+    *,
     temperature: float,
     interpolation_share: float,
     seed: int,
-    progress: Progress | None = None,
-) -> list[Row]:
-    """`count` undecided candidate rows, as many a source as possible.
+) -> Callable[[range], list[Row]]:
+    """What makes undecided candidate rows of given numbers.
 
     A *neighbour* is decoded from mean + temperature · sd · noise of each sentence's posterior; an
     *interpolation* from (1 - w) mean + w other mean, w drawn in [0.25, 0.5], where the other sentence is of
@@ -154,10 +177,10 @@ def propose(
         noise = torch.randn(mean.shape, generator=generator)
         return "neighbour", mean + temperature * deviations[own] * noise
 
-    rows: list[Row] = []
-    for block in _blocks(range(count), BLOCK):
-        drawn = []
-        for index in block:
+    @torch.no_grad()
+    def make(numbers: range) -> list[Row]:
+        rows, drawn = [], []
+        for index in numbers:
             number = index % len(texts)
             own_seed = seed_of_row(seed, index)
             method, latent = latents(spans[number], torch.Generator().manual_seed(own_seed))
@@ -165,16 +188,16 @@ def propose(
             row.update(seed=own_seed, temperature=temperature if method == "neighbour" else 0.0)
             rows.append(row)
             drawn.append(latent)
-        places = torch.cat([spans[row["source_row"]] for row in rows[block.start :]])
+        places = torch.cat([spans[row["source_row"]] for row in rows])
         sources = [flat[place] for place in places.tolist()]
         place_classes = None if class_ids is None else class_ids[places]
         decoded = iter(_decode(model, torch.cat(drawn), sources, tokenizer, place_classes))
-        for row in rows[block.start :]:
+        for row in rows:
             parts = [match_case(next(decoded), source) for source in sentences[row["source_row"]]]
             row["text"] = " ".join(filter(None, parts))
-        if progress:
-            progress("generate", len(block), count)
-    return rows
+        return rows
+
+    return make
 
 
 def _decode(model: Any, latents: Tensor, sources: list[str], tokenizer: Any, class_ids: Tensor | None) -> list[str]:
@@ -186,10 +209,6 @@ def _decode(model: Any, latents: Tensor, sources: list[str], tokenizer: Any, cla
     for place, text in zip(order.tolist(), decoded, strict=True):
         texts[place] = text.strip()
     return texts
-
-
-def _blocks(items: Any, size: int) -> Iterator[Any]:
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def undecided(rows: list[Row]) -> list[Row]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from datasets import load_dataset
 
+from textvae.modeling_textvae.augmentation import BLOCK
 from textvae.training.augment.files import augment_file
 from textvae.training.common.errors import UserError
 
@@ -94,3 +98,36 @@ def test_an_output_under_a_file_is_refused_before_anything_is_read(arguments, tm
     arguments.input = "is not looked at"
     with pytest.raises(UserError, match=r"data\.csv: is a file"):
         augment_file(arguments)
+
+
+def test_two_launched_processes_write_the_rows_of_one(arguments, tmp_path):
+    """More candidates than are decoded together, so that both have work."""
+    arguments.target_size = 6 + BLOCK // 3
+    given = {**vars(arguments), "output": None, "adapt": None, "test_input": None}
+    options = [
+        word
+        for name, value in given.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    launch = [
+        "-m",
+        "accelerate.commands.accelerate_cli",
+        "launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TEXTVAE_PROGRESS": "0", "CUDA_VISIBLE_DEVICES": ""}
+    printed = []
+    for number, start in enumerate((["-m"], launch), start=1):
+        command = [sys.executable, *start, "textvae", "augment", *options, "--output", str(tmp_path / f"by-{number}")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-3000:]
+        printed.append(json.loads(done.stdout))
+    assert printed[0]["candidates"] == printed[1]["candidates"] > BLOCK
+    one, two = (pd.read_parquet(tmp_path / f"by-{number}" / "candidates.parquet") for number in (1, 2))
+    pd.testing.assert_frame_equal(one, two)

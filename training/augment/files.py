@@ -22,6 +22,7 @@ from ..common.precision import autocast, choose, device
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
 from ..common.rows import texts_of
+from ..common.shards import is_main
 from ..common.sources import content_revision, load_rows, resolve_model
 from ..common.tables import read_table
 from ..vae.adapt import adapt
@@ -82,6 +83,8 @@ def augment_file(args: argparse.Namespace) -> None:
             Vae(model, tokenizer, settings), judges, budget, tests, settings, args.seed, progress,
             target=args.target_size, oversample=settings.oversample,
         )  # fmt: skip
+    if not is_main():
+        return
     facts = DatasetFacts(
         title=Path(args.output).name,
         label_names=budget.label_names,

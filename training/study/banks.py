@@ -6,6 +6,7 @@ are chosen from and put together alike, so that the difference between the two a
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 
+from textvae.modeling_textvae.augmentation import seed_of_row
 from textvae.modeling_textvae.generation import DECODE_BATCH, decode_ids
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
@@ -22,6 +24,7 @@ from ..augment.judging import remembering, sentence_perplexities, teacher_body
 from ..common.files import fingerprint
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
+from ..common.shards import sharded
 from ..common.text import normalise
 from ..vae.data import load_sentences
 from ..vae.parts import Parts
@@ -72,13 +75,17 @@ def read_bank(
 @torch.no_grad()
 def sample_prior(model: TextVAEModel, tokenizer: Any, count: int, top_p: float, seed: int) -> list[str]:
     """`count` sentences drawn from the model's prior, less the empty and those that repeat one before them."""
-    generator = torch.Generator().manual_seed(seed)
-    texts: dict[str, str] = {}
-    for start in range(0, count, DECODE_BATCH):
+
+    def block(number: int) -> list[str]:
         ids = model.generate(
-            num_return_sequences=min(DECODE_BATCH, count - start), do_sample=True, top_p=top_p, generator=generator
-        )
-        for text in decode_ids(ids, tokenizer):
+            num_return_sequences=min(DECODE_BATCH, count - number * DECODE_BATCH), do_sample=True, top_p=top_p,
+            generator=torch.Generator().manual_seed(seed_of_row(seed, number)),
+        )  # fmt: skip
+        return decode_ids(ids, tokenizer)
+
+    texts: dict[str, str] = {}
+    for part in sharded(math.ceil(count / DECODE_BATCH), block):
+        for text in part:
             texts.setdefault(normalise(text), text)
     texts.pop("", None)
     return list(texts.values())

@@ -25,6 +25,7 @@ from transformers.utils import logging
 from textvae.modeling_textvae.augmentation import Progress, Row, seed_of_row
 
 from ...common.precision import device
+from ...common.shards import sharded
 from ...common.sources import LabelledTexts, resolve_model
 from . import Cost
 from .composing import compose, sentences_of
@@ -71,29 +72,29 @@ class LanguageModel:
             for sentence in row
         ]
         methods = METHODS if self.steps else METHODS[:2]
-        blocks = math.ceil(self.sentences / BLOCK / len(methods) / len(budget.label_names))
-        total = blocks * BLOCK * len(methods) * len(budget.label_names)
+        names = budget.label_names
+        blocks = math.ceil(self.sentences / BLOCK / len(methods) / len(names)) * len(names)
         written: list[str] = []
-        pools: dict[str, list[list[int]]] = {method: [[] for _ in budget.label_names] for method in methods}
-        number = 0
-        for method in methods:  # `tuned` is the last: its adapters stay
+        pools: dict[str, list[list[int]]] = {}
+        for place, method in enumerate(methods):  # `tuned` is the last: its adapters stay
             if method == "tuned":
                 with self.cost.training():
-                    writer.tune(lines, budget.label_names, self.steps, seed)
-            for _ in range(blocks):
-                for label in range(len(budget.label_names)):
-                    draw = random.Random(seed_of_row(seed, number))
-                    prompt, start = _prompt(method, lines, label, budget.label_names, draw)
-                    with self.cost.writing():
-                        texts = writer.write(prompt, seed_of_row(seed, number))
-                    self.cost.words += sum(len(text.split()) for text in texts)
-                    for text in texts:
-                        if text:
-                            pools[method][label].append(len(written))
-                            written.append(f"{start} {text}".strip())
-                    number += 1
-                    if progress:
-                        progress("generate", BLOCK, total)
+                    writer.tune(lines, names, self.steps, seed)
+
+            def write(block: int, method: str = method, first: int = place * blocks) -> list[str]:
+                own = seed_of_row(seed, first + block)
+                prompt, start = _prompt(method, lines, block % len(names), names, random.Random(own))
+                with self.cost.writing():
+                    texts = writer.write(prompt, own)
+                self.cost.words += sum(len(text.split()) for text in texts)
+                if progress:
+                    progress("generate", BLOCK, blocks * BLOCK * len(methods))
+                return [f"{start} {text}".strip() for text in texts if text]
+
+            pools[method] = [[] for _ in names]
+            for block, texts in enumerate(sharded(blocks, write)):
+                pools[method][block % len(names)] += range(len(written), len(written) + len(texts))
+                written += texts
         return [row for row, _ in compose(budget, written, pools, count, seed)]
 
 

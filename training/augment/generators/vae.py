@@ -10,6 +10,7 @@ from textvae.modeling_textvae.augmentation import Progress, Row
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ...common.recipe import AugmentRecipe
+from ...common.shards import sharded
 from ...common.sources import LabelledTexts
 from . import Cost
 
@@ -25,16 +26,18 @@ class Vae:
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
         with self.cost.writing():
-            rows = augmentation.propose(
-                self.model,
-                budget.texts,
-                budget.labels or [],
-                self.tokenizer,
-                count,
-                temperature=self.settings.temperature,
-                interpolation_share=self.settings.interpolation_share,
-                seed=seed,
-                progress=progress,
-            )
-        self.cost.words += sum(len(row["text"].split()) for row in rows)
-        return rows
+            make = augmentation.proposer(
+                self.model, budget.texts, budget.labels or [], self.tokenizer, temperature=self.settings.temperature,
+                interpolation_share=self.settings.interpolation_share, seed=seed,
+            )  # fmt: skip
+        blocks = augmentation.blocks(count)
+
+        def block(number: int) -> list[Row]:
+            with self.cost.writing():
+                rows = make(blocks[number])
+            self.cost.words += sum(len(row["text"].split()) for row in rows)
+            if progress:
+                progress("generate", len(rows), count)
+            return rows
+
+        return [row for rows in sharded(len(blocks), block) for row in rows]

@@ -1,0 +1,75 @@
+"""Tables and plots of larger studies: by budget and ratio, by generator, by kinds of test rows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from textvae.training.study import tables
+from textvae.training.study.report import write_report
+
+
+@pytest.fixture
+def grid_rows(rows, make_row):
+    """Two more budgets of `lstm`: of 4 the lift is 10 at ×1 and 20 at ×4, of 20 it is −5 at ×4."""
+    more = []
+    for budget, ratio, gain in ((4, 1, 10), (4, 4, 20), (20, 4, -5)):
+        size = budget * (1 + ratio)
+        for subset in range(3):
+            for arm, points in (("duplicate", 50 + subset), ("vae", 50 + subset + gain + 0.1 * subset)):
+                more.append(make_row("lstm", arm, size, subset, points) | {"budget": budget})
+    return [*rows, *more]
+
+
+def test_a_grid_has_a_line_a_budget_and_a_column_a_ratio(grid_rows):
+    (grid,) = tables.grids(grid_rows)
+    assert (grid.classifier, grid.arm) == ("lstm", "vae")
+    assert grid.budgets == [4, 10, 20]
+    assert grid.ratios == [1, 4]
+    texts = [[cell["text"] for cell in line["cells"]] for line in grid.lines]
+    assert texts[0][0].startswith("+10.1 (")
+    assert texts[1][1].startswith("+3.1 (")
+    assert texts[2][0] == ""
+    assert texts[2][1].startswith("−4.9 (")
+
+
+def test_of_one_budget_there_is_no_grid(rows):
+    assert tables.grids(rows) == []
+
+
+def test_writing_is_told_by_generator_at_one_length(info):
+    assert tables.seconds_a_word(info) == {"vae": 8.0 / 1600}
+    assert tables.words_a_candidate(info) == 10.0
+    (line,) = tables.generators(info)
+    assert (line["candidates"], line["kept"], line["subsets"]) == (160, 40, 1)
+    assert line["seconds_to_write"] == "5.00"
+    assert line["seconds_to_train"] == ""
+
+
+def test_a_report_of_a_larger_study(run_folder, grid_rows, info):
+    place = {"classifier": "lstm", "arm": "vae", "size": 50, "budget": 10}
+    info["analysis"] = {
+        "bootstrap": [{**place, "low": 1.234, "high": 5.678}],
+        "slices": [{**place, "slice": "with a negation", "rows": 40.0, "lift": 4.2, "low": 1.0, "high": 7.4, "n": 3}],
+        "teachers": [{"budget": 10, "subset": subset, "accuracy": 62.0} for subset in range(3)],
+        "quality": [
+            {"generator": name, "rows": 40, "lifts": {"lstm": 3.1}, "label_error": 8.5, "distinct_2": 0.5,
+             "self_bleu": 23.0, "mauve": 0.9} for name in ("real rows", "vae")
+        ],
+    }  # fmt: skip
+    info["absent"] = ["masked_lm: no <model>"]
+    (run_folder / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in grid_rows))
+    (run_folder / "run.json").write_text(json.dumps(info))
+    figures = write_report(run_folder)
+    for kind in ("md", "html"):
+        report = (run_folder / f"report.{kind}").read_text(encoding="utf-8")
+        for fact in ("+1.2 to +5.7", "with a negation", "−4.9 (", "62.0", "does better", "8.5", "5.00"):
+            assert fact in report, (kind, fact)
+    assert "no &lt;model&gt;" in report
+    assert {"heat-lstm-vae", "slices-lstm"} <= {path.stem for path in (run_folder / "plots").iterdir()}
+    assert figures["teacher_accuracy"] == 62.0
+    assert figures["lift_lstm_vae_20_of4"] == pytest.approx(20.1)
+    assert figures["lift_lstm_vae_50"] == pytest.approx(3.1)
+    assert figures["cpu_seconds_per_candidate_vae"] == 0.05
+    assert figures["hours_total"] == round(300.5 / 3600, 2)
