@@ -16,6 +16,7 @@ from ..common.pages import environment
 from ..common.progress import say
 from ..vae.plots import training_curve
 from . import plots, statistics, tables
+from .questions import answers
 from .statistics import Interval, Row
 from .summary import summary
 from .verdict import overall, signed, verdicts
@@ -75,6 +76,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "settings": info["recipe"],
         "synthetic": info.get("synthetic", []),
         "augmentation": tables.generators(info),
+        "answers": answers(rows, info),
         "absent": info.get("absent", []),
         "grids": grids,
         **_teacher(rows, info, size),

@@ -1,0 +1,66 @@
+"""One sentence a question, which changes with the rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from textvae.training.common.recipe import VariantRecipe
+from textvae.training.study.questions import answers
+
+ARMS = {
+    ("real", 10): 60.0, ("duplicate", 20): 61.0, ("duplicate", 50): 61.0, ("vae", 20): 63.0, ("vae", 50): 66.0,
+    ("rules", 50): 60.0, ("self_training", 50): 67.0, ("plain", 50): 63.0,
+}  # fmt: skip
+WOBBLE = (0.0, 0.3, -0.2)  # of generated arms, so that intervals are not points
+
+
+@pytest.fixture
+def told(make_row, info):
+    """Answers by question, for points of `lstm` by arm and size; `probe` knows the real rows alone."""
+    info["recipe"]["variants"] = {"plain": vars(VariantRecipe(filters=())) | {"generators": ["vae"], "filters": []}}
+    info["analysis"] = {"quality": [
+        {"generator": "real rows", "label_error": 8.5, "lifts": {}},
+        {"generator": "vae", "label_error": 1.25, "lifts": {"lstm": 5.0}},
+    ]}  # fmt: skip
+
+    def tell(points: dict[tuple[str, int], float], probe: float = 62.0) -> dict[str, str]:
+        rows = [
+            make_row("lstm", arm, size, subset, value + subset + WOBBLE[subset] * (arm not in ("real", "duplicate")))
+            for (arm, size), value in points.items()
+            for subset in range(3)
+        ]
+        rows += [make_row("probe", "real", 10, subset, probe) for subset in range(3)]
+        return {one.question: one.sentence for one in answers(rows, info)}
+
+    return tell
+
+
+def test_every_question_is_answered_from_the_rows(told):
+    said = told(ARMS)
+    assert said["Which kind of generated text helps?"].startswith("At 50 rows lstm gains by self_training +6.0 (")
+    assert "not shown to help: rules −1.0 (" in said["Which kind of generated text helps?"]
+    assert "its accuracy is highest with 50 rows." in said["How many rows?"]
+    assert "rules +6.0" in said["Is it the VAE?"]
+    assert "self_training −1.0" in said["Is it the VAE?"]
+    assert said["Do filters matter?"] == "At 50 rows, lstm, in points above no filters: vae +3.0 (+3.0 to +3.0)."
+    assert said["Should one augment at all?"].startswith(
+        "The best of generated rows is ahead: probe on the 10 real rows"
+    )
+    assert said["How many labels are wrong?"] == "By the auditor: real rows 8.5 %; vae 1.2 % (lift +5.0)."
+
+
+def test_other_rows_give_other_answers(told):
+    worse = ARMS | {("vae", 50): 55.0, ("self_training", 50): 54.0, ("plain", 50): 58.0}
+    said = told(worse)
+    assert said["Which kind of generated text helps?"].startswith(
+        "At 50 rows none helps lstm; not shown to help: rules"
+    )
+    assert "its accuracy is highest with 20 rows; from 20 to 50 rows accuracy changes by −8.0" in said["How many rows?"]
+    assert "vae −3.0" in said["Do filters matter?"]
+    assert told(ARMS, probe=90.0)["Should one augment at all?"].startswith(
+        "No: probe on the 10 real rows alone is right"
+    )
+
+
+def test_without_generated_arms_nothing_is_said(told):
+    assert told({("real", 10): 60.0, ("duplicate", 50): 61.0}) == {}

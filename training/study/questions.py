@@ -1,0 +1,159 @@
+"""The questions that people come with, each answered in one sentence that is computed from the rows.
+
+Answers are about the classifier that was trained on most subsets, the study's own budget, and lifts over `duplicate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+from typing import Any
+
+from . import statistics, tables
+from .statistics import Interval, Row
+
+RIVALS = ("self_training", "rules", "masked_lm", "language_model")
+
+
+@dataclass(frozen=True)
+class Answer:
+    question: str
+    sentence: str
+
+
+def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
+    """Those that the study's arms can answer; `rows` are of one budget."""
+    names = statistics.classifiers(rows)
+    trained = [name for name in names if any(statistics.is_generated(arm) for arm, _ in statistics.arms(rows, name))]
+    if not trained:
+        return []
+    judge = max(trained, key=lambda name: len({row["subset"] for row in rows if row["classifier"] == name}))
+    found = [
+        _which_kind(rows, judge),
+        _how_many(rows, judge),
+        _against_rivals(rows, judge),
+        _filters(rows, info, judge),
+        _without_any(rows, judge, info["study"]["budget"]),
+        _noise(info, judge),
+    ]
+    return [answer for answer in found if answer]
+
+
+def _which_kind(rows: Sequence[Row], judge: str) -> Answer | None:
+    """The size that most arms share; arms with an interval above 0 are said to help."""
+    lifts = _lifts(rows, judge)
+    sizes = [size for _, size in lifts]
+    if not sizes:
+        return None
+    size = max(sorted(set(sizes), reverse=True), key=sizes.count)
+    own = sorted(((arm, gain) for (arm, at), gain in lifts.items() if at == size), key=lambda one: -_mean(one[1]))
+    helping = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if gain.low is not None and gain.low > 0]
+    others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if gain.low is None or gain.low <= 0]
+    said = f"At {size} rows {judge} gains by {', '.join(helping)}" if helping else f"At {size} rows none helps {judge}"
+    rest = f"; not shown to help: {', '.join(others)}" if others else ""
+    return Answer("Which kind of generated text helps?", f"{said}{rest}.")
+
+
+def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
+    """Lifts of `vae` by size, and the accuracy that the largest step of size added."""
+    sizes = sorted(size for arm, size in _lifts(rows, judge) if arm == "vae")
+    if len(sizes) < 2:
+        return None
+    told = ", ".join(f"{tables.lift_text(_lifts(rows, judge)['vae', size])} at {size}" for size in sizes)
+    accuracies = {size: statistics.by_subset(rows, judge, "vae", size) for size in sizes}
+    best = max(sizes, key=lambda size: fmean(accuracies[size].values()))
+    more = []
+    for small, large in pairwise(sizes):
+        step = _paired(accuracies[large], accuracies[small])
+        if step.high is not None and step.low is not None and step.low <= 0:
+            more.append(
+                f"from {small} to {large} rows accuracy changes by {tables.lift_text(step)}, which may be chance"
+            )
+    pays = f"; {more[0]}" if more else ""
+    return Answer("How many rows?", f"vae lifts {judge} by {told}; its accuracy is highest with {best} rows{pays}.")
+
+
+def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
+    """`vae` minus each rival at the largest size that both have."""
+    arms = statistics.arms(rows, judge)
+    told = []
+    for rival in RIVALS:
+        sizes = [size for arm, size in arms if arm == rival and ("vae", size) in arms]
+        if sizes:
+            ours, theirs = (statistics.by_subset(rows, judge, arm, max(sizes)) for arm in ("vae", rival))
+            told.append(f"{rival} {tables.lift_text(_paired(ours, theirs))} at {max(sizes)} rows")
+    if not told:
+        return None
+    return Answer("Is it the VAE?", f"vae, in points above its rivals for {judge}: {'; '.join(told)}.")
+
+
+def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:
+    """Variants of one generator that differ in their filters alone, against the one without any."""
+    variants = info["recipe"].get("variants", {})
+    plain = next((name for name, one in variants.items() if one["filters"] == []), None)
+    if plain is None:
+        return None
+    size = statistics.largest_size([row for row in rows if row["classifier"] == judge], plain)
+    if size is None:
+        return None
+    theirs = statistics.by_subset(rows, judge, plain, size)
+    generators = variants[plain]["generators"]
+    same = [name for name, one in variants.items() if one["generators"] == generators and name != plain]
+    told = []
+    for name in [*(generators if len(generators) == 1 else []), *same]:
+        ours = statistics.by_subset(rows, judge, name, size)
+        if ours:
+            told.append(f"{name} {tables.lift_text(_paired(ours, theirs))}")
+    if not told:
+        return None
+    return Answer("Do filters matter?", f"At {size} rows, {judge}, in points above no filters: {'; '.join(told)}.")
+
+
+def _without_any(rows: Sequence[Row], judge: str, budget: int) -> Answer | None:
+    """The best classifier of the real rows alone against the best of generated ones."""
+    real = {name: statistics.by_subset(rows, name, "real", budget) for name in statistics.classifiers(rows)}
+    means = {name: fmean(values.values()) for name, values in real.items() if values}
+    grown = {
+        (name, arm, size): fmean(statistics.by_subset(rows, name, arm, size).values())
+        for name in statistics.classifiers(rows)
+        for arm, size in statistics.arms(rows, name)
+        if statistics.is_generated(arm)
+    }
+    if not means or not grown:
+        return None
+    plain, best = max(means, key=means.__getitem__), max(grown, key=grown.__getitem__)
+    name, arm, size = best
+    told = f"{plain} on the {budget} real rows alone is right on {means[plain]:.1f} %, "
+    told += f"{name} with {arm} at {size} on {grown[best]:.1f} %"
+    if means[plain] >= grown[best]:
+        return Answer("Should one augment at all?", f"No: {told}.")
+    return Answer("Should one augment at all?", f"The best of generated rows is ahead: {told}.")
+
+
+def _noise(info: dict[str, Any], judge: str) -> Answer | None:
+    """Wrong labels of each generator beside its lift."""
+    quality = info.get("analysis", {}).get("quality", [])
+    told = [
+        f"{one['generator']} {one['label_error']:.1f} %"
+        + (f" (lift {tables.signed(one['lifts'][judge])})" if judge in one["lifts"] else "")
+        for one in quality
+    ]
+    return Answer("How many labels are wrong?", f"By the auditor: {'; '.join(told)}.") if told else None
+
+
+def _lifts(rows: Sequence[Row], judge: str) -> dict[tuple[str, int], Interval]:
+    return {
+        (arm, size): gain
+        for arm, size in statistics.arms(rows, judge)
+        if statistics.is_generated(arm) and (gain := statistics.lift(rows, judge, arm, size)).n
+    }
+
+
+def _paired(ours: dict[int, float], theirs: dict[int, float]) -> Interval:
+    return statistics.paired_interval([ours[subset] - theirs[subset] for subset in ours if subset in theirs])
+
+
+def _mean(gain: Interval) -> float:
+    return gain.mean or 0.0
