@@ -175,20 +175,20 @@ def test_columns_are_offered_for_rows_that_were_given(tmp_path):
 
 def test_the_report_is_shown_as_far_as_its_tables():
     shown = evidence.report(REPORT)
-    assert "Overall, generated rows helped" in shown
+    assert "generated rows" in shown.split("\n\n")[1]
     assert "| vae | 500 |" in shown
-    assert "Boasts the worst horror" not in shown
+    assert "sentences drawn from the prior" not in shown
     assert "](plots/" not in shown
 
 
 def test_plots_are_pictures_with_words():
     page = evidence.plots(REPORT)
-    assert page.count("<img") == len(list((REPORT / "plots").glob("*.svg"))) == 8
+    assert page.count("<img") == len(list((REPORT / "plots").glob("*.svg"))) > 8
     assert "<svg" not in page
     assert 'alt="Learning curve of probe. Mean accuracy in per cent.' in page
 
 
 def test_generated_rows_of_the_run_are_told_by_label():
     samples = evidence.samples(REPORT)
-    assert len(samples) == 10
+    assert len(samples) == 20
     assert {label for label, _ in samples} == {"neg", "pos"}
