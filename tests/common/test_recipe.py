@@ -79,7 +79,7 @@ BAD_RECIPES = [
     ("vae: {encoder_layers: [0, x]}", r"'vae.encoder_layers\[1\]' must be a whole number"),
     ("vae: 5", "'vae' must be a mapping, not 5"),
     ("precision: half", "'precision' must be one of 'auto', 'float32', 'bfloat16', not 'half'"),
-    ("classifiers: {svm: {model: a/b}}", "must be one of 'probe', 'lstm', 'bert', 'gpt2_lora', not 'svm'"),
+    ("classifiers: {svm: {model: a/b}}", "must be one of 'probe', 'lstm', 'bert', 'gpt2_lora', 'setfit', not 'svm'"),
     ("vae: {steps: 0}", "'vae.steps' must be at least 1, not 0"),
     ("study: {budget: -1}", "'study.budget' must be at least 1"),
     ("vae: {latent_size: 10, latent_chunks: 4}", "'vae.latent_size' must be a multiple"),
@@ -103,7 +103,7 @@ BAD_RECIPES = [
     ("classifiers: {probe: {}}", "'classifiers.probe.model' is missing; give a Hub id"),
     (
         "classifiers: {probe: {model: a/b, arms: {vaee: [200]}}}",
-        "has 'vaee'; known: real, duplicate, rules, self_training",
+        "has 'vaee'; known: real, duplicate, rules, masked_lm",
     ),
     (
         "classifiers: {bert: {model: a/b, arms: {real: [100]}}}",

@@ -182,9 +182,9 @@ def test_every_tab_is_used_by_hand(open_page, width, tmp_path):
     assert faults(page) == []
 
     go_to(page, "Evidence")
-    page.get_by_text("Overall, generated rows helped").wait_for()
+    page.get_by_text("Overall, we cannot tell").first.wait_for()
     pictures = page.locator(".plots img")
-    assert pictures.count() == 8
+    assert pictures.count() == 11
     assert page.evaluate("() => [...document.querySelectorAll('.plots img')].every(e => e.naturalWidth && e.alt)")
     assert faults(page) == []
 
