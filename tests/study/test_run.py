@@ -135,12 +135,12 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_
     errors = start(whole).communicate()[1]
     assert "report: " in errors, errors
     recorded = json.loads((whole / "run.json").read_text())
-    assert list(recorded["stages"]) == ["sources", "vae", "augment", "classify"]
+    assert list(recorded["stages"]) == ["sources", "vae", "augment", "classify", "analyse"]
 
     for sign in (
         "rows/test.parquet",
         "vae/metrics.jsonl",
-        "augmented/candidates/vae-subset-0.parquet",
+        "augmented/candidates/vae-of8-subset0.parquet",
         "results.jsonl",
     ):
         with start(killed) as process:
@@ -158,6 +158,6 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_
 
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.parquet")}
     errors = start(whole).communicate()[1]
-    assert [f"{stage}: reused" in errors for stage in recorded["stages"]] == [True] * 4
+    assert [f"{stage}: reused" in errors for stage in recorded["stages"]] == [True] * 5
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.parquet")} == before
     assert json.loads((whole / "run.json").read_text())["stages"] == recorded["stages"]
