@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from textvae.training.augment.generators import language_model
 from textvae.training.augment.generators.language_model import LanguageModel
@@ -48,26 +49,39 @@ def test_the_seed_decides_and_a_larger_count_changes_no_candidate(generator):
     assert generator.propose(BUDGET, 24, seed=4) != rows
 
 
-def test_a_block_is_what_the_whole_model_says(generator, tiny_causal, tiny_tokenizer):
-    """The prompt's keys and values are shared by the block: the words must be those of reading it all anew."""
-    model, _ = tiny_causal
-    greedy = LanguageModel(generator.model_id, 32, 0, top_p=1e-9, max_tokens=12)
+def test_a_block_is_what_the_whole_model_says(tmp_path, tiny_tokenizer, monkeypatch):
+    """Prompts of unlike length are read together, their keys and values shared, and ended rows leave the batch: the
+    words must be those of reading each prompt alone and anew."""
+    torch.manual_seed(0)
+    # GPT-2's positions are absolute: its words are others where padding is counted. Its weights are large enough to tell.
+    config = GPT2Config(
+        vocab_size=len(tiny_tokenizer), n_positions=64, n_embd=16, n_layer=1, n_head=2, initializer_range=0.5
+    )
+    model = GPT2LMHeadModel(config).eval()
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    greedy = LanguageModel(str(tmp_path), 64, 0, top_p=1e-9, max_tokens=12)
     writer = language_model._Writer(greedy)
+    prompts = ["pos: a moving film\npos:", "neg:", "neg: dull\nneg: a dull story\nneg:", "pos:"]
+    drawn = []
+    for prompt in prompts:
+        ids = tiny_tokenizer(prompt, return_tensors="pt")["input_ids"]
+        for _ in range(12):
+            with torch.no_grad():
+                ids = torch.cat([ids, model(input_ids=ids).logits[:, -1].argmax(-1, keepdim=True)], dim=1)
+        drawn.append(ids[0, -12:].tolist())
+    # Some prompts end with the token that the first one's text has last, others go on.
     writer.ends = torch.zeros(len(tiny_tokenizer), dtype=torch.bool)
-    prompt = "pos: a moving film\npos:"
-    ids = tiny_tokenizer(prompt, return_tensors="pt")["input_ids"]
-    for _ in range(12):
-        with torch.no_grad():
-            ids = torch.cat([ids, model(input_ids=ids).logits[:, -1].argmax(-1, keepdim=True)], dim=1)
-    expected = ids[0, -12:].tolist()
-    found = []
-    original = writer.tokenizer.batch_decode
-    writer.tokenizer = type("Tokenizer", (), {
-        "__call__": lambda self, *a, **k: tiny_tokenizer(*a, **k),
-        "batch_decode": lambda self, rows, **k: found.extend(rows) or original(rows, **k),
-    })()  # fmt: skip
-    assert writer.write(prompt, 0) == [""] * language_model.BLOCK  # none ended
-    assert found == [expected] * language_model.BLOCK
+    end = next(token for token in drawn[0] if any(token not in row for row in drawn))
+    writer.ends[end] = True
+    expected = [row[: row.index(end)] if end in row else row for row in drawn]
+    found: list[list[int]] = []
+    decode = writer.tokenizer.batch_decode
+    monkeypatch.setattr(writer.tokenizer, "batch_decode", lambda rows, **k: found.extend(rows) or decode(rows, **k))
+    texts = writer.write(prompts, 0)
+    each = language_model.BLOCK // len(prompts)
+    assert found == [row for row in expected for _ in range(each)]
+    assert [not text for text in texts] == [end not in row or row[0] == end for row in drawn for _ in range(each)]
 
 
 def test_tuning_makes_the_budgets_lines_likelier(generator, monkeypatch):

@@ -8,7 +8,6 @@ the prompt (as in Kumar et al. 2020, https://arxiv.org/abs/2003.02245).
 
 from __future__ import annotations
 
-import copy
 import math
 import random
 import warnings
@@ -33,10 +32,12 @@ from .composing import compose, sentences_of
 METHODS = ("prompted", "continuation", "tuned")
 EXAMPLES = 8  # lines of a prompt
 FIRST_WORDS = 3  # of a sentence that is continued
-BLOCK = 16  # sentences written together from one prompt
+PROMPTS = 8  # read together
+BLOCK = 64  # sentences written together, an equal part from each prompt
 TUNING_BATCH = 16
 TUNING_RATE = 1e-3
 LORA_RANK = 16
+NUCLEUS = 2048  # most tokens of one: sorting the whole vocabulary takes a third of a step
 
 Line = tuple[str, int]  # sentence, class
 
@@ -83,13 +84,17 @@ class LanguageModel:
 
             def write(block: int, method: str = method, first: int = place * blocks) -> list[str]:
                 own = seed_of_row(seed, first + block)
-                prompt, start = _prompt(method, lines, block % len(names), names, random.Random(own))
+                draw = random.Random(own)
+                prompts, starts = zip(
+                    *(_prompt(method, lines, block % len(names), names, draw) for _ in range(PROMPTS)), strict=True
+                )
                 with self.cost.writing():
-                    texts = writer.write(prompt, own)
+                    texts = writer.write(list(prompts), own)
                 self.cost.words += sum(len(text.split()) for text in texts)
                 if progress:
                     progress("generate", BLOCK, blocks * BLOCK * len(methods))
-                return [f"{start} {text}".strip() for text in texts if text]
+                begun = [starts[place * PROMPTS // BLOCK] for place in range(BLOCK)]
+                return [f"{start} {text}".strip() for start, text in zip(begun, texts, strict=True) if text]
 
             pools[method] = [[] for _ in names]
             for block, texts in enumerate(sharded(blocks, write)):
@@ -119,7 +124,8 @@ class _Writer:
         logging.disable_progress_bar()
         folder, _ = resolve_model(settings.model_id)
         self.settings = settings
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left", truncation_side="left")
+        self.tokenizer.pad_token = self.tokenizer.pad_token or self.tokenizer.eos_token
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=settings.dtype).to(device()).eval()
         self.ends = self._line_ends()
         positions = getattr(self.model.config, "max_position_embeddings", None) or 10**6
@@ -135,29 +141,44 @@ class _Writer:
         return ends.to(device())
 
     @torch.no_grad()
-    def write(self, prompt: str, seed: int) -> list[str]:
-        """BLOCK ends of the last line, as they were drawn; "" for one that did not end within `max_tokens`."""
+    def write(self, prompts: list[str], seed: int) -> list[str]:
+        """BLOCK ends of the prompts' last lines, in order; "" for one that did not end within `max_tokens`."""
         draw = torch.Generator(device()).manual_seed(seed)
-        # A model of few positions reads the last lines of the prompt, which ends with what is to be gone on with.
-        ids = self.tokenizer(prompt, return_tensors="pt")["input_ids"][:, -self.room :].to(device())
-        # The prompt is read once; its keys and values then serve the whole block.
-        read = self.model(ids, use_cache=True, logits_to_keep=1)
-        cache = copy.deepcopy(read.past_key_values)
-        cache.batch_repeat_interleave(BLOCK)
-        logits = read.logits[:, -1].expand(BLOCK, -1)
+        # A model of few positions reads the last lines of a prompt, which ends with what is to be gone on with.
+        read = self.tokenizer(prompts, padding=True, truncation=True, max_length=self.room, return_tensors="pt")
+        mask = read["attention_mask"].to(device())
+        found = self._step(read["input_ids"].to(device()), mask, None)
+        # A prompt is read once; its keys and values then serve all its sentences.
+        cache, each = found.past_key_values, BLOCK // len(prompts)
+        cache.batch_repeat_interleave(each)
+        logits, mask = (part.repeat_interleave(each, 0) for part in (found.logits[:, -1], mask))
+        places = torch.arange(BLOCK, device=device())  # of the sentences that the batch still holds
         tokens = torch.full((BLOCK, self.max_tokens), -1, device=device())
-        going = torch.ones(BLOCK, dtype=torch.bool, device=device())
+        open_ = torch.ones(BLOCK, dtype=torch.bool, device=device())
         for step in range(self.max_tokens):
             chosen = _nucleus(logits.float(), self.settings.top_p, draw)
-            ended = self.ends[chosen]
-            tokens[going & ~ended, step] = chosen[going & ~ended]
-            going &= ~ended
+            open_[places] &= ~self.ends[chosen]
+            going = open_[places]
+            tokens[places[going], step] = chosen[going]
             if not going.any():
                 break
-            logits = self.model(chosen[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
+            if 2 * int(going.sum()) <= len(going):
+                left = going.nonzero()[:, 0]
+                cache.batch_select_indices(left)
+                places, chosen, mask = places[left], chosen[left], mask[left]
+            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+            logits = self._step(chosen[:, None], mask, cache).logits[:, -1]
         kept = [[token for token in row if token >= 0] for row in tokens.tolist()]
         texts = self.tokenizer.batch_decode(kept, skip_special_tokens=True)
-        return ["" if open_ else " ".join(text.split()) for text, open_ in zip(texts, going.tolist(), strict=True)]
+        return ["" if cut else " ".join(text.split()) for text, cut in zip(texts, open_.tolist(), strict=True)]
+
+    def _step(self, ids: Tensor, mask: Tensor, cache: Any) -> Any:
+        """Read (B, T) tokens after those of the cache; a row padded on the left has its first position later."""
+        positions = (mask.cumsum(-1) - 1).clamp_min(0)[:, -ids.shape[1] :]
+        return self.model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True,
+            logits_to_keep=1,
+        )  # fmt: skip
 
     def tune(self, lines: list[Line], names: list[str], steps: int, seed: int) -> None:
         """Train adapters on the budget's lines, each with its end."""
@@ -204,6 +225,6 @@ def _batches(texts: list[str], steps: int, draw: random.Random) -> Iterator[list
 
 def _nucleus(logits: Tensor, top_p: float, draw: torch.Generator) -> Tensor:
     """(B, V) → (B,): one token a row from the smallest set that holds `top_p` (Holtzman et al. 2020)."""
-    ordered, tokens = logits.softmax(-1).sort(-1, descending=True)
+    ordered, tokens = logits.softmax(-1).topk(min(NUCLEUS, logits.shape[-1]))
     ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= top_p, 0.0)
     return tokens.gather(1, ordered.multinomial(1, generator=draw))[:, 0]
