@@ -24,9 +24,10 @@ from transformers import AutoTokenizer
 from textvae.modeling_textvae.generation import decode_latents
 from textvae.training.common import precision
 from textvae.training.common.files import fingerprint, read_json, write_json, write_text
+from textvae.training.common.machine import hardware
 from textvae.training.common.progress import say
-from textvae.training.common.recipe import Recipe, load_recipe
-from textvae.training.common.run_folder import hardware
+from textvae.training.common.recipe import Recipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.sources import load_texts, resolve_model
 from textvae.training.vae.data import load_sentences
 from textvae.training.vae.likelihood import score

@@ -17,9 +17,10 @@ import torch
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from textvae.training.common.files import read_json, write_json
+from textvae.training.common.machine import hardware
 from textvae.training.common.progress import say
-from textvae.training.common.recipe import VaeRecipe, load_recipe
-from textvae.training.common.run_folder import hardware
+from textvae.training.common.recipe import VaeRecipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.sources import load_texts, resolve_model
 from textvae.training.vae.train import new_model, save_model
 

@@ -19,7 +19,8 @@ from transformers import AutoTokenizer
 from textvae.modeling_textvae.decoder import PAD
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.training.common import precision
-from textvae.training.common.recipe import VaeRecipe, load_recipe
+from textvae.training.common.recipe import VaeRecipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.vae.objective import candidate_set, objective
 from textvae.training.vae.train import new_model
 

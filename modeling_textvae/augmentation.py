@@ -254,22 +254,28 @@ def score(
 
 
 def fill_quotas(
-    rows: list[Row], target_size: int, worth: Callable[[Row], float] = lambda row: row["teacher_confidence"]
+    rows: list[Row],
+    target_size: int,
+    worth: Callable[[Row], float] = lambda row: row["teacher_confidence"],
+    balance: bool = False,
 ) -> None:
     """Keep, in place, the candidates of most worth up to `target_size` rows, in the originals' class shares.
 
     Places are filled one at a time by the class that lags most behind its share, so the rows of rank < n are
     the dataset of size n for every n up to the target, and its shares are the originals' to within a row. A
     class that has run out of candidates leaves its places empty: the dataset is then smaller.
+
+    Args:
+        balance: all classes have equal shares, whatever the originals' are.
     """
     originals = [row for row in rows if row["kept"]]
-    shares = Counter(row["label"] for row in originals)
+    filled = Counter(row["label"] for row in originals)
+    shares = {label: 1 / len(filled) if balance else count / len(originals) for label, count in filled.items()}
     queues: dict[Any, list[Row]] = {label: [] for label in shares}
     for row in sorted(undecided(rows), key=worth):
         queues[row["label"]].append(row)
-    filled = Counter(shares)
     for rank in range(len(originals), target_size):
-        label = max(shares, key=lambda name: shares[name] / len(originals) * (rank + 1) - filled[name])
+        label = max(shares, key=lambda name: shares[name] * (rank + 1) - filled[name])
         filled[label] += 1
         if queues[label]:
             queues[label].pop().update(kept=True, rank=rank)

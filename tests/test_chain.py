@@ -12,7 +12,7 @@ import yaml
 
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.known import WORDNET
-from textvae.training.common.recipe import load_recipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.registry import READING
 
 

@@ -69,7 +69,7 @@ def test_installed_wheel_works_outside_the_checkout(wheel, tmp_path):
 
     assert "usage: textvae" in run(sys.executable, site / "bin" / "textvae", "--help")
     program = (
-        "import sys, textvae; from textvae.training.common.recipe import load_recipe, shipped_recipes;"
+        "import sys, textvae; from textvae.training.common.recipe_files import load_recipe, shipped_recipes;"
         "[load_recipe(name) for name in shipped_recipes()];"
         "print(textvae.__file__, textvae.__version__, *shipped_recipes())"
     )

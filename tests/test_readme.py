@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from textvae import cli
-from textvae.training.common.recipe import load_recipe, shipped_recipes
+from textvae.training.common.recipe_files import load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

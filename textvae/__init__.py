@@ -15,7 +15,7 @@ _HOMES = {
     "TextVAEModel": ".modeling_textvae",
     "UserError": ".training.common.errors",
     "advise": ".training.study.advise",
-    "load_recipe": ".training.common.recipe",
+    "load_recipe": ".training.common.recipe_files",
     "load_texts": ".training.common.sources",
     "run_recipe": ".training.study.run",
 }

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from . import options
 from .training.common.errors import UserError
-from .training.common.recipe import load_recipe
+from .training.common.recipe_files import load_recipe
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from .training.common.recipe import AugmentRecipe, ClassifierName, shipped_recipes
+from .training.common.recipe import AugmentRecipe, ClassifierName
+from .training.common.recipe_files import shipped_recipes
 
 
 def positive(text: str) -> int:

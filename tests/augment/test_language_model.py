@@ -53,7 +53,7 @@ def test_a_block_is_what_the_whole_model_says(tmp_path, tiny_tokenizer, monkeypa
     """Prompts of unlike length are read together, their keys and values shared, and ended rows leave the batch: the
     words must be those of reading each prompt alone and anew."""
     torch.manual_seed(0)
-    # GPT-2's positions are absolute: its words are others where padding is counted. Its weights are large enough to tell.
+    # GPT-2 has absolute positions: it says other words where padding is counted. Weights this large show it.
     config = GPT2Config(
         vocab_size=len(tiny_tokenizer), n_positions=64, n_embd=16, n_layer=1, n_head=2, initializer_range=0.5
     )

@@ -57,6 +57,16 @@ def test_every_size_is_the_beginning_of_the_next_and_balanced():
         assert (judged["kept"] == judged["reject_reason"].isna()).all()
 
 
+@pytest.mark.parametrize("filters", [(), ("confidence",)])
+def test_the_rarest_class_is_filled_up_where_classes_are_to_be_balanced(filters):
+    frame = table().drop(index=[1])  # two originals of class 0, one of class 1
+    rare = select(frame, filters, 5, SETTINGS, None, balance=True)
+    for size, counts in ((4, {0: 2, 1: 2}), (5, {0: 3, 1: 2})):
+        assert take(rare, size)["label"].value_counts().to_dict() == counts
+    kept_shares = select(frame, filters, 12, SETTINGS, None)
+    assert take(kept_shares, 12)["label"].value_counts().to_dict() == {0: 8, 1: 4}
+
+
 def test_confidence_leaves_the_share_and_keeps_the_order_of_candidates():
     assert kept(select(table(), ("confidence",), 8, SETTINGS, None)) == by_class(range(30, 34))
     # A larger target than the share gives is filled all the same.

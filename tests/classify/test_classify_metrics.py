@@ -18,6 +18,7 @@ def test_two_classes_are_scored_for_class_one():
     assert scores["precision"] == pytest.approx(2 / 3)
     assert scores["recall"] == 1.0
     assert scores["f1"] == pytest.approx(0.8)
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
     nats = -sum(math.log(p) for p in (0.9, 0.8, 0.4, 0.7)) / 4
     assert scores["cross_entropy"] == pytest.approx(nats, rel=1e-6)
 
@@ -27,12 +28,13 @@ def test_more_classes_are_averaged_over_classes():
     scores = compute(np.eye(3, dtype=np.float32)[predicted], true)
     assert scores["precision"] == pytest.approx((1 + 1 + 1 / 2) / 3)
     assert scores["recall"] == pytest.approx((1 + 1 / 2 + 1) / 3)
-    assert scores["f1"] == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
+    assert scores["f1"] == scores["macro_f1"] == pytest.approx((1 + 2 / 3 + 2 / 3) / 3)
 
 
 def test_a_class_that_is_never_predicted_scores_zero():
     scores = compute(np.array([[1.0, 0.0]] * 3, dtype=np.float32), [0, 0, 0])
     assert (scores["accuracy"], scores["precision"], scores["recall"], scores["f1"]) == (1, 0, 0, 0)
+    assert scores["macro_f1"] == 0.5
     assert scores["cross_entropy"] == 0
 
 

@@ -10,7 +10,8 @@ import yaml
 from textvae.training.common import recipe as recipes
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import DEFAULTS
-from textvae.training.common.recipe import Recipe, load_recipe, shipped_recipes
+from textvae.training.common.recipe import Recipe
+from textvae.training.common.recipe_files import load_recipe, shipped_recipes
 
 KNOWN_DEFAULTS = Path(__file__).with_name("defaults.json")
 

@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from textvae.training.common.files import read_json
+from textvae.training.common.machine import Memory
 from textvae.training.common.recipe import Recipe
-from textvae.training.common.run_folder import Memory, RunFolder
+from textvae.training.common.run_folder import RunFolder
 
 
 @pytest.fixture

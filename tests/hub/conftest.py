@@ -10,7 +10,7 @@ from filelock import FileLock
 from loopback import LoopbackHub
 from running import publish, textvae
 
-from textvae.training.common.recipe import load_recipe
+from textvae.training.common.recipe_files import load_recipe
 
 
 @pytest.fixture(scope="session")

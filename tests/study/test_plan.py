@@ -116,3 +116,18 @@ def test_every_cell_is_planned_once_whole_subsets_and_long_ones_first():
 def test_seeds_differ_by_purpose_and_stay():
     assert seed_of(0, "train", 1, 0) == seed_of(0, "train", 1, 0)
     assert len({seed_of(0, "train", k, r) for k in range(10) for r in range(3)} | {seed_of(0, "augment", 1)}) == 31
+
+
+def test_unequal_classes_take_turns_by_subset_and_the_oracle_makes_them_equal():
+    train = texts(900)
+    draws = draw_budgets(train, recipe(budget=10, oracle=24, class_shares=(0.6, 0.2, 0.2)))
+    every = [row for draw in draws for row in draw.order]
+    assert len(every) == len(set(every)) == 3 * 24
+
+    def counts(rows) -> list[int]:
+        return [sum(row % 3 == c for row in rows) for c in range(3)]
+
+    assert [counts(draw.first(10)) for draw in draws] == [[6, 2, 2], [2, 2, 6], [2, 6, 2]]
+    assert [counts(draw.first(24)) for draw in draws] == [[8, 8, 8]] * 3
+    with pytest.raises(UserError, match="it has 3 classes, 'study.class_shares' 2"):
+        draw_budgets(train, recipe(class_shares=(0.5, 0.5)))

@@ -64,3 +64,14 @@ def test_other_rows_give_other_answers(told):
 
 def test_without_generated_arms_nothing_is_said(told):
     assert told({("real", 10): 60.0, ("duplicate", 50): 61.0}) == {}
+
+
+def test_a_rare_class_is_asked_about_where_there_is_one(told, info):
+    unequal = {("real", 10): 60.0, ("weighted", 10): 62.0, ("duplicate", 18): 61.0, ("vae", 18): 66.0}
+    question = "Do generated rows make up for a rare class?"
+    assert question not in told(unequal)
+    info["recipe"]["study"]["class_shares"] = [0.9, 0.1]
+    said = told(unequal)[question]
+    assert said.startswith("In points of macro-F1 of lstm: vae +4.0 (")
+    assert "above class weights, +5.0 (" in said
+    assert "vae −2.0" in told(unequal | {("vae", 18): 60.0})[question]

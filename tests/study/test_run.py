@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -33,6 +35,7 @@ PAUSE = float(sys.argv[1])
 
 if __name__ == "__main__":
     from textvae.training.common.recipe import ClassifierRecipe, Recipe
+    from textvae.training.common import run_folder
     from textvae.training.common.run_folder import RunFolder
     from textvae.training.study import rows, run as study
 
@@ -40,7 +43,7 @@ if __name__ == "__main__":
     settings = ClassifierRecipe(model="org/body", steps={4: 1, 8: 1}, arms=arms, subsets=2)
     recipe = Recipe(name="tiny", precision="float32", classifiers={"lstm": settings, "bert": settings})
     source = {"id": "org/body", "location": "a folder", "revision": "1", "stand_in": None}
-    study.resolve_model = lambda name: (None, type("Source", (), source))
+    run_folder.resolve_model = lambda name: (None, type("Source", (), source))
     for folder, steps in zip(sys.argv[2::2], sys.argv[3::2]):
         folder = Path(folder)
         run = RunFolder(folder, recipe)
@@ -105,6 +108,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
     assert len(_begun(killed)) == len(before) + (CELLS - len(finished)) + 2
     assert f"8 cells, {len(finished)} of them reused" in done.stderr
     assert "classify: reused" in done.stderr
+    # What the report says of it: two rows of the test's scores were thrown away for a changed recipe.
+    assert json.loads((killed / "run.json").read_text())["scored_before"] == 2
+    assert json.loads((whole / "run.json").read_text())["scored_before"] == 0
 
 
 @pytest.mark.slow
@@ -161,3 +167,31 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_
     assert [f"{stage}: reused" in errors for stage in recorded["stages"]] == [True] * 5
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.parquet")} == before
     assert json.loads((whole / "run.json").read_text())["stages"] == recorded["stages"]
+
+
+@pytest.mark.slow
+def test_a_study_killed_ten_times_at_random_gives_the_rows_of_one_that_was_not(smoke_mirror, tmp_path):
+    environment = os.environ | {"TEXTVAE_MIRROR": str(smoke_mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0"}
+
+    def start(folder: Path) -> subprocess.Popen:
+        command = [sys.executable, "-m", "textvae", "run", "smoke", "--output", str(folder)]
+        # In a group of its own: the workers are killed with it.
+        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    begun = time.monotonic()
+    assert start(whole).wait() == 0
+    seconds = time.monotonic() - begun
+    draw, kills = random.Random(0), 0
+    for _ in range(10):
+        process = start(killed)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=draw.uniform(0.1, 0.6) * seconds)
+        kills += process.poll() is None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert kills >= 5  # a run that has ended is not killed, but gone on with
+    assert start(killed).wait() == 0
+    assert _rows(killed) == _rows(whole)
+    assert (killed / "summary.json").exists()

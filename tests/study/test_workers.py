@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from textvae.training.common.errors import UserError
-from textvae.training.common.recipe import load_recipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.study.workers import in_workers
 
 

@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 from textvae.training.common.files import read_jsonl
-from textvae.training.common.recipe import load_recipe
+from textvae.training.common.recipe_files import load_recipe
 
 KILLS = 20
 EVERY_OPTION = {

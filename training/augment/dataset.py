@@ -29,7 +29,7 @@ from .card import dataset_card
 from .filters import find_copies
 from .generators import Generator
 from .judging import Judges
-from .selection import select
+from .selection import rows_wanted, select
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def grow(
     *,
     target: int,
     oversample: float,
+    balance: bool = False,
 ) -> tuple[pd.DataFrame, np.ndarray | None]:
     """All rows, originals first, candidates with what was found out about them and whether they are kept.
 
@@ -72,12 +73,17 @@ def grow(
         progress: called as progress(stage, rows done since the last call, rows in all).
         target: rows wanted, the budget's included.
         oversample: candidates a row that is wanted beside these.
+        balance: generated rows make the classes equal.
 
     Returns:
         The table and, where *diversity* may be asked of it, the (rows, H) features of its rows.
     """
     rows = original_rows(budget.texts, budget.labels or [])
-    rows += generator.propose(budget, math.ceil(oversample * (target - len(rows))), seed, progress)
+    labels = budget.labels or []
+    # Candidates come in the budget's shares, so the class that lacks most says how many.
+    wanted = rows_wanted(labels, target, balance)
+    count = max(number * len(labels) / labels.count(label) for label, number in wanted.items())
+    rows += generator.propose(budget, math.ceil(oversample * count), seed, progress)
     reject_copies(rows)
     candidates = undecided(rows)
     reasons = find_copies([row["text"] for row in candidates], test_texts, settings.near_copy_overlap)
@@ -87,7 +93,7 @@ def grow(
     frame = pd.DataFrame(rows).astype({"source_row": "Int64", "seed": "Int64", "rank": "Int64"})
     for column in ("temperature", "teacher_confidence", "second_confidence", "perplexity"):
         frame[column] = frame[column].astype("Float64") if column in frame else pd.Series(dtype="Float64")
-    frame = select(frame, settings.filters, target, settings, matrix)
+    frame = select(frame, settings.filters, target, settings, matrix, balance)
     kept = frame.index[frame["kept"] & frame["perplexity"].isna()]
     if judges.perplexities and len(kept):
         found = judges.perplexities(frame.loc[kept, "text"].tolist())

@@ -8,8 +8,9 @@ row is as far as can be from those before it, until the quotas of the classes ar
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +30,12 @@ _WORD = re.compile(r"\w+")
 
 
 def select(
-    rows: pd.DataFrame, filters: Collection[str], target: int, settings: AugmentRecipe, features: np.ndarray | None
+    rows: pd.DataFrame,
+    filters: Collection[str],
+    target: int,
+    settings: AugmentRecipe,
+    features: np.ndarray | None,
+    balance: bool = False,
 ) -> pd.DataFrame:
     """The table with `kept`, `reject_reason` and `rank` decided anew, up to `target` rows.
 
@@ -37,6 +43,7 @@ def select(
         rows: what `grow` returns: originals first.
         filters: names of `Filter`.
         features: (len(rows), H) of a teacher's body, for *diversity*; not read without it.
+        balance: generated rows make the classes equal; otherwise these keep the originals' shares.
 
     Raises:
         ValueError: a filter needs a column, or features, that nobody has computed.
@@ -49,14 +56,15 @@ def select(
     for name, reject in REJECTIONS.items():
         if name in filters:
             reject(records, settings)
+    wanted = rows_wanted([row["label"] for row in records if row["method"] == "original"], target, balance)
     if "confidence" in filters:
-        _keep_confident(records, target, settings.confident_share)
+        _keep_confident(records, wanted, settings.confident_share)
     order = {row["place"]: -row["place"] for row in records}
     if "diversity" in filters:
         if features is None:
             raise ValueError("diversity: the table has no features; generate it with this filter in the recipe")
-        order = _farthest_first(records, target, features)
-    fill_quotas(records, target, lambda row: order[row["place"]])
+        order = _farthest_first(records, wanted, features)
+    fill_quotas(records, target, lambda row: order[row["place"]], balance)
     decided = pd.DataFrame(records)[list(rows.columns)]
     return decided.astype(rows.dtypes.to_dict())
 
@@ -110,26 +118,24 @@ def distinct_2(text: str) -> float:
     return len(set(pairs)) / len(pairs) if pairs else 1.0
 
 
-def _keep_confident(rows: list[Row], target: int, share: float) -> None:
-    """Of each class the most confident share, or as many as the target needs where that is more."""
-    for candidates, wanted in _by_class(rows, target):
-        candidates = sorted(candidates, key=lambda row: -_known(row, "teacher_confidence"))
-        for row in candidates[max(round(share * len(candidates)), wanted) :]:
+def _keep_confident(rows: list[Row], wanted: dict[int, int], share: float) -> None:
+    """Of each class the most confident share, or as many as are wanted where that is more."""
+    for label, count in wanted.items():
+        candidates = [row for row in undecided(rows) if row["label"] == label]
+        candidates.sort(key=lambda row: -_known(row, "teacher_confidence"))
+        for row in candidates[max(round(share * len(candidates)), count) :]:
             row["reject_reason"] = "confidence"
 
 
-def _farthest_first(rows: list[Row], target: int, features: np.ndarray) -> dict[int, int]:
+def _farthest_first(rows: list[Row], wanted: dict[int, int], features: np.ndarray) -> dict[int, int]:
     """Place in the table → minus its turn: each row the one farthest from the budget's and from those before it.
 
     Greedy k-centre (Gonzalez 1985) with cosine distances, in each class by itself, among the first rows of it.
     """
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     turns = {row["place"]: -len(rows) for row in rows}
-    for candidates, wanted in _by_class(rows, target):
-        pool = [row["place"] for row in candidates[: DIVERSITY_POOL * wanted]]
-        if not pool:
-            continue
-        label = candidates[0]["label"]
+    for label, count in wanted.items():
+        pool = [row["place"] for row in undecided(rows) if row["label"] == label][: DIVERSITY_POOL * count]
         own = [row["place"] for row in rows if row["method"] == "original" and row["label"] == label]
         nearest = (units[pool] @ units[own].T).max(axis=1)
         for turn in range(len(pool)):
@@ -140,14 +146,12 @@ def _farthest_first(rows: list[Row], target: int, features: np.ndarray) -> dict[
     return turns
 
 
-def _by_class(rows: list[Row], target: int) -> list[tuple[list[Row], int]]:
-    """Undecided rows of each class, and how many of it the target needs."""
-    originals = [row["label"] for row in rows if row["method"] == "original"]
-    need = (target - len(originals)) / len(originals)
-    return [
-        ([row for row in undecided(rows) if row["label"] == label], int(np.ceil(need * originals.count(label))))
-        for label in sorted(set(originals))
-    ]
+def rows_wanted(labels: Sequence[int], target: int, balance: bool) -> dict[int, int]:
+    """Class → generated rows that it needs, where the originals have `labels`, for `target` rows in all."""
+    counts = {label: labels.count(label) for label in sorted(set(labels))}
+    if balance:
+        return {label: max(math.ceil(target / len(counts)) - count, 0) for label, count in counts.items()}
+    return {label: math.ceil(count * (target - len(labels)) / len(labels)) for label, count in counts.items()}
 
 
 def _known(row: Row, column: str) -> Any:

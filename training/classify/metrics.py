@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
 _SMALLEST = float(np.finfo(np.float32).tiny)  # a probability rounded to 0 would cost infinitely many nats
 
@@ -61,6 +61,15 @@ class F1(_AveragedMetric):
     """Harmonic mean of precision and recall."""
 
 
+class MacroF1(_LabelMetric):
+    """Mean over all classes of each one's F1, so that a rare class counts as much as a frequent one."""
+
+    def _compute(self, predictions: list[int], references: list[int], num_classes: int = 2) -> dict[str, float]:
+        labels = list(range(num_classes))
+        score = f1_score(references, predictions, labels=labels, average="macro", zero_division=0.0)
+        return {"macro_f1": float(score)}
+
+
 class CrossEntropy(evaluate.Metric):
     """Mean -log p(true label), in nats a row."""
 
@@ -83,7 +92,7 @@ class CrossEntropy(evaluate.Metric):
 
 
 def compute(probabilities: np.ndarray, labels: list[int]) -> dict[str, float]:
-    """accuracy, precision, recall, f1 (0 to 1), cross_entropy (nats) of (rows, classes) probabilities.
+    """accuracy, precision, recall, f1, macro_f1 (0 to 1), cross_entropy (nats) of (rows, classes) probabilities.
 
     Raises:
         ValueError: no rows, or not one label a row.
@@ -95,7 +104,7 @@ def compute(probabilities: np.ndarray, labels: list[int]) -> dict[str, float]:
     scores: dict[str, float] = {}
     # In memory, so that classifiers scored at the same time share no cache file.
     scores |= Accuracy(keep_in_memory=True).compute(predictions=predictions, references=labels)
-    for metric in (Precision, Recall, F1):
+    for metric in (Precision, Recall, F1, MacroF1):
         scores |= metric(keep_in_memory=True).compute(predictions=predictions, references=labels, **averaged)
     scores |= CrossEntropy(keep_in_memory=True).compute(predictions=probabilities.tolist(), references=labels)
     return scores

@@ -18,7 +18,7 @@ from .errors import UserError
 from .files import atomic_folder, file_digest, read_json, write_json
 from .known import DATASETS, MODELS
 from .progress import say
-from .recipe import load_recipe
+from .recipe_files import load_recipe
 
 MANIFEST = "mirror.json"
 # Weights, code, texts, results; never a pickle.

@@ -1,25 +1,12 @@
-"""Recipes: YAML files that say what a run does, read strictly into dataclasses.
-
-Every field of a recipe stands here with its unit and default. An unknown key or a wrong type is an error
-that names the key, its place and the remedy; nothing is converted silently, except an integer where a
-float is asked for.
-"""
+"""Recipes: what a run does. Every field stands here with its unit and default; `recipe_files.py` reads them."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import types
-import typing
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import yaml
-
-from .errors import UserError
-from .recipe_checks import ARMS, GENERATORS, check_recipe
+from .recipe_checks import ARMS, GENERATORS
 
 Precision = Literal["auto", "float32", "bfloat16"]
 BetaSchedule = Literal["constant", "linear", "cyclical"]
@@ -212,6 +199,9 @@ class StudyRecipe:
     seeds: int = 1  # trainings a cell
     # Training rows that budgets are drawn from; development: test rows are drawn there, too, to choose recipes by
     role: Literal["study", "development", "any"] = "study"
+    # Of the budget's rows, in place of equal numbers; subsets give them to the classes in turns. Generated and repeated
+    # rows then make the classes equal
+    class_shares: tuple[float, ...] | None = None
     test_split: str = "test"  # validation: to choose recipes by, where a dataset has that part
     workers: int = 2  # cells run at a time, one thread each
 
@@ -261,105 +251,6 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as it is written to `recipe.yaml` and hashed."""
         return _plain(self)
-
-
-def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Read a recipe by the name of a shipped one (`quickstart`) or by the path of a YAML file.
-
-    Raises:
-        UserError: no such recipe, not YAML, an unknown key, a wrong type or an impossible value.
-    """
-    place = str(name_or_path)
-    path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
-        if not path.is_file():
-            raise UserError(f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{place}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
-    else:
-        shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
-        if not shipped.is_file():
-            raise UserError(f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}")
-        text = shipped.read_text(encoding="utf-8")
-        path = Path(f"{place}.yaml")
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        raise UserError(f"{place}: not valid YAML{where}; check indentation and colons") from None
-    if not isinstance(data, dict):
-        raise UserError(f"{place}: a recipe is a mapping of fields; see training/recipes/quickstart.yaml")
-    data.setdefault("name", path.stem)
-    if isinstance(data.get("vae"), str):
-        data |= _vae_of(data, place)
-    recipe = _build(Recipe, data, place, "")
-    check_recipe(recipe, place)
-    return recipe
-
-
-def _vae_of(data: dict[str, Any], place: str) -> dict[str, Any]:
-    """The `vae` of a recipe that names another one's, which then is trained in that one's folder."""
-    try:
-        origin = load_recipe(data["vae"])
-    except UserError as error:
-        raise UserError(f"{place}: 'vae' names a recipe: {error}") from None
-    if data.setdefault("seed", origin.seed) != origin.seed:
-        raise UserError(f"{place}: 'seed' is {data['seed']}, that of '{data['vae']}' {origin.seed}; they must agree")
-    return {"vae": origin.to_dict()["vae"], "vae_of": data["vae"]}
-
-
-def shipped_recipes() -> list[str]:
-    """Names of the recipes inside the package."""
-    folder = resources.files("textvae.training.recipes")
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-
-
-T = TypeVar("T")
-
-
-def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:
-    hints = typing.get_type_hints(kind)
-    for key in data:
-        if key not in hints:
-            near = difflib.get_close_matches(str(key), hints, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(hints)}"
-            raise UserError(f"{place}: unknown key '{prefix}{key}'{hint}")
-    return kind(**{key: _convert(hints[key], value, place, f"{prefix}{key}") for key, value in data.items()})
-
-
-def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, place, f"{where}.")
-    if origin in (types.UnionType, typing.Union):
-        if value is None and type(None) in arguments:
-            return None
-        return _convert(next(a for a in arguments if a is not type(None)), value, place, where)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, place, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        key_hint, value_hint = arguments
-        return {
-            _convert(key_hint, key, place, f"{where} key {key!r}"): _convert(value_hint, item, place, f"{where}.{key}")
-            for key, item in value.items()
-        }
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    expected = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(hint)
-    if origin is Literal:
-        expected = "one of " + ", ".join(map(repr, arguments))
-    elif origin is tuple:
-        expected = "a list"
-    elif origin is dict or dataclasses.is_dataclass(hint):
-        expected = "a mapping"
-    raise UserError(f"{place}: '{where}' must be {expected}, not {value!r}")
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 GENERATORS = ("rules", "masked_lm", "self_training", "language_model", "vae")
-ARMS = ("real", "duplicate", *GENERATORS, "oracle")
+PLAIN_ARMS = ("real", "weighted")  # the budget's rows alone, simply or with a weight that makes classes equal
+ARMS = (*PLAIN_ARMS, "duplicate", *GENERATORS, "oracle")
 
 
 def check_recipe(recipe: Recipe, place: str) -> None:
@@ -159,6 +160,11 @@ def check_recipe(recipe: Recipe, place: str) -> None:
             size > recipe.study.budget,
             f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}",
         )
+    shares = recipe.study.class_shares
+    need(
+        shares is None or (min(shares, default=0) > 0 and abs(sum(shares) - 1) < 1e-6),
+        "'study.class_shares' must be positive and add up to 1",
+    )
     _check_arms(recipe, need)
 
 
@@ -199,7 +205,7 @@ def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
                         f"'{where}.steps' has no entry for size {size}",
                     )
                     need(
-                        size == budget if arm == "real" else size > budget,
-                        f"'{where}.arms.{arm}' has size {size}; 'real' is the budget ({budget}), "
+                        size == budget if arm in PLAIN_ARMS else size > budget,
+                        f"'{where}.arms.{arm}' has size {size}; 'real' and 'weighted' are the budget ({budget}), "
                         "every other arm is larger",
                     )

@@ -1,4 +1,4 @@
-"""The folder of a run: its facts, its stages, what of it is done, and the memory it took.
+"""The folder of a run: its facts, its sources, its stages, and what of it is done.
 
 `run.json` remembers for each stage a fingerprint of what it read: a stage that finds its outputs there, made
 from the same inputs, is reused.
@@ -7,31 +7,27 @@ from the same inputs, is reused.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
-import gc
 import os
 import platform
-import re
 import shlex
-import shutil
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import filelock
-import psutil
 import yaml
 
+from . import precision
 from .errors import UserError
 from .files import fingerprint, read_json, write_json, write_text
+from .machine import hardware
 from .progress import say
 from .recipe import Recipe
+from .sources import resolve_model
 
 LIBRARIES = (
     "torch",
@@ -77,6 +73,39 @@ class RunFolder:
             facts["peak_memory_gb"] = max(facts["peak_memory_gb"], self.info.get("peak_memory_gb", 0.0))
         self.info.update(facts)
         write_json(self._file, self.info)
+
+    @property
+    def log(self) -> Path:
+        """Where its workers write."""
+        return self.path / "logs" / "workers.log"
+
+    def source(self, name: str) -> dict[str, Any]:
+        """What run.json says of a dataset or model, by the name that the recipe gives it."""
+        return next(source for source in self.info["sources"] if source["asked"] == name)
+
+    def check_sources(self, names: Iterable[str]) -> None:
+        """Refuse to go on with other weights than the run began with: its cells would not be comparable.
+
+        Raises:
+            UserError: a model comes from elsewhere now, as when the Hub has come within reach.
+        """
+        for name in names:
+            now, then = resolve_model(name)[1], self.source(name)
+            if (now.revision, now.stand_in) != (then["revision"], then["stand_in"]):
+                raise UserError(
+                    f"{name}: this run began with {then['location']}, now it comes from {now.location}; "
+                    f"restore that source, or run anew with another --output than {self.path}"
+                )
+
+    def dtype(self, asked: precision.Precision) -> str:
+        """The precision of its work, as torch names it: chosen once, so that all cells share it."""
+        chosen = self.info.get("precision", {})
+        if chosen.get("asked") != asked:
+            choice = precision.choose(asked, precision.device())
+            dtype = str(choice.dtype).removeprefix("torch.")
+            chosen = {"asked": asked, "dtype": dtype, "reason": choice.reason, "speedup": choice.speedup}
+            self.update(precision=chosen)
+        return chosen["dtype"]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -129,57 +158,3 @@ class RunFolder:
         }
         self.update(stages={**self.info["stages"], name: record})
         say(f"{name}: {seconds:.{0 if seconds >= 10 else 1}f} s → {place}" + (f" ({stage.note})" if stage.note else ""))
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores that may be used, memory and GPU of this machine."""
-    cpu = platform.processor()
-    with contextlib.suppress(OSError):
-        if named := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8")):
-            cpu = named[1]
-    gpu = None
-    if shutil.which("nvidia-smi"):
-        question = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-        gpu = subprocess.run(question, capture_output=True, text=True, check=False).stdout.strip() or None
-    memory_gb = round(psutil.virtual_memory().total / 1e9, 1)
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gb": memory_gb, "gpu": gpu}
-
-
-class Memory:
-    """Peak memory of this process and all its children together, sampled every second while the body runs."""
-
-    def __init__(self, seconds: float = 1.0):
-        self.peak_gb = 0.0
-        self._seconds = seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        this = psutil.Process()
-        while True:
-            total = 0
-            with contextlib.suppress(psutil.Error):  # a child may end between being listed and being asked
-                for process in [this, *this.children(recursive=True)]:
-                    with contextlib.suppress(psutil.Error):
-                        total += process.memory_info().rss
-            self.peak_gb = max(self.peak_gb, round(total / 1e9, 3))
-            if self._stop.wait(self._seconds):
-                return
-
-
-def give_back_memory() -> None:
-    """Return what ended work has freed to the system, so that it does not count beside the next work's.
-
-    glibc keeps freed memory of many small blocks to itself: 0.8 GB and more after a training.
-    """
-    gc.collect()
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)

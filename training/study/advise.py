@@ -26,8 +26,9 @@ from ..common.sources import LabelledTexts, content_revision, resolve_model
 from ..common.tables import read_table
 from . import rows, statistics, tables
 from .cells import grow_budget
+from .growing import grow_budgets
 from .plan import Growth, seed_of
-from .run import classify, grow_budgets
+from .run import classify
 from .statistics import Interval, Row
 from .workers import in_workers
 

@@ -24,12 +24,18 @@ from ..augment.judging import remembering, sentence_perplexities, teacher_body
 from ..common.files import fingerprint
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
+from ..common.recipe_files import load_recipe
 from ..common.shards import sharded
 from ..common.text import normalise
 from ..vae.data import load_sentences
 from ..vae.parts import Parts
 from ..vae.train import load_model
 from .plan import filters_asked, seed_of
+
+
+def vae_home(folder: Path, recipe: Recipe) -> Path:
+    """The run folder whose VAE a run folder uses: its own, or one beside it. Banks stand there, for all who use it."""
+    return folder if recipe.vae_of is None else folder.parent / load_recipe(recipe.vae_of).name
 
 
 def make_bank(folder: Path, recipe: Recipe, name: str, dtype: str) -> None:
@@ -47,7 +53,8 @@ def read_bank(
     made_from = [folder / "vae" / "model.safetensors", recipe.vae, recipe.seed]
     made_from += [settings.teacher_tokens, settings.teacher_model, settings.bank_sentences]
     made_from += [settings.prior_top_p] if name == "vae" else []
-    parts = Parts(folder / "augmented" / "banks" / name, fingerprint(*made_from))
+    made = fingerprint(*made_from)
+    parts = Parts(vae_home(folder, recipe) / "banks" / f"{name}-{made[:8]}", made)
 
     def sentences() -> dict[str, Any]:
         seed = seed_of(recipe.seed, "bank")
@@ -62,14 +69,15 @@ def read_bank(
         return {"texts": texts, "cost": asdict(cost)}
 
     with autocast(dtype, device()):
-        made = parts.data("sentences", sentences)
-        features = parts.tensors("features", lambda: {"features": embed(made["texts"])})["features"]
+        bank = parts.data("sentences", sentences)
+        texts = bank["texts"]
+        features = parts.tensors("features", lambda: {"features": embed(texts)})["features"]
     perplexities = None
     if "perplexity" in filters_asked(recipe, name):
         score = sentence_perplexities(settings, dtype)
-        perplexities = parts.data("perplexities", lambda: score(made["texts"]))
-    known = remembering(embed, made["texts"], features)
-    return Bank(name, made["texts"], features, known, settings.bank_share, perplexities, Cost(**made["cost"]))
+        perplexities = parts.data("perplexities", lambda: score(texts))
+    known = remembering(embed, texts, features)
+    return Bank(name, texts, features, known, settings.bank_share, perplexities, Cost(**bank["cost"]))
 
 
 @torch.no_grad()

@@ -66,8 +66,9 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     with autocast(number, model.device):
         oversample = settings.oversample_by_generator.get(name, settings.oversample)
         rows, features = grow(
-            generator, judges, budget, tests.texts, settings, seed, target=target, oversample=oversample
-        )
+            generator, judges, budget, tests.texts, settings, seed,
+            target=target, oversample=oversample, balance=recipe.study.class_shares is not None,
+        )  # fmt: skip
     candidates = rows[rows["method"] != "original"]
     rejected = candidates["reject_reason"].value_counts().sort_index().to_dict()
     if not candidates["kept"].any():

@@ -51,7 +51,7 @@ class Growth:
 
 @dataclass(frozen=True)
 class Draw:
-    """The real rows of a subset, classes in turn: a budget of n, and the oracle of size n, are the first n."""
+    """The real rows of a subset: a budget of n, and the oracle of size n, are the first n."""
 
     order: tuple[int, ...]
 
@@ -102,6 +102,19 @@ def growths(recipe: Recipe) -> dict[Growth, int]:
     return dict(sorted(wanted.items()))
 
 
+def generates(recipe: Recipe, generator: str) -> bool:
+    return any(growth.generator == generator for growth in growths(recipe))
+
+
+def generator_models(recipe: Recipe) -> list[str]:
+    """Models that reach generated rows, beside the VAE."""
+    settings = recipe.augment
+    names = [settings.perplexity_model, settings.teacher_model]
+    names += [settings.language_model] if generates(recipe, "language_model") else []
+    names += [settings.masked_lm] if generates(recipe, "masked_lm") else []
+    return [name for name in names if name is not None]
+
+
 def filters_asked(recipe: Recipe, generator: str) -> set[str]:
     """Filters of all arms that use a generator: what they read has to be in its table."""
     variants = [v for v in recipe.variants.values() if generator in v.generators]
@@ -136,7 +149,9 @@ def seed_of(seed: int, *names: str | int) -> int:
 
 
 def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
-    """The rows of every subset, as indices into `train`: class-balanced, disjoint, of the recipe's role only.
+    """The rows of every subset, as indices into `train`: disjoint, of the recipe's role only.
+
+    Classes take turns, or have the recipe's shares of the budget; what the oracle has beside it makes them equal.
 
     Raises:
         UserError: a class has fewer rows than the subsets need.
@@ -148,23 +163,44 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
     count, classes = subsets(recipe), len(train.label_names)
     rows = _development(train, recipe, 0) if recipe.study.role == "development" else _pool(train, recipe)
     pools = _by_class(rows, labels, classes)
-    front = [_turns(budget, c, classes) for c in range(classes)]
-    back = [max(_turns(oracle, c, classes) - front[c], 0) for c in range(classes)]
-    for name, pool, first, further in zip(train.label_names, pools, front, back, strict=True):
-        if len(pool) < (first + further) * count:
+    turns = [_class_turns(_shares(train, recipe, k), budget, max(budget, oracle)) for k in range(count)]
+    for c, (name, pool) in enumerate(zip(train.label_names, pools, strict=True)):
+        if len(pool) < (needed := sum(turn.count(c) for turn in turns)):
             raise UserError(
                 f"{train.source.id}: class '{name}' has {len(pool)} {recipe.study.role} rows, fewer than the "
-                f"{(first + further) * count} for {count} subsets of up to {max(budget, oracle)}; lower the budget, "
+                f"{needed} for {count} subsets of up to {max(budget, oracle)}; lower the budget, "
                 "'subsets' or the oracle's sizes"
             )
-    draws = []
-    for k in range(count):
-        own = [
-            pool[k * first : (k + 1) * first] + pool[::-1][k * further : (k + 1) * further]
-            for pool, first, further in zip(pools, front, back, strict=True)
-        ]
-        draws.append(Draw(tuple(own[i % classes][i // classes] for i in range(max(budget, oracle)))))
-    return draws
+    front, back = [iter(pool) for pool in pools], [reversed(pool) for pool in pools]
+    return [Draw(tuple(next((front if i < budget else back)[c]) for i, c in enumerate(turn))) for turn in turns]
+
+
+def _shares(train: LabelledTexts, recipe: Recipe, subset: int) -> list[float]:
+    """Of each class among a subset's budget.
+
+    Raises:
+        UserError: the recipe has shares for another number of classes.
+    """
+    classes, shares = len(train.label_names), recipe.study.class_shares
+    if shares is None:
+        return [1 / classes] * classes
+    if len(shares) != classes:
+        raise UserError(
+            f"{train.source.id}: it has {classes} classes, 'study.class_shares' {len(shares)}; give one for each"
+        )
+    return [shares[(c + subset) % classes] for c in range(classes)]
+
+
+def _class_turns(shares: list[float], budget: int, rows: int) -> list[int]:
+    """The class of each of `rows` places: that which lags most behind its share, and from `budget` on the smallest."""
+    turns: list[int] = []
+    filled = [0] * len(shares)
+    for place in range(rows):
+        lags = [share * (place + 1) - count for share, count in zip(shares, filled, strict=True)]
+        lags = lags if place < budget else [-count for count in filled]
+        turns.append(max(range(len(shares)), key=lambda c: round(lags[c], 9)))
+        filled[turns[-1]] += 1
+    return turns
 
 
 def draw_test(test: LabelledTexts, train: LabelledTexts, recipe: Recipe) -> list[int]:

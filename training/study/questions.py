@@ -37,6 +37,7 @@ def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
         _filters(rows, info, judge),
         _without_any(rows, judge, info["study"]["budget"]),
         _noise(info, judge),
+        _imbalance(rows, info, judge),
     ]
     return [answer for answer in found if answer]
 
@@ -141,6 +142,17 @@ def _noise(info: dict[str, Any], judge: str) -> Answer | None:
         for one in quality
     ]
     return Answer("How many labels are wrong?", f"By the auditor: {'; '.join(told)}.") if told else None
+
+
+def _imbalance(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:
+    """Generated rows of the rare class against class weights and repeated rows."""
+    told = [
+        f"{line['arm']} {line['texts']['weighted']} above class weights, {line['texts']['duplicate']} above repeating"
+        for line in tables.imbalance(rows, info)
+        if line["classifier"] == judge and line["weighted"].n and line["duplicate"].n
+    ]
+    question = "Do generated rows make up for a rare class?"
+    return Answer(question, f"In points of macro-F1 of {judge}: {'; '.join(told)}.") if told else None
 
 
 def _lifts(rows: Sequence[Row], judge: str) -> dict[tuple[str, int], Interval]:

@@ -81,6 +81,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "grids": grids,
         **_teacher(rows, info, size),
         "slices": tables.slices(info),
+        "imbalance": tables.imbalance(rows, info),
         "quality": tables.quality(info),
         "slice_plots": list(dict.fromkeys(one["classifier"] for one in tables.slices(info))),
         "variants": _variants(info),
@@ -131,9 +132,19 @@ def _who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "Test rows",
             f"{tests}; rows whose text stands in the training part are left out. Their texts are compared "
-            "with generated rows to drop copies; their labels are used for the figures only.",
+            "with generated rows to drop copies; their labels are used for the figures only. "
+            f"{_scorings(info.get('scored_before', 0))}",
         ),
     ]
+
+
+def _scorings(before: int) -> str:
+    if not before:
+        return "Every cell was scored on them once."
+    return (
+        f"{before} cell{' was' if before == 1 else 's were'} scored on them before, by an earlier form of the recipe; "
+        "those figures are not among these."
+    )
 
 
 def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,10 +81,30 @@ def training_rows(folder: Path, cell: Cell, recipe: Recipe) -> tuple[LabelledTex
     variant = recipe.variant(cell.arm)
     if variant is not None:
         return grown_rows(folder, cell, variant, recipe)
+    balance = recipe.study.class_shares is not None
+    budget = budget_rows(folder, cell.subset, cell.budget)
+    assert budget.labels is not None
     if cell.arm == "duplicate":
-        rows = budget_rows(folder, cell.subset, cell.budget).take([i % cell.budget for i in range(cell.size)])
-        return rows, None
+        return budget.take(_repeated(budget.labels, cell.size, balance)), None
+    if cell.arm == "weighted":
+        counts = np.bincount(budget.labels)
+        weight = (len(budget) / (counts > 0).sum() / counts[budget.labels]).astype(np.float32)
+        return budget, Targets(np.ones_like(weight), weight)
     return _read(folder, subset_file(folder, cell.subset), cell.size), None  # the budget comes first, then the oracle's
+
+
+def _repeated(labels: list[int], size: int, balance: bool) -> list[int]:
+    """Places of `size` rows: all of them over and over, or those of the classes that have fewest."""
+    if not balance:
+        return [place % len(labels) for place in range(size)]
+    places = list(range(len(labels)))
+    filled = Counter(labels)
+    rows = {label: itertools.cycle([place for place in places if labels[place] == label]) for label in sorted(filled)}
+    while len(places) < size:
+        label = min(rows, key=filled.__getitem__)
+        places.append(next(rows[label]))
+        filled[label] += 1
+    return places
 
 
 def grown_rows(
@@ -96,7 +119,8 @@ def grown_rows(
         rows = read_table(file)
         if filters != recipe.augment.filters:
             target = growths(recipe)[Growth(name, cell.budget, cell.subset)]
-            rows = select(rows, filters, target, recipe.augment, read_features(file))
+            balance = recipe.study.class_shares is not None
+            rows = select(rows, filters, target, recipe.augment, read_features(file), balance)
         rows = take(rows, cell.budget + share)
         parts.append(rows if not place else rows[rows["method"] != "original"])
         left -= share
@@ -110,6 +134,11 @@ def grown_rows(
         np.where(generated, confidence, 1.0).astype(np.float32),
         np.where(generated, variant.synthetic_weight, 1.0).astype(np.float32),
     )
+
+
+def content(data: LabelledTexts) -> list[Any]:
+    """What of some rows reaches a result."""
+    return [data.texts, data.labels, data.label_names]
 
 
 def read_table(path: Path) -> pd.DataFrame:

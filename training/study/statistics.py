@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 LEVEL = 0.95
 BOOTSTRAPS = 2000
-NOT_GENERATED = ("real", "duplicate", "oracle")
+NOT_GENERATED = ("real", "weighted", "duplicate", "oracle")
 FEWEST_SUBSETS = 3
 
 

@@ -23,6 +23,12 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     for name in ("probe", "setfit"):
         values = statistics.by_subset(rows, name, "real", main).values()
         figures[f"{name}_accuracy"] = _rounded(fmean(values)) if values else None
+    for line in tables.imbalance(rows, info):
+        place = f"{line['classifier']}_{line['arm']}_{line['size']}"
+        figures[f"macro_f1_{place}"] = _rounded(line["macro_f1"])
+        for rival in ("weighted", "duplicate"):
+            if line[rival].n:
+                figures |= _interval(f"macro_f1_over_{rival}_{place}", line[rival])
     teachers = [one["accuracy"] for one in info.get("analysis", {}).get("teachers", []) if one["budget"] == main]
     figures["teacher_accuracy"] = _rounded(fmean(teachers)) if teachers else None
     words = tables.words_a_candidate(info)

@@ -54,6 +54,31 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
     return found
 
 
+def imbalance(rows: Sequence[Row], info: dict[str, Any]) -> list[dict[str, Any]]:
+    """Macro-F1 of every arm of a study of unequal classes, beside class weights and beside repeated rows."""
+    if not info["recipe"]["study"].get("class_shares"):
+        return []
+    lines = []
+    for name in statistics.classifiers(rows):
+        for arm, size in statistics.arms(rows, name):
+            score = fmean(statistics.by_subset(rows, name, arm, size, "macro_f1").values())
+            line: dict[str, Any] = {"classifier": name, "arm": arm, "size": size, "macro_f1": score}
+            for rival in ("weighted", "duplicate"):
+                line[rival] = statistics.paired_interval(_macro_f1_above(rows, name, (arm, size), rival))
+            lines.append(line | {"texts": {rival: lift_text(line[rival]) for rival in ("weighted", "duplicate")}})
+    return lines
+
+
+def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival: str) -> list[float]:
+    """By subset, points of macro-F1 above a rival arm, which has one size; none for an arm that generates nothing."""
+    size = next((size for arm, size in statistics.arms(rows, name) if arm == rival), None)
+    if size is None or not statistics.is_generated(ours[0]):
+        return []
+    mine = statistics.by_subset(rows, name, *ours, "macro_f1")
+    theirs = statistics.by_subset(rows, name, rival, size, "macro_f1")
+    return [mine[subset] - theirs[subset] for subset in mine if subset in theirs]
+
+
 def slices(info: dict[str, Any]) -> list[dict[str, Any]]:
     """Lifts by kinds of test rows, ready to be printed."""
     return [

@@ -28,9 +28,10 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from ..common import precision
 from ..common.errors import UserError
 from ..common.files import atomic_folder, read_json, write_json
+from ..common.machine import hardware
 from ..common.progress import say
-from ..common.recipe import Precision, Recipe, VaeRecipe, load_recipe
-from ..common.run_folder import hardware
+from ..common.recipe import Precision, Recipe, VaeRecipe
+from ..common.recipe_files import load_recipe
 from ..common.sources import resolve_model
 from .data import load_sentences
 from .loop import Loop, training_fingerprint

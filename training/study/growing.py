@@ -1,0 +1,126 @@
+"""The stage that grows label budgets: banks, candidates, and the datasets that are published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ..augment.dataset import DatasetFacts, write_dataset
+from ..common.files import fingerprint
+from ..common.progress import bar
+from ..common.recipe import Recipe
+from ..common.run_folder import RunFolder
+from ..common.sources import Source, content_revision
+from . import rows
+from .banks import make_bank
+from .cells import grow_budget
+from .plan import Growth, filters_asked, generator_models, growths, own_settings, seed_of
+from .workers import in_workers
+
+SAMPLES = 20  # of each generator, for the report
+
+
+def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, Any]] = grow_budget) -> None:
+    """Grow the budgets that the arms of generators need; that of the VAE's subset 0 becomes dataset folders."""
+    needed = growths(recipe)
+    if not needed:
+        return
+    dtype = run.dtype(recipe.precision)
+    # The configuration, too: how posteriors are refined may change without the weights.
+    weights = fingerprint(run.path / "vae" / "model.safetensors", run.path / "vae" / "config.json")
+    models = generator_models(recipe)
+    wanted = {
+        growth: fingerprint(
+            growth,
+            target,
+            own_settings(recipe.augment, growth.generator),
+            sorted(filters_asked(recipe, growth.generator)),
+            recipe.seed,
+            dtype,
+            weights,
+            rows.content(rows.budget_rows(run.path, growth.subset, growth.budget)),
+            rows.held_out_file(run.path, growth.subset),
+            [run.source(model) for model in models],
+        )
+        for growth, target in needed.items()
+    }
+    published = Growth("vae", recipe.study.budget, 0)
+    datasets = {
+        size: f"augmented/{run.source(recipe.study.dataset)['id'].rpartition('/')[2]}-vae-aug{size}"
+        for size in recipe.augment.sizes
+        if published in wanted
+    }
+    files = [str(rows.candidates_file(run.path, growth).relative_to(run.path)) for growth in needed]
+    with run.stage("augment", inputs=[list(wanted.values())], outputs=[*files, *datasets.values()]) as stage:
+        if stage.done:
+            return
+        grown = {
+            growth: row
+            for row in run.info.get("augmentation", [])
+            if wanted.get(growth := _growth(row)) == row["fingerprint"]
+            and rows.candidates_file(run.path, growth).exists()
+        }
+        left = [growth for growth in needed if growth not in grown]
+        if left:
+            run.check_sources(models)
+        banks = {name: (run.path, recipe, name, dtype) for name in _banks(recipe, left)}
+        for _ in in_workers(make_bank, banks, workers=recipe.study.workers, log=run.log):
+            pass
+        tasks = {str(growth): (run.path, recipe, growth, needed[growth], dtype) for growth in left}
+        with bar(total=len(tasks), label="augment", unit="budget") as progress:
+            for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=run.log):
+                growth = _growth(facts)
+                grown[growth] = facts | {"fingerprint": wanted[growth]}
+                run.update(augmentation=[grown[growth] for growth in needed if growth in grown])
+                progress.update()
+        if datasets:
+            first = rows.read_table(rows.candidates_file(run.path, published))
+            for size, folder in datasets.items():
+                write_dataset(run.path / folder, first, size, _dataset_facts(run, recipe, Path(folder).name))
+        run.update(synthetic=_samples(run, recipe, list(needed)))
+
+
+def _samples(run: RunFolder, recipe: Recipe, grown: list[Growth]) -> list[dict[str, Any]]:
+    """Generated rows of the first subset for the report, drawn blindly, each with the real row that it is like."""
+    found = []
+    for growth in grown:
+        if (growth.budget, growth.subset) != (recipe.study.budget, 0):
+            continue
+        table = rows.read_table(rows.candidates_file(run.path, growth))
+        sources = table.loc[table["method"] == "original"].set_index("source_row")["text"]
+        generated = table[table["kept"] & (table["method"] != "original")]
+        drawn = generated.sample(min(SAMPLES, len(generated)), random_state=recipe.seed)
+        names = ["text", "label", "method", "teacher_confidence"]
+        found += [
+            {"generator": growth.generator, **{name: row[name] for name in names}, "source": sources[row["source_row"]]}
+            for row in json.loads(drawn.to_json(orient="records"))
+        ]
+    return found
+
+
+def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
+    source, vae = run.source(recipe.study.dataset), run.info["vae"]
+    return DatasetFacts(
+        title=title,
+        label_names=run.info["study"]["label_names"],
+        source=Source(**{key: value for key, value in source.items() if key != "asked"}),
+        model=f"the text VAE of this run, trained on {vae['sentences']} sentences of {recipe.vae.texts}"
+        + (f" and {recipe.vae.unlabelled} (labels unseen)" if recipe.vae.unlabelled else ""),
+        model_revision=content_revision([run.path / "vae" / "model.safetensors"]),
+        settings=recipe.augment,
+        test_texts=run.info["study"]["test_rows"],
+        seed=seed_of(recipe.seed, "augment", 0),
+        notes=(f"Reconstruction BLEU of the generator on held-out sentences: {vae['bleu_reconstruction']:.1f}.",),
+    )
+
+
+def _growth(row: dict[str, Any]) -> Growth:
+    return Growth(row["generator"], row["budget"], row["subset"])
+
+
+def _banks(recipe: Recipe, left: Iterable[Growth]) -> list[str]:
+    """Arms whose rows come from a bank of sentences."""
+    kinds = {"self_training"} | ({"vae"} if recipe.augment.vae_latents == "prior" else set())
+    return sorted(kinds & {growth.generator for growth in left})
