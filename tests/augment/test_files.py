@@ -110,17 +110,8 @@ def test_two_launched_processes_write_the_rows_of_one(arguments, tmp_path):
         if value is not None
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
-    launch = [
-        "-m",
-        "accelerate.commands.accelerate_cli",
-        "launch",
-        "--cpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    ]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m"]
+    # What `accelerate launch` starts on several GPUs; on processors alone it starts one process whatever it is told.
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TEXTVAE_PROGRESS": "0", "CUDA_VISIBLE_DEVICES": ""}
     printed = []
     for number, start in enumerate((["-m"], launch), start=1):

@@ -13,7 +13,14 @@ HOSTILE = "a <script>alert('x')</script> film | that *never* finds [its](http://
 
 def _row(classifier: str, arm: str, size: int, subset: int, points: float, seed: int = 0) -> dict:
     share = points / 100
-    figures = {"accuracy": share, "precision": share, "recall": share, "f1": share, "macro_f1": share, "cross_entropy": 0.6}
+    figures = {
+        "accuracy": share,
+        "precision": share,
+        "recall": share,
+        "f1": share,
+        "macro_f1": share,
+        "cross_entropy": 0.6,
+    }
     cell = {"classifier": classifier, "arm": arm, "size": size, "budget": 10, "subset": subset, "seed": seed}
     weights = f"org/{classifier}@123"
     return cell | figures | {

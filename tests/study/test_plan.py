@@ -129,5 +129,5 @@ def test_unequal_classes_take_turns_by_subset_and_the_oracle_makes_them_equal():
 
     assert [counts(draw.first(10)) for draw in draws] == [[6, 2, 2], [2, 2, 6], [2, 6, 2]]
     assert [counts(draw.first(24)) for draw in draws] == [[8, 8, 8]] * 3
-    with pytest.raises(UserError, match="it has 3 classes, 'study.class_shares' 2"):
+    with pytest.raises(UserError, match=r"it has 3 classes, 'study.class_shares' 2"):
         draw_budgets(train, recipe(class_shares=(0.5, 0.5)))

@@ -6,6 +6,7 @@ the row's label, so a word that carries it may be turned into its opposite, whic
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from textvae.modeling_textvae.sentences import match_case, split_sentences
 
 from ...common.errors import UserError
 from ...common.precision import device
+from ...common.shards import sharded
 from ...common.sources import LabelledTexts, resolve_model
 from . import Cost
 
@@ -44,23 +46,27 @@ class MaskedLanguageModel:
         assert budget.labels is not None
         model, tokenizer = load(self.model_id)
         whole = _whole_words(tokenizer)
-        rows: list[Row] = []
-        for start in range(0, count, BLOCK):
-            block = range(start, min(start + BLOCK, count))
+        labels = budget.labels
+
+        def write(number: int) -> list[Row]:
+            block = range(number * BLOCK, min((number + 1) * BLOCK, count))
             with self.cost.writing():
                 texts = self._rewrite(
                     [budget.texts[index % len(budget)] for index in block],
                     [seed_of_row(seed, index) for index in block],
                     model, tokenizer, whole,
                 )  # fmt: skip
-            for index, text in zip(block, texts, strict=True):
-                number = index % len(budget)
-                row = new_row(text, budget.labels[number], "masked_lm", number)
-                rows.append(row | {"seed": seed_of_row(seed, index)})
             self.cost.words += sum(len(text.split()) for text in texts)
             if progress:
                 progress("generate", len(block), count)
-        return rows
+            made = []
+            for index, text in zip(block, texts, strict=True):
+                source = index % len(budget)
+                row = new_row(text, labels[source], "masked_lm", source)
+                made.append(row | {"seed": seed_of_row(seed, index)})
+            return made
+
+        return [row for rows in sharded(math.ceil(count / BLOCK), write) for row in rows]
 
     def _rewrite(
         self, texts: list[str], seeds: list[int], model: Any, tokenizer: Any, whole: torch.Tensor
