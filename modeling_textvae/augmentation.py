@@ -38,9 +38,17 @@ class Teacher:
     Args:
         features: (N, H) floats. labels: N class indices. classes: C. inverse_penalty: the C of the usual
             libraries.
+
+    Raises:
+        ValueError: a class without a row, of which it would say nothing, or a label that is none of the classes.
     """
 
     def __init__(self, features: Tensor, labels: Sequence[int], classes: int, inverse_penalty: float = 10.0):
+        if set(labels) != set(range(classes)):
+            raise ValueError(
+                f"a teacher of {classes} classes is given rows of the classes {sorted(set(labels))}; give it rows of "
+                "every class and of no other"
+            )
         with torch.inference_mode(False), torch.enable_grad():
             inputs = features.detach().to("cpu", torch.float64, copy=True)
             targets = torch.tensor(labels)

@@ -218,3 +218,9 @@ def test_progress_counts_every_row_once(tiny_model, tiny_tokenizer, latents_seen
     grown(tiny_model, tiny_tokenizer, progress=progress)
     assert done == totals
     assert set(done) == {"generate", "score"}
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 3], [0, 1, 1], [0, 2, -1]])
+def test_a_teacher_of_other_classes_is_refused(labels):
+    with pytest.raises(ValueError, match=r"a teacher of 3 classes is given rows of the classes .* of every class"):
+        Teacher(torch.eye(3), labels, 3)

@@ -131,3 +131,5 @@ def test_unequal_classes_take_turns_by_subset_and_the_oracle_makes_them_equal():
     assert [counts(draw.first(24)) for draw in draws] == [[8, 8, 8]] * 3
     with pytest.raises(UserError, match=r"it has 3 classes, 'study.class_shares' 2"):
         draw_budgets(train, recipe(class_shares=(0.5, 0.5)))
+    with pytest.raises(UserError, match="a budget of 10 has no row of class 'bad'; raise the budget"):
+        draw_budgets(train, recipe(budget=10, class_shares=(0.94, 0.03, 0.03)))

@@ -75,3 +75,11 @@ def test_a_rare_class_is_asked_about_where_there_is_one(told, info):
     assert said.startswith("In points of macro-F1 of lstm: vae +4.0 (")
     assert "above class weights, +5.0 (" in said
     assert "vae −2.0" in told(unequal | {("vae", 18): 60.0})[question]
+
+
+def test_wrong_labels_are_ranked_against_lifts(told, info):
+    errors = {"vae": (1.25, 5.0), "rules": (6.0, -1.0), "self_training": (2.0, 6.0), "masked_lm": (9.0, -2.0)}
+    quality = [{"generator": name, "label_error": e, "lifts": {"lstm": gain}} for name, (e, gain) in errors.items()]
+    info["analysis"] = {"quality": quality}
+    said = told(ARMS)["How many labels are wrong?"]
+    assert said.endswith("; rank correlation of wrong labels and lift over 4 generators: −0.80.")

@@ -136,3 +136,10 @@ def test_a_thinned_curve_keeps_its_ends():
     assert len(thin) == 10
     assert (thin[0], thin[-1]) == (curve[0], curve[-1])
     assert statistics.thinned(curve[:5], 10) == curve[:5]
+
+
+def test_rank_correlation_needs_pairs_that_differ():
+    assert statistics.rank_correlation([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0]) == pytest.approx(-1)
+    assert statistics.rank_correlation([1, 2, 3, 4], [1.0, 3.0, 2.0, 4.0]) == pytest.approx(0.8)
+    assert statistics.rank_correlation([1, 2, 3], [1.0, 2.0, 3.0]) is None
+    assert statistics.rank_correlation([1, 1, 1, 1], [1.0, 2.0, 3.0, 4.0]) is None

@@ -158,6 +158,7 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
     """
     cells = plan(recipe)
     budget = max((cell.budget for cell in cells), default=recipe.study.budget)
+    smallest = min((cell.budget for cell in cells), default=budget)
     oracle = max((cell.size for cell in cells if cell.arm == "oracle"), default=budget)
     labels = _labels(train)
     count, classes = subsets(recipe), len(train.label_names)
@@ -165,6 +166,11 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
     pools = _by_class(rows, labels, classes)
     turns = [_class_turns(_shares(train, recipe, k), budget, max(budget, oracle)) for k in range(count)]
     for c, (name, pool) in enumerate(zip(train.label_names, pools, strict=True)):
+        if not all(c in turn[:smallest] for turn in turns):
+            raise UserError(
+                f"{train.source.id}: a budget of {smallest} has no row of class '{name}'; raise the budget or the "
+                "smallest of 'study.class_shares'"
+            )
         if len(pool) < (needed := sum(turn.count(c) for turn in turns)):
             raise UserError(
                 f"{train.source.id}: class '{name}' has {len(pool)} {recipe.study.role} rows, fewer than the "

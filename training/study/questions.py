@@ -14,6 +14,7 @@ from typing import Any
 from . import statistics, tables
 from .statistics import Interval, Row
 
+MINUS = "\N{MINUS SIGN}"
 RIVALS = ("self_training", "rules", "masked_lm", "language_model")
 
 
@@ -141,7 +142,14 @@ def _noise(info: dict[str, Any], judge: str) -> Answer | None:
         + (f" (lift {tables.signed(one['lifts'][judge])})" if judge in one["lifts"] else "")
         for one in quality
     ]
-    return Answer("How many labels are wrong?", f"By the auditor: {'; '.join(told)}.") if told else None
+    if not told:
+        return None
+    pairs = [(one["label_error"], one["lifts"][judge]) for one in quality if judge in one["lifts"]]
+    rank = statistics.rank_correlation(*zip(*pairs, strict=True)) if pairs else None
+    shown = ""
+    if rank is not None:
+        shown = f"; rank correlation of wrong labels and lift over {len(pairs)} generators: {rank:.2f}"
+    return Answer("How many labels are wrong?", f"By the auditor: {'; '.join(told)}{shown.replace('-', MINUS)}.")
 
 
 def _imbalance(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:

@@ -14,7 +14,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import binomtest, spearmanr, ttest_1samp
 from scipy.stats import t as student
 
 Row = dict[str, Any]
@@ -23,6 +23,7 @@ LEVEL = 0.95
 BOOTSTRAPS = 2000
 NOT_GENERATED = ("real", "weighted", "duplicate", "oracle")
 FEWEST_SUBSETS = 3
+FEWEST_PAIRS = 4
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,13 @@ def two_way_bootstrap(differences: np.ndarray, seed: int = 0) -> tuple[float, fl
     means = np.einsum("bs,sr,br->b", drawn, differences, weights, optimize=True)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
+    """Spearman's; None for fewer than four pairs, or where one side is all alike."""
+    if len(ours) < FEWEST_PAIRS or min(len(set(ours)), len(set(theirs))) < 2:
+        return None
+    return float(spearmanr(ours, theirs).statistic)
 
 
 def wilson_interval(accuracy: float, rows: int) -> tuple[float, float]:
