@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from textvae.training.augment.generators.rules import wordnet
 from textvae.training.common.files import file_digest, read_json, read_jsonl, write_json, write_text
 from textvae.training.common.machine import hardware
 from textvae.training.common.run_folder import RunFolder
@@ -119,7 +120,7 @@ def held_out(advice: advising.Advice, labelled: Path, rest: Path, model: str, ou
     recipe = replace(recipe, classifiers={**recipe.classifiers, finding.classifier: settings})
     run = RunFolder(output, recipe)
     folds = [(list(range(count)), list(range(count, len(everything))))]
-    advising._prepare(run, recipe, everything, folds, model)
+    advising._prepare(run, recipe, everything, folds, model, {"WordNet": wordnet()[1]})
     grow_budgets(run, recipe)
     classify(run, recipe)
     rows = [row for row in read_jsonl(output / "results.jsonl") if row["classifier"] == finding.classifier]

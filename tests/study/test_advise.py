@@ -104,3 +104,16 @@ def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenize
     again = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
     assert again.findings == found.findings
     assert (tmp_path / "work" / "results.jsonl").read_bytes() == before
+
+
+def test_without_wordnet_the_rules_are_left_out(small, tmp_path, tiny_model, tiny_tokenizer, monkeypatch, capsys):
+    def missing():
+        raise UserError("npm is not installed; install Node.js")
+
+    save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
+    texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad")]
+    pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
+    monkeypatch.setattr(advice, "wordnet", missing)
+    found = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    assert {one.arm for one in found.findings} == {"real", "duplicate", "vae"}
+    assert "npm is not installed; install Node.js; the arm 'rules' is left out" in capsys.readouterr().err

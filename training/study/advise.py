@@ -22,7 +22,7 @@ from ..common.files import atomic_folder, read_jsonl, write_json
 from ..common.progress import say
 from ..common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
 from ..common.run_folder import RunFolder
-from ..common.sources import LabelledTexts, content_revision, resolve_model
+from ..common.sources import LabelledTexts, Source, content_revision, resolve_model
 from ..common.tables import read_table
 from . import rows, statistics, tables
 from .cells import grow_budget
@@ -88,9 +88,14 @@ def advise(
     folds = draw_folds(data, seed)
     budget, tested = len(folds[0][0]), len(folds[0][1])
     recipe = quick_recipe(f"advise-{Path(path).stem}", budget, tested, len(folds), thorough, seed)
+    try:
+        sources = {"WordNet": wordnet()[1]}
+    except UserError as error:
+        say(f"{error}; the arm 'rules' is left out")
+        recipe, sources = recipe.without("rules"), {}
     run = RunFolder(output or Path("runs") / recipe.name, recipe)
     with run.lock():
-        _prepare(run, recipe, data, folds, model)
+        _prepare(run, recipe, data, folds, model, sources)
         grow_budgets(run, recipe)
         results = run.path / "results.jsonl"
         # Rows of cells that are not planned are removed, so `bert` is planned from the start where it was before.
@@ -232,7 +237,12 @@ def _best_generated(found: Sequence[Finding]) -> Finding:
 
 
 def _prepare(
-    run: RunFolder, recipe: Recipe, data: LabelledTexts, folds: list[tuple[list[int], list[int]]], model: str
+    run: RunFolder,
+    recipe: Recipe,
+    data: LabelledTexts,
+    folds: list[tuple[list[int], list[int]]],
+    model: str,
+    sources: dict[str, Source],
 ) -> None:
     """The folds' rows and the VAE, as a study's first stages leave them."""
     folder, source = resolve_model(model)
@@ -247,7 +257,7 @@ def _prepare(
                 if file.is_file():
                     shutil.copy(file, copy / file.name)
         names = [BODY, LANGUAGE_MODEL] if "language_model" in recipe.classifiers["probe"].arms else [BODY]
-        sources = {recipe.study.dataset: data.source, model: source, "WordNet": wordnet()[1]}
+        sources = {recipe.study.dataset: data.source, model: source, **sources}
         sources |= {name: resolve_model(name)[1] for name in names}
         run.update(
             sources=[{"asked": name, **one.to_dict()} for name, one in sources.items()],
