@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -84,8 +86,11 @@ def test_a_block_is_what_the_whole_model_says(tmp_path, tiny_tokenizer, monkeypa
     assert [not text for text in texts] == [end not in row or row[0] == end for row in drawn for _ in range(each)]
 
 
-def test_tuning_makes_the_budgets_lines_likelier(generator, monkeypatch):
+@pytest.mark.parametrize("half", [False, True])
+def test_tuning_makes_the_budgets_lines_likelier(generator, half, monkeypatch):
+    """Also in half precision inside the autocast that a growing budget is in."""
     monkeypatch.setattr(language_model, "TUNING_RATE", 0.05)  # the model is tiny
+    generator = replace(generator, dtype=torch.bfloat16 if half else torch.float32)
     lines = [("a dull film", 0), ("a moving film", 1)]
     writer = language_model._Writer(generator)
 
@@ -95,7 +100,8 @@ def test_tuning_makes_the_budgets_lines_likelier(generator, monkeypatch):
             return float(writer.model(input_ids=ids, labels=ids).loss)
 
     before = loss()
-    writer.tune(lines, ["neg", "pos"], 40, seed=0)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        writer.tune(lines, ["neg", "pos"], 40, seed=0)
     assert loss() < before - 0.1
 
 

@@ -205,7 +205,9 @@ class _Writer:
             longest = max(map(len, encoded))
             ids = torch.tensor([row + [0] * (longest - len(row)) for row in encoded], device=device())
             mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in encoded], device=device())
-            with torch.autocast(device().type, torch.bfloat16, enabled=self.settings.dtype is torch.bfloat16):
+            # Inside another autocast the cache would keep the adapters as they were at the first step.
+            half = self.settings.dtype is torch.bfloat16
+            with torch.autocast(device().type, torch.bfloat16, enabled=half, cache_enabled=False):
                 loss = model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
             loss.backward()
             optimiser.step()
