@@ -32,6 +32,9 @@ from .judging import Judges
 from .selection import rows_wanted, select
 
 
+SCORED_ROWS = 500  # whose perplexity is told though no filter asks for it
+
+
 @dataclass(frozen=True)
 class DatasetFacts:
     """What a dataset's `provenance.json` says beyond what its rows show."""
@@ -65,7 +68,7 @@ def grow(
 
     Columns: text, label (index into `budget.label_names`), method, source_row, temperature, seed,
     teacher_confidence, second_confidence and perplexity (null where no filter asks for them; perplexity is given
-    of kept rows in any case where there is a judge of it), kept, reject_reason, rank (the rows with rank < n are
+    of the first kept rows in any case where there is a judge of it), kept, reject_reason, rank (the rows with rank < n are
     the dataset of n rows).
 
     Args:
@@ -94,7 +97,8 @@ def grow(
     for column in ("temperature", "teacher_confidence", "second_confidence", "perplexity"):
         frame[column] = frame[column].astype("Float64") if column in frame else pd.Series(dtype="Float64")
     frame = select(frame, settings.filters, target, settings, matrix, balance)
-    kept = frame.index[frame["kept"] & frame["perplexity"].isna()]
+    first = frame["rank"].lt(SCORED_ROWS).fillna(False)
+    kept = frame.index[frame["kept"] & first & frame["perplexity"].isna()]
     if judges.perplexities and len(kept):
         found = judges.perplexities(frame.loc[kept, "text"].tolist())
         frame.loc[kept, "perplexity"] = pd.Series(found, index=kept, dtype="Float64")
