@@ -31,7 +31,6 @@ from .generators import Generator
 from .judging import Judges
 from .selection import rows_wanted, select
 
-
 SCORED_ROWS = 500  # whose perplexity is told though no filter asks for it
 
 
@@ -68,8 +67,8 @@ def grow(
 
     Columns: text, label (index into `budget.label_names`), method, source_row, temperature, seed,
     teacher_confidence, second_confidence and perplexity (null where no filter asks for them; perplexity is given
-    of the first kept rows in any case where there is a judge of it), kept, reject_reason, rank (the rows with rank < n are
-    the dataset of n rows).
+    of the first kept rows in any case where there is a judge of it), kept, reject_reason, rank (the rows with
+    rank < n are the dataset of n rows).
 
     Args:
         test_texts: whose copies and near-copies are dropped.
