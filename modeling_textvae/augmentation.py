@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import torch
@@ -224,16 +224,23 @@ def undecided(rows: list[Row]) -> list[Row]:
     return [row for row in rows if not row["kept"] and row["reject_reason"] is None]
 
 
-def reject_copies(rows: list[Row]) -> None:
-    """Reject, in place, candidates without letters or digits and those that repeat a row before them."""
-    seen = {_identity(row["text"]) for row in rows if row["kept"]}
+def reject_copies(rows: list[Row], marks_count: Container[str] = ()) -> None:
+    """Reject, in place, candidates without letters or digits and those that repeat a row before them.
+
+    Case, spaces and punctuation make no difference.
+
+    Args:
+        marks_count: methods whose rows are told apart by their punctuation, too, as it is what they change.
+    """
+    seen = {key for row in rows if row["kept"] for key in (_identity(row["text"]), row["text"])}
     for row in undecided(rows):
         identity = _identity(row["text"])
+        key = row["text"] if row["method"] in marks_count else identity
         if not identity:
             row["reject_reason"] = "empty"
-        elif identity in seen:
+        elif key in seen:
             row["reject_reason"] = "duplicate"
-        seen.add(identity)
+        seen.add(key)
 
 
 def _identity(text: str) -> str:

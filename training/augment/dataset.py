@@ -28,6 +28,7 @@ from ..common.sources import LabelledTexts, Source
 from .card import dataset_card
 from .filters import find_copies
 from .generators import Generator
+from .generators.rules import MARKS_COUNT
 from .judging import Judges
 from .selection import rows_wanted, select
 
@@ -86,7 +87,7 @@ def grow(
     wanted = rows_wanted(labels, target, balance)
     count = max(number * len(labels) / labels.count(label) for label, number in wanted.items())
     rows += generator.propose(budget, math.ceil(oversample * count), seed, progress)
-    reject_copies(rows)
+    reject_copies(rows, MARKS_COUNT)
     candidates = undecided(rows)
     reasons = find_copies([row["text"] for row in candidates], test_texts, settings.near_copy_overlap)
     for row, reason in zip(candidates, reasons, strict=True):

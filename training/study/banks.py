@@ -26,6 +26,7 @@ from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.recipe_files import load_recipe
 from ..common.shards import sharded
+from ..common.sources import resolve_model
 from ..common.text import normalise
 from ..vae.data import load_sentences
 from ..vae.parts import Parts
@@ -50,8 +51,8 @@ def read_bank(
     """The bank of an arm as a generator."""
     settings = recipe.augment
     embed = teacher_body(settings, model, tokenizer, dtype)
-    made_from = [folder / "vae" / "model.safetensors", recipe.vae, recipe.seed]
-    made_from += [settings.teacher_tokens, settings.teacher_model, settings.bank_sentences]
+    made_from = [folder / "vae" / "model.safetensors", recipe.vae, recipe.seed, str(dtype)]
+    made_from += [settings.teacher_tokens, _revision(settings.teacher_model), settings.bank_sentences]
     made_from += [settings.prior_top_p] if name == "vae" else []
     made = fingerprint(*made_from)
     parts = Parts(vae_home(folder, recipe) / "banks" / f"{name}-{made[:8]}", made)
@@ -75,9 +76,15 @@ def read_bank(
     perplexities = None
     if "perplexity" in filters_asked(recipe, name):
         score = sentence_perplexities(settings, dtype)
-        perplexities = parts.data("perplexities", lambda: score(texts))
+        scored_by = fingerprint(_revision(settings.perplexity_model), settings.perplexity_tokens)
+        perplexities = parts.data(f"perplexities-{scored_by[:8]}", lambda: score(texts))
     known = remembering(embed, texts, features)
     return Bank(name, texts, features, known, settings.bank_share, perplexities, Cost(**bank["cost"]))
+
+
+def _revision(model: str | None) -> str | None:
+    """Of its weights: what stands in for a model is another."""
+    return None if model is None else resolve_model(model)[1].revision
 
 
 @torch.no_grad()

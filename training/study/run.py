@@ -86,6 +86,7 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
         study.budget,
         study.role,
         study.test_split,
+        study.class_shares,
         recipe.seed,
         drawn,
         test_rows,

@@ -23,6 +23,7 @@ Rule = Callable[[list[str], float, random.Random, Synonyms], list[str]]
 
 MARKS = (".", ";", "?", ":", "!", ",")
 MOST_MARKS = 1 / 3  # of the words, as in the paper
+MARKS_COUNT = ("punctuation",)  # rules that change nothing else
 
 _CORE = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
 
