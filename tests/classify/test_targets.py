@@ -50,6 +50,16 @@ def test_the_probe_counts_rows_by_their_mass():
     )
 
 
+def test_repeated_rows_tell_the_probe_nothing_new():
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(40, 5)).astype(np.float32)
+    labels = (features[:, 0] + draw.normal(size=40) > 0).astype(int).tolist()
+    once = fit_predict(features, labels, features, 2)
+    five_times = np.tile(features, (5, 1)), labels * 5
+    np.testing.assert_allclose(fit_predict(*five_times, features, 2, counted=40), once, atol=1e-4)
+    assert np.abs(fit_predict(*five_times, features, 2) - once).max() > 0.01
+
+
 @pytest.mark.parametrize("name", ["lstm", "probe"])
 def test_a_classifier_follows_its_targets(name, tiny_encoder):
     """Every label is wrong, and the targets say so: the classifier learns the opposite."""

@@ -143,6 +143,7 @@ def row(text, label="a", confidence=0.5, kept=False):
     return {
         "text": text,
         "label": label,
+        "method": "neighbour",
         "teacher_confidence": confidence,
         "kept": kept,
         "reject_reason": None,
@@ -155,6 +156,12 @@ def test_copies_of_originals_and_of_each_other_are_rejected():
     reject_copies([row("A film.", kept=True), *candidates])
     reasons = [one["reject_reason"] for one in candidates]
     assert reasons == ["duplicate", None, "duplicate", "empty", "empty", None]
+
+
+def test_punctuation_counts_where_it_is_what_was_changed():
+    candidates = [row(text) | {"method": "marks"} for text in ("A film.", "A, film.", "A, film.", "A; film.")]
+    reject_copies([row("A film.", kept=True), *candidates], marks_count=("marks",))
+    assert [one["reject_reason"] for one in candidates] == ["duplicate", None, "duplicate", None]
 
 
 def test_quotas_keep_class_shares_and_the_most_confident():

@@ -85,7 +85,7 @@ def test_summary_is_flat_and_null_where_nothing_can_be_said(rows, info):
 
 
 def _sentences(rows: list[dict]) -> list[str]:
-    return [one.sentence for one in (overall(rows, 50, 10), *verdicts(rows, 50, 10))]
+    return [one.sentence for one in (overall(rows, 50, 10), *verdicts(rows, 10))]
 
 
 def test_the_sentences_follow_the_rows(rows):
@@ -97,6 +97,13 @@ def test_the_sentences_follow_the_rows(rows):
     assert "cannot tell" in bert
     assert "n = 2 subsets, too few for an interval" in bert
     assert "not trained on the arm 'duplicate' at 50 rows" in gpt2
+    # Each is told of its own largest size, and one without generated rows of nothing.
+    small = [row | {"size": 30} if row["classifier"] == "bert" else row for row in rows]
+    small.append(rows[0] | {"classifier": "setfit"})
+    sentences = [one.sentence for one in verdicts(small, 10)]
+    assert len(sentences) == 3
+    assert "20 of them beside 10 real ones gave +2.0 points" in sentences[1]
+    assert statistics.headline_size(small) == 50
 
     harmed = [row | {"accuracy": 0.5} if row["arm"] == "vae" else row for row in rows]
     assert all("did not help" in sentence and "\N{MINUS SIGN}" in sentence for sentence in _sentences(harmed)[:2])

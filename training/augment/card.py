@@ -45,6 +45,8 @@ def dataset_card(folder: Path, repo_id: str | None = None, revision: str | None 
         "by_label": _by_label(kept, names),
         "fates": candidates["reject_reason"].where(~candidates["kept"], "kept").value_counts().to_dict(),
         "source": source,
+        "put_together": facts["generator"] == "language_model"
+        or (facts["generator"] == "vae" and facts["settings"]["vae_latents"] == "prior"),
         "samples": _samples(generated, names),
         "repo_id": repo_id,
         "revision": revision,

@@ -24,7 +24,7 @@ from ..common.recipe import AugmentRecipe
 from ..common.rows import texts_of
 from ..common.shards import is_main
 from ..common.sources import content_revision, load_rows, resolve_model
-from ..common.tables import read_table
+from ..common.tables import check_classes, read_table
 from ..vae.adapt import adapt
 from ..vae.reconstruction import reconstruction_bleu
 from ..vae.train import load_model
@@ -46,6 +46,7 @@ def augment_file(args: argparse.Namespace) -> None:
     if args.temperature < 0:
         raise UserError(f"--temperature {args.temperature:g}: must not be negative; 0.5 is the default")
     budget = read_table(args.input, args.text_column, args.label_column)
+    check_classes(budget)
     if args.target_size <= len(budget):
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = _test_texts(args.test_input, args.text_column) if args.test_input else []

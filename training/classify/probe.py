@@ -20,7 +20,7 @@ from ..common.files import fingerprint
 from ..common.precision import autocast, device
 
 # scikit-learn's C, chosen on development rows; fixed, as folds of a search would share copies of a row.
-INVERSE_PENALTY = 3.0
+INVERSE_PENALTY = 10.0
 MAX_ROWS = 100_000  # vectors a cache keeps, the newest; 150 MB at 384 dimensions
 
 
@@ -108,13 +108,16 @@ def fit_predict(
     test_features: np.ndarray,
     num_labels: int,
     mass: np.ndarray | None = None,
+    counted: int | None = None,
 ) -> np.ndarray:
     """(test rows, num_labels) float32 probabilities of an L2-penalised multinomial logistic regression.
 
     A class without training rows gets probability 0. With `mass`, (training rows, num_labels), a row counts so much
-    for each class instead of once for its label.
+    for each class instead of once for its label. All rows together count as `counted` rows against the penalty (all
+    that there are): rows that are repeated, or made from others, are not as much evidence as so many real ones.
     """
-    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=1000)
+    weight = len(train_labels) if mass is None else float(mass.sum())
+    regression = LogisticRegression(C=INVERSE_PENALTY * (counted or weight) / weight, max_iter=1000)
     if mass is None:
         regression.fit(train_features.astype(np.float64), train_labels)
     else:

@@ -61,6 +61,7 @@ def train_classifier(
     dtype: torch.dtype,
     num_labels: int,
     targets: Targets | None = None,
+    counted: int | None = None,
     output: Path | None = None,
     features: Path | None = None,
 ) -> Outcome:
@@ -71,6 +72,7 @@ def train_classifier(
         dtype: float32, or bfloat16 for autocast (and for the frozen body of `gpt2_lora`).
         num_labels: classes; labels are 0 … num_labels - 1 and name `train.label_names`.
         targets: of the training rows, where they are not simply their labels.
+        counted: as how many rows all of them count against the penalty of `probe`; None: as those that there are.
         output: a folder that gets the trained model (of `gpt2_lora` its adapters) and tokenizer;
             `probe` and `setfit` write nothing there.
         features: a folder where `probe` keeps features for later cells; without it, a temporary one.
@@ -85,7 +87,9 @@ def train_classifier(
     set_seed(seed)
     folder, source = resolve_model(settings.model)
     if name == "probe":
-        probabilities, train_seconds = _probe(settings, train, test, folder, dtype, num_labels, targets, features)
+        probabilities, train_seconds = _probe(
+            settings, train, test, folder, dtype, num_labels, targets, counted, features
+        )
         steps = 0
     elif name == "setfit":
         probabilities, train_seconds = setfit.fit_predict(
@@ -244,6 +248,7 @@ def _probe(
     dtype: torch.dtype,
     num_labels: int,
     targets: Targets | None,
+    counted: int | None,
     features: Path | None,
 ) -> tuple[np.ndarray, float]:
     with tempfile.TemporaryDirectory() as scratch:
@@ -252,7 +257,7 @@ def _probe(
     start = time.perf_counter()
     assert train.labels is not None  # train_classifier has looked
     mass = None if targets is None else targets.mass(train.labels, num_labels)
-    probabilities = fit_predict(train_features, train.labels, test_features, num_labels, mass)
+    probabilities = fit_predict(train_features, train.labels, test_features, num_labels, mass, counted)
     return probabilities, time.perf_counter() - start
 
 

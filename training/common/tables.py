@@ -31,3 +31,18 @@ def read_table(input: str, text_column: str, label_column: str) -> LabelledTexts
     if len(set(labels)) < 2:
         raise UserError(f"{input}: '{label_column}' has one class only ('{names[labels[0]]}'); at least two are needed")
     return LabelledTexts(texts, labels, names, source)
+
+
+def check_classes(data: LabelledTexts) -> None:
+    """Refuse a declared class that no row has: nothing can be learned, or generated, of it.
+
+    Raises:
+        UserError: there is one.
+    """
+    used = set(data.labels or [])
+    for label, name in enumerate(data.label_names):
+        if label not in used:
+            raise UserError(
+                f"{data.source.location}: the class '{name}' is declared, and no row has it; add rows of it, or write "
+                "the file with the classes that it has"
+            )

@@ -15,15 +15,18 @@ from typing import Any
 
 from sklearn.model_selection import StratifiedKFold
 
+from textvae.modeling_textvae.augmentation import original_rows, reject_copies, undecided
+
 from ..augment.dataset import DatasetFacts, write_dataset
-from ..augment.generators.rules import wordnet
+from ..augment.generators.rules import MARKS_COUNT, Rules, wordnet
 from ..common.errors import UserError
 from ..common.files import atomic_folder, read_jsonl, write_json
 from ..common.progress import say
 from ..common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
 from ..common.run_folder import RunFolder
 from ..common.sources import LabelledTexts, Source, content_revision, resolve_model
-from ..common.tables import read_table
+from ..common.tables import check_classes, read_table
+from ..common.text import normalise
 from . import rows, statistics, tables
 from .cells import grow_budget
 from .growing import grow_budgets
@@ -37,6 +40,9 @@ REPEATS = 2
 RATIOS = (1, 4)  # generated rows a real one
 BODY = "sentence-transformers/all-MiniLM-L6-v2"
 LANGUAGE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+BANK_SENTENCES = 12_000
+LEAST_SHARE = 0.1  # of the bank, and more where that would be less than
+POOL = 3  # sentences a generated row
 SIGNIFICANT = 0.05
 
 
@@ -84,22 +90,26 @@ def advise(
     Raises:
         UserError: the file or the model cannot be used; a class has fewer rows than there are folds.
     """
-    data = read_table(str(path), text_column, label_column)
+    data = _each_text_once(read_table(str(path), text_column, label_column))
+    check_classes(data)
     folds = draw_folds(data, seed)
     budget, tested = len(folds[0][0]), len(folds[0][1])
     recipe = quick_recipe(f"advise-{Path(path).stem}", budget, tested, len(folds), thorough, seed)
+    sources: dict[str, Source] = {}
     try:
-        sources = {"WordNet": wordnet()[1]}
+        synonyms, sources["WordNet"] = wordnet()
+        if not _change_rows(Rules(synonyms, recipe.augment.rule_share), data):
+            raise UserError(f"{path}: its texts have no words that a rule would change")
     except UserError as error:
         say(f"{error}; the arm 'rules' is left out")
-        recipe, sources = recipe.without("rules"), {}
+        recipe = recipe.without("rules")
     run = RunFolder(output or Path("runs") / recipe.name, recipe)
     with run.lock():
         _prepare(run, recipe, data, folds, model, sources)
         grow_budgets(run, recipe)
         results = run.path / "results.jsonl"
         # Rows of cells that are not planned are removed, so `bert` is planned from the start where it was before.
-        best = _chosen_before(results)
+        best = _chosen_before(results, recipe)
         classify(run, with_bert(recipe, best) if best else recipe)
         found = findings(read_jsonl(results), tested / budget)
         best = _best_generated([one for one in found if one.classifier != "bert"])
@@ -152,6 +162,8 @@ def quick_recipe(name: str, budget: int, tested: int, folds: int, thorough: bool
             vae_latents="prior",
             filters=(),
             oversample=1.5,
+            bank_share=min(max(POOL * RATIOS[-1] * budget / BANK_SENTENCES, LEAST_SHARE), 1.0),
+            bank_sentences=BANK_SENTENCES,
             perplexity_model=None,
             language_model=LANGUAGE_MODEL,
         ),
@@ -208,7 +220,11 @@ def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding |
             f"do not augment: {what} has a {gain}, but {plain.classifier} without generated rows is better "
             f"({plain.accuracy:.1f} % against {best.accuracy:.1f} %)"
         ), best  # fmt: skip
-    return True, f"use {best.arm} at {ratio}×: expected {gain} for {best.classifier} ({best.accuracy:.1f} %)", best
+    among = sum(one.lift is not None for one in found)
+    return True, (
+        f"use {best.arm} at {ratio}×: {gain} for {best.classifier} ({best.accuracy:.1f} %), measured as the best of "
+        f"{among} arms, so that new rows may gain less"
+    ), best  # fmt: skip
 
 
 def table(advice: Advice) -> str:
@@ -223,11 +239,30 @@ def table(advice: Advice) -> str:
     return "\n".join(lines)
 
 
-def _chosen_before(results: Path) -> Finding | None:
-    """The arm that `bert` was trained on, where this is gone on with."""
+def _each_text_once(data: LabelledTexts) -> LabelledTexts:
+    """Without the rows that repeat a text before them: one would be trained on, and the other be the test."""
+    first: dict[str, int] = {}
+    for row, text in enumerate(data.texts):
+        first.setdefault(normalise(text), row)
+    if len(first) < len(data):
+        say(f"{data.source.id}: {len(data) - len(first)} rows repeat a text before them and are left out")
+    return data.take(list(first.values()))
+
+
+def _change_rows(rules: Rules, data: LabelledTexts) -> bool:
+    """Whether rules make new rows of a file: of texts without spaces or English words they may not."""
+    made = original_rows(data.texts, data.labels or []) + rules.propose(data, len(data), seed=0)
+    reject_copies(made, MARKS_COUNT)
+    return bool(undecided(made))
+
+
+def _chosen_before(results: Path, recipe: Recipe) -> Finding | None:
+    """The arm that `bert` was trained on, where this is gone on with and the arm is still among those looked at."""
     known = read_jsonl(results) if results.exists() else []
+    planned = recipe.classifiers["probe"].arms
     for row in known:
-        if row["classifier"] == "bert" and statistics.is_generated(row["arm"]):
+        generated = row["classifier"] == "bert" and statistics.is_generated(row["arm"])
+        if generated and row["size"] in planned.get(row["arm"], ()):
             return Finding("bert", row["arm"], row["size"], 0.0, None, None)
     return None
 
@@ -246,7 +281,8 @@ def _prepare(
 ) -> None:
     """The folds' rows and the VAE, as a study's first stages leave them."""
     folder, source = resolve_model(model)
-    inputs = [data.texts, data.labels, recipe.seed, source.to_dict()]
+    names = [BODY, LANGUAGE_MODEL] if "language_model" in recipe.classifiers["probe"].arms else [BODY]
+    inputs = [data.texts, data.labels, data.label_names, recipe.seed, source.to_dict(), names, sorted(sources)]
     with run.stage("sources", inputs=inputs, outputs=["rows/dataset.json", "vae/model.safetensors"]) as stage:
         if stage.done:
             return
@@ -256,7 +292,6 @@ def _prepare(
             for file in folder.iterdir():
                 if file.is_file():
                     shutil.copy(file, copy / file.name)
-        names = [BODY, LANGUAGE_MODEL] if "language_model" in recipe.classifiers["probe"].arms else [BODY]
         sources = {recipe.study.dataset: data.source, model: source, **sources}
         sources |= {name: resolve_model(name)[1] for name in names}
         run.update(

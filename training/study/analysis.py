@@ -27,7 +27,7 @@ from ..vae.train import load_model
 from .plan import Cell, growths
 from .quality import measure
 from .rows import budget_rows, held_out_rows, predictions_file, read_table
-from .statistics import Row, is_generated, largest_size, of_budget, paired_interval, two_way_bootstrap
+from .statistics import FEWEST_SUBSETS, Row, is_generated, largest_size, of_budget, paired_interval, two_way_bootstrap
 
 QUARTERS = 4
 NEGATION = re.compile(r"\b(?:not?|never|nothing|nobody|none|neither|nor|without|\w+n't)\b", re.IGNORECASE)
@@ -50,7 +50,7 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
     for (classifier, arm, size, budget), ours in hits.items():
         theirs = hits.get((classifier, "duplicate", size, budget), {})
         shared = sorted(set(ours) & set(theirs))
-        if not is_generated(arm) or len(shared) < 2:
+        if not is_generated(arm) or len(shared) < FEWEST_SUBSETS:
             continue
         difference = 100 * np.stack([ours[subset] - theirs[subset] for subset in shared])
         low, high = two_way_bootstrap(difference)

@@ -140,6 +140,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         dtype=getattr(torch, dtype),
         num_labels=len(train.label_names),
         targets=targets,
+        counted=cell.budget,
         output=output,
         features=folder / "classifiers" / "features",
     )

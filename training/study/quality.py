@@ -1,7 +1,7 @@
 """How good each generator's rows are in themselves, beside as many real ones: labels, variety, likeness to real rows.
 
 The auditor that says which labels are wrong is a classifier of words trained on labelled rows of the dataset that no
-subset holds. It measures and steers nothing.
+subset holds, and that no generator may have read. It measures and steers nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from ..augment.judging import Embed
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, load_texts
-from ..common.text import normalise
+from ..common.text import normalise, role
 from ..vae.metrics.mauve import mauve
 from ..vae.metrics.self_bleu import self_bleu
 from ..vae.metrics.text import distinct
@@ -42,7 +42,7 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
     """
     budget = recipe.study.budget
     names = list(dict.fromkeys(growth.generator for growth in growths(recipe) if growth.budget == budget))
-    if not names:
+    if not names or recipe.study.class_shares:  # rows of one class alone would be held against rows of all
         return []
     auditor = train_auditor(folder, recipe)
     tests, _ = held_out_rows(folder, 0)
@@ -59,13 +59,14 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
         }
     ]
     for name in names:
-        found = []
+        found, count = [], 0
         for subset in range(SUBSETS):
             path = candidates_file(folder, Growth(name, budget, subset))
             if path.exists():
                 rows = read_table(path)
                 rows = rows[rows["kept"] & (rows["method"] != "original")].sort_values("rank").head(half)
                 texts = rows["text"].tolist()
+                count = len(texts)
                 found.append(_figures(texts, rows["label"].tolist(), auditor, embed(texts).numpy(), other))
         means = pd.DataFrame(found).mean().round(3).to_dict()
         lifts = {
@@ -73,31 +74,50 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
             for classifier in statistics.classifiers(results)
             if (gain := statistics.lift(results, classifier, name, budget + half)).mean is not None
         }
-        lines.append({"generator": name, "rows": half, "lifts": lifts, **means})
+        lines.append({"generator": name, "rows": count, "lifts": lifts, **means})
     return lines
 
 
-def train_auditor(folder: Path, recipe: Recipe) -> Pipeline:
-    """Logistic regression on TF-IDF of words and pairs of them, of rows that no subset holds, nor the test."""
+class Auditor:
+    """Two logistic regressions on TF-IDF of words and pairs of them, each of one half of the rows.
+
+    A text that one of them was trained on is judged by the other: generators may have read it, too, and real sentences
+    are among what is judged.
+    """
+
+    def __init__(self, texts: list[str], labels: list[int]) -> None:
+        self._half = {normalise(text): place % 2 for place, text in enumerate(texts)}
+        self._halves = [_words_classifier().fit(texts[half::2], labels[half::2]) for half in range(2)]
+
+    def predict(self, texts: list[str]) -> np.ndarray:
+        """(N,) classes."""
+        by_half = np.stack([half.predict(texts) for half in self._halves])
+        judges = [1 - self._half.get(normalise(text), 0) for text in texts]
+        return by_half[judges, np.arange(len(texts))]
+
+
+def train_auditor(folder: Path, recipe: Recipe) -> Auditor:
+    """Of rows that no subset holds, nor the test; not of those whose sentences a VAE is given without their labels."""
     data: LabelledTexts = load_texts(recipe.study.dataset, "train")
     assert data.labels is not None
     tests, _ = held_out_rows(folder, 0)
     taken = {normalise(text) for text in tests.texts}
     for path in subset_file(folder, 0).parent.glob("subset-*.parquet"):
         taken |= {normalise(text) for text in read_table(path)["text"]}
-    rows = [row for row, text in enumerate(data.texts) if normalise(text) not in taken][:: _step(len(data))]
-    auditor = make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2), LogisticRegression(C=10.0)
-    )
-    return auditor.fit([data.texts[row] for row in rows], [data.labels[row] for row in rows])
+    unread = [row for row, text in enumerate(data.texts) if normalise(text) not in taken]
+    if recipe.vae.unlabelled == recipe.study.dataset:
+        unread = [row for row in unread if role(data.texts[row]) != "unlabelled"]
+    rows = unread[:: max(len(unread) // AUDITOR_ROWS, 1)]
+    return Auditor([data.texts[row] for row in rows], [data.labels[row] for row in rows])
 
 
-def _step(rows: int) -> int:
-    return max(rows // AUDITOR_ROWS, 1)
+def _words_classifier() -> Pipeline:
+    vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
+    return make_pipeline(vectorizer, LogisticRegression(C=10.0))
 
 
 def _figures(
-    texts: list[str], labels: list[int], auditor: Pipeline, features: np.ndarray, real: np.ndarray
+    texts: list[str], labels: list[int], auditor: Auditor, features: np.ndarray, real: np.ndarray
 ) -> dict[str, float | None]:
     return {
         "label_error": round(100 * fmean(auditor.predict(texts) != np.array(labels)), 3),

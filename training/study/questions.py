@@ -14,6 +14,7 @@ from typing import Any
 from . import statistics, tables
 from .statistics import Interval, Row
 
+SIGNIFICANT = 0.05
 MINUS = "\N{MINUS SIGN}"
 RIVALS = ("self_training", "rules", "masked_lm", "language_model")
 
@@ -44,15 +45,20 @@ def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
 
 
 def _which_kind(rows: Sequence[Row], judge: str) -> Answer | None:
-    """The size that most arms share; arms with an interval above 0 are said to help."""
+    """The size that most arms share; arms whose interval is above 0, and p below .05 when corrected, help."""
     lifts = _lifts(rows, judge)
     sizes = [size for _, size in lifts]
     if not sizes:
         return None
     size = max(sorted(set(sizes), reverse=True), key=sizes.count)
     own = sorted(((arm, gain) for (arm, at), gain in lifts.items() if at == size), key=lambda one: -_mean(one[1]))
-    helping = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if gain.low is not None and gain.low > 0]
-    others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if gain.low is None or gain.low <= 0]
+    p_values = statistics.corrected_p_values(rows)
+
+    def helps(arm: str, gain: Interval) -> bool:
+        return gain.low is not None and gain.low > 0 and p_values.get((judge, arm, size), 1.0) < SIGNIFICANT
+
+    helping = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if helps(arm, gain)]
+    others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if not helps(arm, gain)]
     said = f"At {size} rows {judge} gains by {', '.join(helping)}" if helping else f"At {size} rows none helps {judge}"
     rest = f"; not shown to help: {', '.join(others)}" if others else ""
     return Answer("Which kind of generated text helps?", f"{said}{rest}.")
@@ -70,9 +76,8 @@ def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
     for small, large in pairwise(sizes):
         step = _paired(accuracies[large], accuracies[small])
         if step.high is not None and step.low is not None and step.low <= 0:
-            more.append(
-                f"from {small} to {large} rows accuracy changes by {tables.lift_text(step)}, which may be chance"
-            )
+            chance = ", which may be chance" if step.high >= 0 else ""
+            more.append(f"from {small} to {large} rows accuracy changes by {tables.lift_text(step)}{chance}")
     pays = f"; {more[0]}" if more else ""
     return Answer("How many rows?", f"vae lifts {judge} by {told}; its accuracy is highest with {best} rows{pays}.")
 
@@ -114,24 +119,26 @@ def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | 
 
 
 def _without_any(rows: Sequence[Row], judge: str, budget: int) -> Answer | None:
-    """The best classifier of the real rows alone against the best of generated ones."""
-    real = {name: statistics.by_subset(rows, name, "real", budget) for name in statistics.classifiers(rows)}
-    means = {name: fmean(values.values()) for name, values in real.items() if values}
-    grown = {
-        (name, arm, size): fmean(statistics.by_subset(rows, name, arm, size).values())
-        for name in statistics.classifiers(rows)
-        for arm, size in statistics.arms(rows, name)
-        if statistics.is_generated(arm)
-    }
-    if not means or not grown:
+    """The best classifier that needs no generated rows against the best that has them, on the subsets of both."""
+    plain: dict[tuple[str, str, int], dict[int, float]] = {}
+    grown: dict[tuple[str, str, int], dict[int, float]] = {}
+    for name in statistics.classifiers(rows):
+        for arm, size in statistics.arms(rows, name):
+            values = statistics.by_subset(rows, name, arm, size)
+            if arm != "oracle" and len(values) >= statistics.FEWEST_SUBSETS:
+                (grown if statistics.is_generated(arm) else plain)[name, arm, size] = values
+    if not plain or not grown:
         return None
-    plain, best = max(means, key=means.__getitem__), max(grown, key=grown.__getitem__)
-    name, arm, size = best
-    told = f"{plain} on the {budget} real rows alone is right on {means[plain]:.1f} %, "
-    told += f"{name} with {arm} at {size} on {grown[best]:.1f} %"
-    if means[plain] >= grown[best]:
-        return Answer("Should one augment at all?", f"No: {told}.")
-    return Answer("Should one augment at all?", f"The best of generated rows is ahead: {told}.")
+    (name, arm, size), ours = max(grown.items(), key=lambda one: fmean(one[1].values()))
+    (other, kind, count), theirs = max(plain.items(), key=lambda one: fmean(one[1].values()))
+    alone = f"the {budget} real rows alone" if kind == "real" else f"{kind} at {count}"
+    ahead = _paired(ours, theirs)
+    told = f"{name} with {arm} at {size} is right on {fmean(ours.values()):.1f} %, {other} on {alone} on "
+    told += f"{fmean(theirs.values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both"
+    question = "Should one augment at all?"
+    if ahead.low is None or ahead.high is None or ahead.low <= 0 <= ahead.high:
+        return Answer(question, f"The best with generated rows is not shown to beat the best without: {told}.")
+    return Answer(question, f"{'Yes' if ahead.low > 0 else 'No'}: {told}.")
 
 
 def _noise(info: dict[str, Any], judge: str) -> Answer | None:

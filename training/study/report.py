@@ -64,7 +64,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
     grids = tables.grids(rows)
     rows = statistics.of_budget(rows, info["study"]["budget"])
-    size = statistics.largest_size(rows) or max(row["size"] for row in rows)
+    size = statistics.headline_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
     marks = {source["asked"]: number for number, source in enumerate(stand_ins, start=1)}
     models = {name: settings["model"] for name, settings in info["recipe"]["classifiers"].items()}
@@ -86,7 +86,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "slice_plots": list(dict.fromkeys(one["classifier"] for one in tables.slices(info))),
         "variants": _variants(info),
         "verdict": overall(rows, size, info["study"]["budget"]),
-        "verdicts": verdicts(rows, size, info["study"]["budget"]),
+        "verdicts": verdicts(rows, info["study"]["budget"]),
         "classifiers": [
             {
                 "name": name,
@@ -193,7 +193,8 @@ def _teacher(rows: Sequence[Row], info: dict[str, Any], size: int) -> dict[str, 
         students = statistics.by_subset(rows, name, "vae", size)
         ahead = statistics.paired_interval([students[k] - teachers[k] for k in students if k in teachers])
         if ahead.mean is not None:
-            said = "does better" if ahead.mean > 0 else "does not do better"
+            clear = ahead.low is not None and ahead.high is not None and not ahead.low <= 0 <= ahead.high
+            said = ("does better" if ahead.mean > 0 else "does worse") if clear else "is not shown to differ"
             sentences.append(f"{name} {said} on the rows of vae at {size} ({tables.lift_text(ahead)})")
     return {"teacher": f"{fmean(teachers.values()):.1f}", "beaten": sentences}
 

@@ -7,14 +7,14 @@ subsets, each with a budget of its own, are the repetitions that an interval is 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest, spearmanr, ttest_1samp
+from scipy.stats import binomtest, norm, spearmanr, ttest_1samp
 from scipy.stats import t as student
 
 Row = dict[str, Any]
@@ -84,14 +84,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def two_way_bootstrap(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of the mean of (subsets, test rows), when both are drawn anew (Owen 2007).
 
-    The t interval is about other budgets and the same test rows; this one is about other test rows, too.
+    The t interval is about other budgets and the same test rows; this one is about other test rows, too. Percentiles
+    are too near for few subsets, so they are taken as far out as t is beyond the normal (expanded percentiles,
+    Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789).
     """
     generator = np.random.default_rng(seed)
     subsets, rows = differences.shape
     drawn = generator.multinomial(subsets, np.full(subsets, 1 / subsets), BOOTSTRAPS) / subsets
     weights = generator.multinomial(rows, np.full(rows, 1 / rows), BOOTSTRAPS) / rows
     means = np.einsum("bs,sr,br->b", drawn, differences, weights, optimize=True)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    far = math.sqrt(subsets / (subsets - 1)) * float(student.ppf((1 + LEVEL) / 2, subsets - 1))
+    low, high = np.quantile(means, [norm.cdf(-far), norm.cdf(far)])
     return float(low), float(high)
 
 
@@ -181,8 +184,13 @@ def is_generated(arm: str) -> bool:
 
 
 def largest_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
-    """The size that the verdict is about: the largest that an arm was run at."""
     return max((row["size"] for row in rows if row["arm"] == arm), default=None)
+
+
+def headline_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
+    """The size that the verdict over all classifiers is about: that of an arm which most of them share, the largest."""
+    shared = Counter(size for size, _ in {(row["size"], row["classifier"]) for row in rows if row["arm"] == arm})
+    return max(shared, key=lambda size: (shared[size], size), default=None)
 
 
 def chance(info: dict[str, Any]) -> float:

@@ -70,10 +70,11 @@ def imbalance(rows: Sequence[Row], info: dict[str, Any]) -> list[dict[str, Any]]
 
 
 def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival: str) -> list[float]:
-    """By subset, points of macro-F1 above a rival arm, which has one size; none for an arm that generates nothing."""
-    size = next((size for arm, size in statistics.arms(rows, name) if arm == rival), None)
-    if size is None or not statistics.is_generated(ours[0]):
+    """By subset, points of macro-F1 above the rival `weighted` or `duplicate`; none where nothing was generated."""
+    sizes = [size for arm, size in statistics.arms(rows, name) if arm == rival and size in (ours[1], rows[0]["budget"])]
+    if not sizes or not statistics.is_generated(ours[0]):
         return []
+    size = sizes[0]
     mine = statistics.by_subset(rows, name, *ours, "macro_f1")
     theirs = statistics.by_subset(rows, name, rival, size, "macro_f1")
     return [mine[subset] - theirs[subset] for subset in mine if subset in theirs]

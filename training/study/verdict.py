@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .statistics import FEWEST_SUBSETS, Interval, Row, by_subset, classifiers, lift, mean_lift
+from .statistics import FEWEST_SUBSETS, Interval, Row, by_subset, classifiers, largest_size, lift, mean_lift
 
 Outcome = Literal["helped", "did not help", "cannot tell"]
 SAID: dict[Outcome, str] = {
@@ -30,9 +30,15 @@ def outcome(gain: Interval) -> Outcome:
     return "helped" if gain.low > 0 else "did not help"
 
 
-def verdicts(rows: Sequence[Row], size: int, budget: int, arm: str = "vae") -> list[Verdict]:
-    """One a classifier, in the order of the rows."""
-    return [_of_classifier(rows, name, arm, size, budget) for name in classifiers(rows)]
+def verdicts(rows: Sequence[Row], budget: int, arm: str = "vae") -> list[Verdict]:
+    """One a classifier that was trained on generated rows, in the order of the rows, each at its own largest size."""
+    found = []
+    for name in classifiers(rows):
+        own = [row for row in rows if row["classifier"] == name]
+        size = largest_size(own, arm)
+        if size is not None:
+            found.append(_of_classifier(rows, name, arm, size, budget))
+    return found
 
 
 def overall(rows: Sequence[Row], size: int, budget: int, arm: str = "vae") -> Verdict:
@@ -60,10 +66,9 @@ def interval_text(gain: Interval) -> str:
 
 
 def _of_classifier(rows: Sequence[Row], name: str, arm: str, size: int, budget: int) -> Verdict:
-    for needed in (arm, "duplicate"):
-        if not by_subset(rows, name, needed, size):
-            why = f"it was not trained on the arm '{needed}' at {size} rows"
-            return Verdict(name, "cannot tell", f"For {name}, {SAID['cannot tell']}: {why}.")
+    if not by_subset(rows, name, "duplicate", size):
+        why = f"it was not trained on the arm 'duplicate' at {size} rows"
+        return Verdict(name, "cannot tell", f"For {name}, {SAID['cannot tell']}: {why}.")
     gain = lift(rows, name, arm, size)
     return Verdict(name, outcome(gain), _sentence(f"For {name}", gain, size, budget))
 
