@@ -222,8 +222,8 @@ def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding |
         ), best  # fmt: skip
     among = sum(one.lift is not None for one in found)
     return True, (
-        f"use {best.arm} at {ratio}×: {gain} for {best.classifier} ({best.accuracy:.1f} %), measured as the best of "
-        f"{among} arms, so that new rows may gain less"
+        f"use {best.arm} at {ratio}×: expected {gain} for {best.classifier} ({best.accuracy:.1f} %); it is the best of "
+        f"{among} arms on these folds, so that new rows may gain less"
     ), best  # fmt: skip
 
 
