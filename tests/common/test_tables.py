@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textvae.training.common.errors import UserError
-from textvae.training.common.tables import read_table
+from textvae.training.common.sources import LabelledTexts
+from textvae.training.common.tables import check_classes, read_table
 from textvae.training.common.text import clean
 
 
@@ -136,3 +137,16 @@ def test_what_pandas_writes_is_read(tmp_path, rows):
     read = read_table(str(tmp_path / "data.csv"), "text", "label")
     assert read.texts == [clean(text) for text, _ in rows]
     assert [read.label_names[label] for label in read.labels] == [label for _, label in rows]
+
+
+def test_a_class_that_is_declared_and_has_no_row_is_named(tmp_path):
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b", "c"])}
+    )
+    rows = datasets.Dataset.from_dict({"text": ["one", "two"], "label": [0, 2]}, features=features)
+    rows.to_parquet(tmp_path / "mine.parquet")
+    table = read_table(str(tmp_path / "mine.parquet"), "text", "label")
+    assert table.labels == [0, 2]
+    with pytest.raises(UserError, match=r"mine.parquet: the class 'b' is declared, and no row has it"):
+        check_classes(table)
+    check_classes(LabelledTexts(["x", "y"], [0, 1], ["a", "b"], table.source))

@@ -68,6 +68,24 @@ def test_folds_are_stratified_cover_the_file_and_name_a_class_that_is_too_small(
         advice.draw_folds(few, seed=0)
 
 
+def test_a_text_is_read_once(capsys):
+    data = LabelledTexts(
+        ["Win now", "win  NOW", "hello", "win now!", "won now"], [0, 0, 1, 0, 0], ["spam", "ham"], SOURCE
+    )
+    once = advice._each_text_once(data)
+    assert (once.texts, once.labels) == (["Win now", "hello", "won now"], [0, 1, 0])
+    assert "mine.csv: 2 rows repeat a text before them and are left out" in capsys.readouterr().err
+
+
+def test_what_bert_was_trained_on_before_counts_only_where_it_is_still_looked_at(tmp_path, make_row):
+    results = tmp_path / "results.jsonl"
+    results.write_text(json.dumps(make_row("bert", "rules", 20, 0, 60)) + "\n")
+    recipe = advice.quick_recipe("mine", 10, 5, 5, False, 0)
+    assert advice._chosen_before(results, recipe).arm == "rules"
+    assert advice._chosen_before(results, advice.quick_recipe("mine", 12, 5, 5, False, 0)) is None
+    assert advice._chosen_before(results, recipe.without("rules")) is None
+
+
 @pytest.fixture
 def small(tmp_path, tiny_encoder, monkeypatch):
     """Few folds, tiny bodies, a small dictionary."""

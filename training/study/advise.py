@@ -15,10 +15,8 @@ from typing import Any
 
 from sklearn.model_selection import StratifiedKFold
 
-from textvae.modeling_textvae.augmentation import original_rows, reject_copies, undecided
-
 from ..augment.dataset import DatasetFacts, write_dataset
-from ..augment.generators.rules import MARKS_COUNT, Rules, wordnet
+from ..augment.generators.rules import wordnet
 from ..common.errors import UserError
 from ..common.files import atomic_folder, read_jsonl, write_json
 from ..common.progress import say
@@ -97,9 +95,7 @@ def advise(
     recipe = quick_recipe(f"advise-{Path(path).stem}", budget, tested, len(folds), thorough, seed)
     sources: dict[str, Source] = {}
     try:
-        synonyms, sources["WordNet"] = wordnet()
-        if not _change_rows(Rules(synonyms, recipe.augment.rule_share), data):
-            raise UserError(f"{path}: its texts have no words that a rule would change")
+        sources["WordNet"] = wordnet()[1]
     except UserError as error:
         say(f"{error}; the arm 'rules' is left out")
         recipe = recipe.without("rules")
@@ -247,13 +243,6 @@ def _each_text_once(data: LabelledTexts) -> LabelledTexts:
     if len(first) < len(data):
         say(f"{data.source.id}: {len(data) - len(first)} rows repeat a text before them and are left out")
     return data.take(list(first.values()))
-
-
-def _change_rows(rules: Rules, data: LabelledTexts) -> bool:
-    """Whether rules make new rows of a file: of texts without spaces or English words they may not."""
-    made = original_rows(data.texts, data.labels or []) + rules.propose(data, len(data), seed=0)
-    reject_copies(made, MARKS_COUNT)
-    return bool(undecided(made))
 
 
 def _chosen_before(results: Path, recipe: Recipe) -> Finding | None:
