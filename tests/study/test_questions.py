@@ -49,7 +49,7 @@ def test_every_question_is_answered_from_the_rows(told):
     assert said["How many labels are wrong?"] == "By the auditor: real rows 8.5 %; vae 1.2 % (lift +5.0)."
 
 
-def test_other_rows_give_other_answers(told):
+def test_other_rows_give_other_answers(told, info):
     worse = ARMS | {("vae", 50): 55.0, ("self_training", 50): 54.0, ("plain", 50): 58.0}
     said = told(worse)
     assert said["Which kind of generated text helps?"].startswith(
@@ -62,6 +62,9 @@ def test_other_rows_give_other_answers(told):
         "No: lstm with self_training at 50 is right on 68.0 %, probe on the 10 real rows alone on 90.0 %: −22.0 ("
     )
     assert "not shown to beat the best without" in told(ARMS, probe=68.0)["Should one augment at all?"]
+    # The teacher needs no generated rows either.
+    info["analysis"]["teachers"] = [{"budget": 10, "subset": subset, "accuracy": 80.0} for subset in range(3)]
+    assert "the teacher on the 10 real rows alone on 80.0 %" in told(ARMS)["Should one augment at all?"]
 
 
 def test_without_generated_arms_nothing_is_said(told):

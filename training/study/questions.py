@@ -37,7 +37,7 @@ def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
         _how_many(rows, judge),
         _against_rivals(rows, judge),
         _filters(rows, info, judge),
-        _without_any(rows, judge, info["study"]["budget"]),
+        _without_any(rows, info),
         _noise(info, judge),
         _imbalance(rows, info, judge),
     ]
@@ -118,10 +118,14 @@ def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | 
     return Answer("Do filters matter?", f"At {size} rows, {judge}, in points above no filters: {'; '.join(told)}.")
 
 
-def _without_any(rows: Sequence[Row], judge: str, budget: int) -> Answer | None:
-    """The best classifier that needs no generated rows against the best that has them, on the subsets of both."""
+def _without_any(rows: Sequence[Row], info: dict[str, Any]) -> Answer | None:
+    """The best classifier that needs no generated rows, the teacher among them, against the best that has them."""
+    budget = info["study"]["budget"]
+    teachers = tables.teachers(info)
     plain: dict[tuple[str, str, int], dict[int, float]] = {}
     grown: dict[tuple[str, str, int], dict[int, float]] = {}
+    if len(teachers) >= statistics.FEWEST_SUBSETS:
+        plain["the teacher", "real", budget] = teachers
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):
             values = statistics.by_subset(rows, name, arm, size)

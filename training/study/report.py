@@ -184,10 +184,9 @@ def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str
 
 def _teacher(rows: Sequence[Row], info: dict[str, Any], size: int) -> dict[str, Any]:
     """The teacher's accuracy, and of each classifier whether it beats it on the rows that the teacher chose."""
-    own = [one for one in info.get("analysis", {}).get("teachers", []) if one["budget"] == info["study"]["budget"]]
-    if not own:
+    teachers = tables.teachers(info)
+    if not teachers:
         return {"teacher": None, "beaten": []}
-    teachers = {one["subset"]: one["accuracy"] for one in own}
     sentences = []
     for name in statistics.classifiers(rows):
         students = statistics.by_subset(rows, name, "vae", size)

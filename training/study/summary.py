@@ -29,8 +29,8 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         for rival in ("weighted", "duplicate"):
             if line[rival].n:
                 figures |= _interval(f"macro_f1_over_{rival}_{place}", line[rival])
-    teachers = [one["accuracy"] for one in info.get("analysis", {}).get("teachers", []) if one["budget"] == main]
-    figures["teacher_accuracy"] = _rounded(fmean(teachers)) if teachers else None
+    teachers = tables.teachers(info)
+    figures["teacher_accuracy"] = _rounded(fmean(teachers.values())) if teachers else None
     words = tables.words_a_candidate(info)
     for name, seconds in tables.seconds_a_word(info).items():
         figures[f"cpu_seconds_per_candidate_{name}"] = None if words is None else round(seconds * words, 5)

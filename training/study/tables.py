@@ -80,6 +80,12 @@ def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival
     return [mine[subset] - theirs[subset] for subset in mine if subset in theirs]
 
 
+def teachers(info: dict[str, Any]) -> dict[int, float]:
+    """Subset → accuracy, in points, of the teacher that chose generated rows, at the study's own budget."""
+    found = info.get("analysis", {}).get("teachers", [])
+    return {one["subset"]: one["accuracy"] for one in found if one["budget"] == info["study"]["budget"]}
+
+
 def slices(info: dict[str, Any]) -> list[dict[str, Any]]:
     """Lifts by kinds of test rows, ready to be printed."""
     return [
