@@ -92,7 +92,7 @@ def info() -> dict:
             "test_rows": 50, "role": "study",
         },
         "vae": {
-            "steps": 29, "sentences": 800, "precision": "float32", "bleu_reconstruction": 31.4,
+            "steps": 29, "sentences": 800, "seconds": 77.0, "precision": "float32", "bleu_reconstruction": 31.4,
             "curve": curve, "reconstructions": [{"text": HOSTILE, "reconstruction": "a film"}] * 10,
             "prior_samples": ["a good film"] * 10,
         },
@@ -103,6 +103,7 @@ def info() -> dict:
         "augmentation": [
             {"generator": "vae", "budget": 10, "subset": 0, "candidates": 160, "kept": 40, "words": 1600,
              "rejected": {"over quota": 120}, "perplexity": 88.0, "seconds": 9.0,
+             "choosing_cpu_seconds": 2.0,
              "writing": {"cpu_seconds": 8.0, "words": 1600, "training_cpu_seconds": 0.0}}
         ],
     }  # fmt: skip

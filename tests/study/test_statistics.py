@@ -69,6 +69,17 @@ def test_oracle_fraction_and_when_there_is_none(rows, make_row):
     assert statistics.oracle_fraction(useless, "lstm", "vae", 50) is None
 
 
+def test_a_stage_that_was_gone_on_with_took_what_its_parts_did(rows, info):
+    assert statistics.stage_seconds(rows, info) == {
+        "setup": 90.0, "sources": 20.0, "vae": 100.5, "augment": 30.0, "classify": 60.0
+    }  # fmt: skip
+    info["recipe"]["study"]["workers"] = 2
+    info["stages"]["classify"]["seconds"] = info["stages"]["vae"]["seconds"] = 1.0
+    again = statistics.stage_seconds(rows, info)
+    assert again["classify"] == sum(row["seconds"] for row in rows) / 2
+    assert again["vae"] == 77.0
+
+
 def test_summary_is_flat_and_null_where_nothing_can_be_said(rows, info):
     figures = summary(rows, info)
     assert figures["accuracy_lstm_real_10"] == 61.0

@@ -45,6 +45,8 @@ def test_writing_is_told_by_generator_at_one_length(info):
     assert (line["candidates"], line["kept"], line["subsets"]) == (160, 40, 1)
     assert line["seconds_to_write"] == "5.00"
     assert line["seconds_to_train"] == ""
+    assert line["seconds_a_kept_row"] == "0.200"
+    assert line["choosing_a_kept_row"] == "0.050"
 
 
 def test_a_report_of_a_larger_study(run_folder, grid_rows, info):

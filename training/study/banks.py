@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..augment.generators import Cost
 from ..augment.generators.bank import Bank
-from ..augment.judging import remembering, sentence_perplexities, teacher_body
+from ..augment.judging import Embed, remembering, sentence_perplexities, teacher_body
 from ..common.files import fingerprint
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
@@ -72,14 +73,22 @@ def read_bank(
     with autocast(dtype, device()):
         bank = parts.data("sentences", sentences)
         texts = bank["texts"]
-        features = parts.tensors("features", lambda: {"features": embed(texts)})["features"]
+        encoded = parts.tensors("features", lambda: _encoded(texts, embed))
     perplexities = None
     if "perplexity" in filters_asked(recipe, name):
         score = sentence_perplexities(settings, dtype)
         scored_by = fingerprint(_revision(settings.perplexity_model), settings.perplexity_tokens)
         perplexities = parts.data(f"perplexities-{scored_by[:8]}", lambda: score(texts))
-    known = remembering(embed, texts, features)
-    return Bank(name, texts, features, known, settings.bank_share, perplexities, Cost(**bank["cost"]))
+    cost = Cost(**bank["cost"])
+    cost.encoding_cpu_seconds = float(encoded["cpu_seconds"])
+    known = remembering(embed, texts, encoded["features"])
+    return Bank(name, texts, encoded["features"], known, settings.bank_share, perplexities, cost)
+
+
+def _encoded(texts: list[str], embed: Embed) -> dict[str, torch.Tensor]:
+    begun = time.process_time()
+    features = embed(texts)
+    return {"features": features, "cpu_seconds": torch.tensor(time.process_time() - begun)}
 
 
 def _revision(model: str | None) -> str | None:

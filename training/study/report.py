@@ -63,6 +63,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
 def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
     grids = tables.grids(rows)
+    stages = statistics.stage_seconds(rows, info)
     rows = statistics.of_budget(rows, info["study"]["budget"])
     size = statistics.headline_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
@@ -105,8 +106,8 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "arms": {row["arm"] for row in rows},
         "stand_ins": stand_ins,
         "marks": marks,
-        "stages": statistics.stage_seconds(info),
-        "total_seconds": statistics.total_seconds(info),
+        "stages": stages,
+        "total_seconds": sum(stages.values()),
     }
 
 

@@ -198,14 +198,18 @@ def chance(info: dict[str, Any]) -> float:
     return 100 / len(info["study"]["label_names"])
 
 
-def stage_seconds(info: dict[str, Any]) -> dict[str, float]:
-    """Seconds of every stage, the installation first where it was timed."""
+def stage_seconds(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, float]:
+    """Seconds of every stage, the installation first where it was timed.
+
+    A stage that was stopped and gone on with took at least what its parts did, shared out to the workers.
+    """
+    found = {name: stage["seconds"] for name, stage in info["stages"].items()}
+    workers = info["recipe"]["study"]["workers"]
+    parts = {"augment": info.get("augmentation", []), "classify": rows}
+    seconds = {name: sum(part["seconds"] for part in done) / workers for name, done in parts.items()}
+    seconds["vae"] = (info.get("vae") or {}).get("seconds", 0.0)
     setup = {} if info.get("setup_seconds") is None else {"setup": info["setup_seconds"]}
-    return setup | {name: stage["seconds"] for name, stage in info["stages"].items()}
-
-
-def total_seconds(info: dict[str, Any]) -> float:
-    return sum(stage_seconds(info).values())
+    return setup | {name: max(known, seconds.get(name, 0.0)) for name, known in found.items()}
 
 
 def training_seconds(rows: Sequence[Row], classifier: str) -> float:

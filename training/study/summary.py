@@ -14,6 +14,7 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """Figures of the study's own budget; those of other budgets have `_of{budget}` at the end of their names."""
     main = info["study"]["budget"]
     figures: dict[str, Any] = {}
+    total = sum(statistics.stage_seconds(rows, info).values())
     for budget in sorted({row["budget"] for row in rows}, key=lambda budget: (budget != main, budget)):
         figures |= _of_budget(statistics.of_budget(rows, budget), "" if budget == main else f"_of{budget}")
     rows = statistics.of_budget(rows, main)
@@ -34,8 +35,8 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     words = tables.words_a_candidate(info)
     for name, seconds in tables.seconds_a_word(info).items():
         figures[f"cpu_seconds_per_candidate_{name}"] = None if words is None else round(seconds * words, 5)
-    figures["total_seconds"] = round(statistics.total_seconds(info), 1)
-    figures["hours_total"] = round(statistics.total_seconds(info) / 3600, 2)
+    figures["total_seconds"] = round(total, 1)
+    figures["hours_total"] = round(total / 3600, 2)
     figures["peak_memory_gb"] = info.get("peak_memory_gb")
     figures["stand_ins"] = [f"{source['id']}: {source['stand_in']}" for source in info["sources"] if source["stand_in"]]
     return figures

@@ -140,16 +140,20 @@ def _generator(name: str, budget: int, own: list[dict[str, Any]]) -> dict[str, A
     words = sum(row["writing"]["words"] for row in own)
     seconds = sum(row["writing"]["cpu_seconds"] for row in own)
     training = fmean(row["writing"]["training_cpu_seconds"] for row in own)
+    kept = sum(row["kept"] for row in own)
+    choosing = [row["choosing_cpu_seconds"] for row in own if "choosing_cpu_seconds" in row]  # not in older runs
     return {
         "generator": name,
         "budget": budget,
         "subsets": len(own),
         "candidates": sum(row["candidates"] for row in own),
-        "kept": sum(row["kept"] for row in own),
+        "kept": kept,
         "rejected": dict(sorted(rejected.items())),
         "perplexity": f"{median(scored):.1f}" if scored else "not scored",
         "seconds_to_write": f"{1000 * seconds / words:.2f}" if words else "none written",
         "seconds_to_train": f"{training:.0f}" if training else "",
+        "seconds_a_kept_row": f"{(seconds + training * len(own)) / kept:.3f}" if words and kept else "",
+        "choosing_a_kept_row": f"{sum(choosing) / kept:.3f}" if kept and len(choosing) == len(own) else "",
     }
 
 

@@ -15,11 +15,12 @@ from ...common.sources import LabelledTexts
 
 @dataclass
 class Cost:
-    """What writing new text took, scoring and putting together not counted."""
+    """What writing new text took, scoring rows and putting them together not counted."""
 
     cpu_seconds: float = 0.0
     words: int = 0
     training_cpu_seconds: float = 0.0  # for this budget alone
+    encoding_cpu_seconds: float = 0.0  # of a bank, for its teachers
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
