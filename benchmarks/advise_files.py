@@ -31,6 +31,7 @@ from textvae.training.common.run_folder import RunFolder
 from textvae.training.common.tables import read_table
 from textvae.training.study import advise as advising
 from textvae.training.study import statistics
+from textvae.training.study.advice import Advice, table
 from textvae.training.study.growing import grow_budgets
 from textvae.training.study.run import classify
 
@@ -86,7 +87,7 @@ def main() -> None:
         seconds = time.monotonic() - begun
         seen = held_out(advice, labelled, rest, arguments.model, work / "held_out")
         write_json(RESULTS / f"{name}.json", report(advice, seen, seconds, labelled, rest))
-        write_text(RESULTS / f"{name}.txt", advising.table(replace(advice, dataset=None)) + "\n")
+        write_text(RESULTS / f"{name}.txt", table(replace(advice, dataset=None)) + "\n")
         print((RESULTS / f"{name}.json").read_text())
 
 
@@ -102,7 +103,7 @@ def write_files(name: str, work: Path) -> tuple[Path, Path]:
     return labelled, rest
 
 
-def held_out(advice: advising.Advice, labelled: Path, rest: Path, model: str, output: Path) -> list[float]:
+def held_out(advice: Advice, labelled: Path, rest: Path, model: str, output: Path) -> list[float]:
     """Lift of the arm that the advice speaks of over `duplicate`, of each training seed, on the rest of the file."""
     train, test = (read_table(str(path), "text", "label") for path in (labelled, rest))
     assert train.label_names == test.label_names
@@ -128,7 +129,7 @@ def held_out(advice: advising.Advice, labelled: Path, rest: Path, model: str, ou
     return [points[finding.arm, seed] - points["duplicate", seed] for seed in range(settings.seeds or 1)]
 
 
-def report(advice: advising.Advice, seen: list[float], seconds: float, labelled: Path, rest: Path) -> dict:
+def report(advice: Advice, seen: list[float], seconds: float, labelled: Path, rest: Path) -> dict:
     finding = advice.finding
     assert finding is not None
     assert finding.lift is not None

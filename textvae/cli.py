@@ -120,7 +120,8 @@ def _augment(args: argparse.Namespace) -> None:
 
 
 def _advise(args: argparse.Namespace) -> None:
-    from .training.study.advise import advise, table
+    from .training.study.advice import table
+    from .training.study.advise import advise
 
     advice = advise(
         args.input, args.model, args.output, text_column=args.text_column, label_column=args.label_column,

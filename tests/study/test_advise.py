@@ -12,8 +12,8 @@ from textvae.training.common.errors import UserError
 from textvae.training.common.known import WORDNET
 from textvae.training.common.registry import READING
 from textvae.training.common.sources import LabelledTexts, Source
-from textvae.training.study import advise as advice
-from textvae.training.study import statistics
+from textvae.training.study import advice, statistics
+from textvae.training.study import advise as advising
 from textvae.training.vae.train import save_model
 
 SOURCE = Source("mine.csv", "path", "mine.csv", "sha256:0")
@@ -56,8 +56,8 @@ def test_verdicts_follow_the_figures(make_row):
 def test_folds_are_stratified_cover_the_file_and_name_a_class_that_is_too_small():
     labels = [0] * 30 + [1] * 15 + [2] * 6
     data = LabelledTexts([f"text {k}" for k in range(51)], labels, ["a", "b", "c"], SOURCE)
-    folds = advice.draw_folds(data, seed=0)
-    assert len(folds) == advice.FOLDS * advice.REPEATS
+    folds = advising.draw_folds(data, seed=0)
+    assert len(folds) == advising.FOLDS * advising.REPEATS
     for train, test in folds:
         assert not set(train) & set(test)
         assert {labels[row] for row in test} == {0, 1, 2}
@@ -65,14 +65,14 @@ def test_folds_are_stratified_cover_the_file_and_name_a_class_that_is_too_small(
     assert len({row for _, test in folds[:5] for row in test}) >= 50
     few = LabelledTexts(data.texts[:48], labels[:48], data.label_names, SOURCE)
     with pytest.raises(UserError, match="class 'c' has 3 rows, fewer than the 5 folds; label more of it"):
-        advice.draw_folds(few, seed=0)
+        advising.draw_folds(few, seed=0)
 
 
 def test_a_text_is_read_once(capsys):
     data = LabelledTexts(
         ["Win now", "win  NOW", "hello", "win now!", "won now"], [0, 0, 1, 0, 0], ["spam", "ham"], SOURCE
     )
-    once = advice._each_text_once(data)
+    once = advising._each_text_once(data)
     assert (once.texts, once.labels) == (["Win now", "hello", "won now"], [0, 1, 0])
     assert "mine.csv: 2 rows repeat a text before them and are left out" in capsys.readouterr().err
 
@@ -80,20 +80,20 @@ def test_a_text_is_read_once(capsys):
 def test_what_bert_was_trained_on_before_counts_only_where_it_is_still_looked_at(tmp_path, make_row):
     results = tmp_path / "results.jsonl"
     results.write_text(json.dumps(make_row("bert", "rules", 20, 0, 60)) + "\n")
-    recipe = advice.quick_recipe("mine", 10, 5, 5, False, 0)
-    assert advice._chosen_before(results, recipe).arm == "rules"
-    assert advice._chosen_before(results, advice.quick_recipe("mine", 12, 5, 5, False, 0)) is None
-    assert advice._chosen_before(results, recipe.without("rules")) is None
+    recipe = advising.quick_recipe("mine", 10, 5, 5, False, 0)
+    assert advising._chosen_before(results, recipe).arm == "rules"
+    assert advising._chosen_before(results, advising.quick_recipe("mine", 12, 5, 5, False, 0)) is None
+    assert advising._chosen_before(results, recipe.without("rules")) is None
 
 
 @pytest.fixture
 def small(tmp_path, tiny_encoder, monkeypatch):
     """Few folds, tiny bodies, a small dictionary."""
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(advice, "BODY", str(tiny_encoder))
-    monkeypatch.setattr(advice, "FOLDS", 2)
-    monkeypatch.setattr(advice, "REPEATS", 1)
-    monkeypatch.setattr(advice, "RATIOS", (1,))
+    monkeypatch.setattr(advising, "BODY", str(tiny_encoder))
+    monkeypatch.setattr(advising, "FOLDS", 2)
+    monkeypatch.setattr(advising, "REPEATS", 1)
+    monkeypatch.setattr(advising, "RATIOS", (1,))
     folder = tmp_path / "cache" / f"{WORDNET.name}-{WORDNET.version}-reading{READING}"
     folder.mkdir(parents=True)
     pd.DataFrame([("film", ["movie"])], columns=["word", "synonyms"]).to_parquet(folder / "synonyms.parquet")
@@ -103,10 +103,10 @@ def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenize
     save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
     texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad", "long")]
     pd.DataFrame({"text": texts, "label": ["pos", "neg", "so-so"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
-    monkeypatch.setattr(advice, "verdict", lambda found, budget: (True, "use rules", next(
+    monkeypatch.setattr(advising, "verdict", lambda found, budget: (True, "use rules", next(
         one for one in found if one.arm == "rules" and one.classifier == "probe"
     )))  # fmt: skip
-    found = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    found = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
     assert {one.classifier for one in found.findings} == {"lstm", "probe", "bert"}
     assert {(one.arm, one.size) for one in found.findings if one.classifier == "lstm"} == {
         ("real", 12), ("duplicate", 24), ("rules", 24), ("vae", 24)
@@ -119,7 +119,7 @@ def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenize
     assert 24 < len(grown) <= 48
     assert json.loads((tmp_path / "work" / "advice.json").read_text())["use"] is True
     before = (tmp_path / "work" / "results.jsonl").read_bytes()
-    again = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    again = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
     assert again.findings == found.findings
     assert (tmp_path / "work" / "results.jsonl").read_bytes() == before
 
@@ -131,7 +131,7 @@ def test_without_wordnet_the_rules_are_left_out(small, tmp_path, tiny_model, tin
     save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
     texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad")]
     pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
-    monkeypatch.setattr(advice, "wordnet", missing)
-    found = advice.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    monkeypatch.setattr(advising, "wordnet", missing)
+    found = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
     assert {one.arm for one in found.findings} == {"real", "duplicate", "vae"}
     assert "npm is not installed; install Node.js; the arm 'rules' is left out" in capsys.readouterr().err

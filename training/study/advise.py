@@ -7,10 +7,8 @@ budget that is grown, its other rows are the test. A study's stages do the work,
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from sklearn.model_selection import StratifiedKFold
@@ -26,11 +24,11 @@ from ..common.sources import LabelledTexts, Source, content_revision, resolve_mo
 from ..common.tables import check_classes, read_table
 from ..common.text import normalise
 from . import rows, statistics, tables
+from .advice import Advice, Finding, best_generated, findings, verdict
 from .cells import grow_budget
 from .growing import grow_budgets
 from .plan import Growth, seed_of
 from .run import classify
-from .statistics import Interval, Row
 from .workers import in_workers
 
 FOLDS = 5
@@ -41,30 +39,6 @@ LANGUAGE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 BANK_SENTENCES = 12_000
 LEAST_SHARE = 0.1  # of the bank, and more where that would be less than
 POOL = 3  # sentences a generated row
-SIGNIFICANT = 0.05
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one arm gave one classifier."""
-
-    classifier: str
-    arm: str
-    size: int
-    accuracy: float  # mean over folds, in points
-    lift: Interval | None  # over `duplicate`; None for arms that generate nothing
-    p: float | None  # corrected for all arms looked at
-
-
-@dataclass(frozen=True)
-class Advice:
-    """The answer, and what it rests on."""
-
-    use: bool
-    sentence: str
-    finding: Finding | None  # the arm that the sentence speaks of
-    findings: list[Finding]
-    dataset: Path | None
 
 
 def advise(
@@ -108,7 +82,7 @@ def advise(
         best = _chosen_before(results, recipe)
         classify(run, with_bert(recipe, best) if best else recipe)
         found = findings(read_jsonl(results), tested / budget)
-        best = _best_generated([one for one in found if one.classifier != "bert"])
+        best = best_generated([one for one in found if one.classifier != "bert"])
         recipe = with_bert(recipe, best)
         run = RunFolder(run.path, recipe)
         classify(run, recipe)
@@ -182,59 +156,6 @@ def with_bert(recipe: Recipe, best: Finding) -> Recipe:
     return replace(recipe, classifiers={**recipe.classifiers, "bert": bert})
 
 
-def findings(results: Sequence[Row], test_share: float) -> list[Finding]:
-    """Every arm of every classifier, with the interval that suits overlapping folds."""
-    found: list[Finding] = []
-    for name in statistics.classifiers(results):
-        for arm, size in statistics.arms(results, name):
-            accuracy = fmean(statistics.by_subset(results, name, arm, size).values())
-            gain, p = None, None
-            if statistics.is_generated(arm):
-                values = list(statistics.lift_by_subset(results, name, arm, size).values())
-                gain, p = statistics.resampled_interval(values, test_share)
-            found.append(Finding(name, arm, size, accuracy, gain, p))
-    tested = [place for place, one in enumerate(found) if one.p is not None]
-    corrected = statistics.holm([p for one in found if (p := one.p) is not None])
-    for place, p in zip(tested, corrected, strict=True):
-        found[place] = replace(found[place], p=p)
-    return found
-
-
-def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding | None]:
-    """Whether to augment, one sentence that says so, and the arm that it speaks of."""
-    plain = max((one for one in found if one.lift is None), key=lambda one: one.accuracy)
-    best = _best_generated(found)
-    assert best.lift is not None
-    ratio = best.size // budget - 1
-    what = f"{best.arm} at {ratio}× for {best.classifier}"
-    gain = f"lift {tables.lift_text(best.lift)} points over repeating the real rows"
-    clear = best.p is not None and best.p < SIGNIFICANT and best.lift.low is not None and best.lift.low > 0
-    if not clear:
-        return False, f"do not augment: the best of all arms, {what}, has a {gain}, which may be chance", best
-    if best.accuracy <= plain.accuracy:
-        return False, (
-            f"do not augment: {what} has a {gain}, but {plain.classifier} without generated rows is better "
-            f"({plain.accuracy:.1f} % against {best.accuracy:.1f} %)"
-        ), best  # fmt: skip
-    among = sum(one.lift is not None for one in found)
-    return True, (
-        f"use {best.arm} at {ratio}×: expected {gain} for {best.classifier} ({best.accuracy:.1f} %); it is the best of "
-        f"{among} arms on these folds, so that new rows may gain less"
-    ), best  # fmt: skip
-
-
-def table(advice: Advice) -> str:
-    """What the command prints: a line an arm, then the verdict and where the rows are."""
-    lines = [f"{'classifier':<10} {'arm':<15} {'rows':>6} {'accuracy':>9}  lift over duplicate (95 % interval)"]
-    for one in advice.findings:
-        gain = tables.lift_text(one.lift) if one.lift else ""
-        lines.append(f"{one.classifier:<10} {one.arm:<15} {one.size:>6} {one.accuracy:>8.1f}%  {gain}".rstrip())
-    lines += ["", advice.sentence]
-    if advice.dataset:
-        lines.append(f"the grown dataset: {advice.dataset}")
-    return "\n".join(lines)
-
-
 def _each_text_once(data: LabelledTexts) -> LabelledTexts:
     """Without the rows that repeat a text before them: one would be trained on, and the other be the test."""
     first: dict[str, int] = {}
@@ -254,10 +175,6 @@ def _chosen_before(results: Path, recipe: Recipe) -> Finding | None:
         if generated and row["size"] in planned.get(row["arm"], ()):
             return Finding("bert", row["arm"], row["size"], 0.0, None, None)
     return None
-
-
-def _best_generated(found: Sequence[Finding]) -> Finding:
-    return max((one for one in found if one.lift is not None), key=lambda one: one.accuracy)
 
 
 def _prepare(
