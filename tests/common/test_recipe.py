@@ -92,7 +92,7 @@ BAD_RECIPES = [
     ("augment: {filters: [bleu]}", "must be one of 'confidence'"),
     ("augment: {filters: [perplexity], perplexity_model: null}", "needs 'augment.perplexity_model'"),
     ("augment: {confident_share: 0}", "'augment.confident_share' must lie in"),
-    ("variants: {vae: {}}", "'variants.vae': give it a name of its own"),
+    ("variants: {rules: {}}", "'variants.rules': give it a name of its own"),
     ("variants: {soft: {generators: [gpt]}}", "'variants.soft.generators' must be some of rules"),
     ("variants: {soft: {synthetic_weight: 0}}", "'variants.soft.synthetic_weight' must be positive"),
     ("classifiers: {probe: {model: a/b, other_budgets: {100: {real: [100]}}}}", "other_budgets' has 100"),

@@ -7,10 +7,19 @@ from dataclasses import replace
 import pytest
 
 from textvae.training.common.errors import UserError
-from textvae.training.common.recipe import ClassifierRecipe, Recipe, StudyRecipe
+from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe, VariantRecipe
 from textvae.training.common.sources import LabelledTexts, Source
 from textvae.training.common.text import role
-from textvae.training.study.plan import cost, draw_budgets, draw_test, keeps_model, plan, seed_of, subsets
+from textvae.training.study.plan import (
+    cost,
+    draw_budgets,
+    draw_test,
+    filters_asked,
+    keeps_model,
+    plan,
+    seed_of,
+    subsets,
+)
 
 SOURCE = Source(id="org/reviews", origin="path", location="reviews", revision="1")
 NAMES = ["bad", "fair", "good"]
@@ -133,3 +142,20 @@ def test_unequal_classes_take_turns_by_subset_and_the_oracle_makes_them_equal():
         draw_budgets(train, recipe(class_shares=(0.5, 0.5)))
     with pytest.raises(UserError, match="a budget of 10 has no row of class 'bad'; raise the budget"):
         draw_budgets(train, recipe(budget=10, class_shares=(0.94, 0.03, 0.03)))
+
+
+def test_an_arm_of_a_generators_name_may_have_filters_of_its_own():
+    """Those that no arm of a generator asks for need not be found out about its rows."""
+    arms = dict.fromkeys(("vae", "rules", "plain", "both"), (24,))
+    settings = ClassifierRecipe(model="org/body", arms=arms)
+    made = replace(recipe(), classifiers={"probe": settings}, augment=AugmentRecipe(filters=("confidence",)), variants={
+        "rules": VariantRecipe(("rules",), filters=()),
+        "plain": VariantRecipe(("vae",), filters=("novelty",)),
+        "both": VariantRecipe(("vae", "language_model")),
+    })  # fmt: skip
+    assert [made.filters(arm) for arm in ("vae", "rules", "plain")] == [("confidence",), (), ("novelty",)]
+    assert filters_asked(made, "rules") == set()
+    assert filters_asked(made, "vae") == {"confidence", "novelty"}
+    assert filters_asked(made, "language_model") == {"confidence"}
+    assert made.arms().count("rules") == 1
+    assert made.without("rules").variants.keys() == {"plain", "both"}

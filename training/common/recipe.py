@@ -160,7 +160,10 @@ class AugmentRecipe:
 
 @dataclass(frozen=True)
 class VariantRecipe:
-    """An arm beside those that have the name of a generator: the same candidates, otherwise chosen or used."""
+    """An arm beside those that have the name of a generator: the same candidates, otherwise chosen or used.
+
+    One that has a generator's own name says what that arm is.
+    """
 
     generators: tuple[str, ...] = ("vae",)  # each gives an equal part of the rows
     filters: tuple[Filter, ...] | None = None  # null for those of `augment`
@@ -242,11 +245,16 @@ class Recipe:
 
     def variant(self, arm: str) -> VariantRecipe | None:
         """What an arm of generated rows consists of; None for the arms that generate nothing."""
-        return VariantRecipe((arm,)) if arm in GENERATORS else self.variants.get(arm)
+        return self.variants.get(arm, VariantRecipe((arm,)) if arm in GENERATORS else None)
+
+    def filters(self, arm: str) -> tuple[Filter, ...]:
+        """Those of an arm of generated rows, or of a generator: of the arm that has its name."""
+        variant = self.variant(arm)
+        return self.augment.filters if variant is None or variant.filters is None else variant.filters
 
     def arms(self) -> list[str]:
         """Every arm there can be, in the order of tables."""
-        return [*ARMS[:-1], *self.variants, ARMS[-1]]
+        return [*ARMS[:-1], *(name for name in self.variants if name not in ARMS), ARMS[-1]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, as it is written to `recipe.yaml` and hashed."""

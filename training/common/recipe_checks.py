@@ -171,7 +171,8 @@ def check_recipe(recipe: Recipe, place: str) -> None:
 def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
     for name, variant in recipe.variants.items():
         where = f"variants.{name}"
-        need(name not in ARMS and re.fullmatch(r"\w+", name) is not None, f"'{where}': give it a name of its own")
+        own = name not in ARMS or variant.generators == (name,)
+        need(own and re.fullmatch(r"\w+", name) is not None, f"'{where}': give it a name of its own")
         need(
             len(variant.generators) > 0 and set(variant.generators) <= set(GENERATORS),
             f"'{where}.generators' must be some of {', '.join(GENERATORS)}",

@@ -6,7 +6,7 @@ The one place where a study's workers call the layers below.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         target: rows wanted, the budget's included.
     """
     started, worked = time.monotonic(), time.process_time()
-    settings, seed = recipe.augment, seed_of(recipe.seed, "augment", growth.subset)
+    settings = replace(recipe.augment, filters=recipe.filters(growth.generator))
+    seed = seed_of(recipe.seed, "augment", growth.subset)
     name, number = growth.generator, getattr(torch, dtype)
     budget = budget_rows(folder, growth.subset, growth.budget)
     tests, _ = held_out_rows(folder, growth.subset)

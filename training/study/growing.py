@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
         growth: fingerprint(
             growth,
             target,
-            own_settings(recipe.augment, growth.generator),
+            own_settings(replace(recipe.augment, filters=recipe.filters(growth.generator)), growth.generator),
             sorted(filters_asked(recipe, growth.generator)),
             recipe.seed,
             dtype,

@@ -117,9 +117,9 @@ def generator_models(recipe: Recipe) -> list[str]:
 
 def filters_asked(recipe: Recipe, generator: str) -> set[str]:
     """Filters of all arms that use a generator: what they read has to be in its table."""
-    variants = [v for v in recipe.variants.values() if generator in v.generators]
-    asked = set(recipe.augment.filters).union(*(variant.filters or () for variant in variants))
-    return asked | ({"confidence"} if any(variant.soft_labels for variant in variants) else set())
+    variants = {name: variant for name, variant in recipe.variants.items() if generator in variant.generators}
+    asked = {name for arm in (generator, *variants) for name in recipe.filters(arm)}
+    return asked | ({"confidence"} if any(variant.soft_labels for variant in variants.values()) else set())
 
 
 def own_settings(settings: AugmentRecipe, generator: str) -> AugmentRecipe:

@@ -99,7 +99,7 @@ def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
 def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:
     """Variants of one generator that differ in their filters alone, against the one without any."""
     variants = info["recipe"].get("variants", {})
-    plain = next((name for name, one in variants.items() if one["filters"] == []), None)
+    plain = next((arm for arm, one in variants.items() if one["filters"] == [] and arm not in one["generators"]), None)
     if plain is None:
         return None
     size = statistics.largest_size([row for row in rows if row["classifier"] == judge], plain)

@@ -111,13 +111,13 @@ def grown_rows(
     folder: Path, cell: Cell, variant: VariantRecipe, recipe: Recipe
 ) -> tuple[LabelledTexts, Targets | None]:
     """The budget and an equal part of generated rows of each of the variant's generators."""
-    filters = recipe.augment.filters if variant.filters is None else variant.filters
+    filters = recipe.filters(cell.arm)
     parts, left = [], cell.size - cell.budget
     for place, name in enumerate(variant.generators):
         share = left // (len(variant.generators) - place)
         file = candidates_file(folder, Growth(name, cell.budget, cell.subset))
         rows = read_table(file)
-        if filters != recipe.augment.filters:
+        if filters != recipe.filters(name):
             target = growths(recipe)[Growth(name, cell.budget, cell.subset)]
             balance = recipe.study.class_shares is not None
             rows = select(rows, filters, target, recipe.augment, read_features(file), balance)

@@ -65,7 +65,8 @@ def _filters(rows: Sequence[Row], info: dict[str, Any], name: str) -> dict[str, 
         return {}
     for unfiltered, variant in info["recipe"].get("variants", {}).items():
         size = statistics.largest_size([row for row in rows if row["classifier"] == name], unfiltered)
-        if variant["filters"] == [] and len(variant["generators"]) == 1 and size is not None:
+        other = unfiltered not in variant["generators"] and len(variant["generators"]) == 1
+        if variant["filters"] == [] and other and size is not None:
             ours = statistics.by_subset(rows, name, variant["generators"][0], size)
             theirs = statistics.by_subset(rows, name, unfiltered, size)
             gain = statistics.paired_interval([ours[k] - theirs[k] for k in ours if k in theirs])
