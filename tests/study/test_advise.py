@@ -51,6 +51,7 @@ def test_verdicts_follow_the_figures(make_row):
     assert "probe without generated rows is better (90.0 % against" in sentence
     use, sentence, _ = advice.verdict(results(make_row, [-10, -11, -12, -11, -10]), 10)
     assert not use
+    assert "a clear loss" in sentence
 
 
 def test_folds_are_stratified_cover_the_file_and_name_a_class_that_is_too_small():

@@ -64,7 +64,9 @@ def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding |
     gain = f"lift {tables.lift_text(best.lift)} points over repeating the real rows"
     clear = best.p is not None and best.p < SIGNIFICANT and best.lift.low is not None and best.lift.low > 0
     if not clear:
-        return False, f"do not augment: the best of all arms, {what}, has a {gain}, which may be chance", best
+        loss = best.lift.high is not None and best.lift.high < 0
+        said = "a clear loss" if loss else "which may be chance"
+        return False, f"do not augment: the most accurate arm of generated rows, {what}, has a {gain}, {said}", best
     if best.accuracy <= plain.accuracy:
         return False, (
             f"do not augment: {what} has a {gain}, but {plain.classifier} without generated rows is better "
