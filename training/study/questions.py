@@ -1,6 +1,7 @@
 """The questions that people come with, each answered in one sentence that is computed from the rows.
 
-Answers are about the classifier that was trained on most subsets, the study's own budget, and lifts over `duplicate`.
+Answers are about the classifier that was trained on most subsets, and most often, the study's own budget, and lifts
+over `duplicate`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
     trained = [name for name in names if any(statistics.is_generated(arm) for arm, _ in statistics.arms(rows, name))]
     if not trained:
         return []
-    judge = max(trained, key=lambda name: len({row["subset"] for row in rows if row["classifier"] == name}))
+    cells = {name: [row["subset"] for row in rows if row["classifier"] == name] for name in trained}
+    judge = max(trained, key=lambda name: (len(set(cells[name])), len(cells[name])))
     found = [
         _which_kind(rows, judge),
         _how_many(rows, judge),
