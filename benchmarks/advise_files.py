@@ -121,7 +121,7 @@ def held_out(advice: Advice, labelled: Path, rest: Path, model: str, output: Pat
     recipe = replace(recipe, classifiers={**recipe.classifiers, finding.classifier: settings})
     run = RunFolder(output, recipe)
     folds = [(list(range(count)), list(range(count, len(everything))))]
-    advising._prepare(run, recipe, everything, folds, model, {"WordNet": wordnet()[1]})
+    advising.prepare(run, recipe, everything, folds, model, {"WordNet": wordnet()[1]})
     grow_budgets(run, recipe)
     classify(run, recipe)
     rows = [row for row in read_jsonl(output / "results.jsonl") if row["classifier"] == finding.classifier]

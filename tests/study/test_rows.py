@@ -7,9 +7,13 @@ from dataclasses import replace
 import pytest
 
 from textvae.training.common.recipe import ClassifierRecipe, Recipe, StudyRecipe
+from textvae.training.common.run_folder import RunFolder
 from textvae.training.common.sources import LabelledTexts, Source
+from textvae.training.study import plan
+from textvae.training.study.growing import _say_where_short
 from textvae.training.study.plan import Cell, Draw
 from textvae.training.study.rows import training_rows, write_rows
+from textvae.training.study.run import _cell_fingerprints
 
 SHARES = (0.75, 0.25)
 RECIPE = Recipe(
@@ -50,3 +54,27 @@ def test_class_weights_make_classes_count_the_same(folder):
     assert mass.sum(0).tolist() == pytest.approx([4.0, 4.0])
     assert mass.sum() == pytest.approx(8.0)
     assert set(mass[3]) == {0.0, 2.0}
+
+
+def test_a_revised_classifier_is_trained_anew_and_no_other(folder, monkeypatch):
+    settings = {"model": "org/body", "arms": {"real": (8,)}, "subsets": 1, "test_rows": 1}
+    lstm, probe = ClassifierRecipe(**settings, steps={8: 1}), ClassifierRecipe(**settings)
+    recipe = replace(RECIPE, classifiers={"lstm": lstm, "probe": probe})
+    run = RunFolder(folder, recipe)
+    run.update(sources=[{"asked": "org/body", "revision": "1"}])
+
+    def fingerprints() -> dict[str, str]:
+        return _cell_fingerprints(run, recipe, plan.plan(recipe), "float32")
+
+    before = fingerprints()
+    monkeypatch.setitem(plan.REVISIONS, "probe", 99)
+    after = fingerprints()
+    assert [key for key in before if before[key] != after[key]] == [key for key in before if key.startswith("probe")]
+
+
+def test_who_generates_too_few_rows_is_named(capsys):
+    facts = {"generator": "rules", "budget": 8, "subset": 1, "kept": 10}
+    _say_where_short(facts, 18)
+    assert capsys.readouterr().err == ""
+    _say_where_short(facts, 20)
+    assert "rules, budget 8, subset 1: 10 of 12 rows, so that arms of it are smaller" in capsys.readouterr().err

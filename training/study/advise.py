@@ -75,7 +75,7 @@ def advise(
         recipe = recipe.without("rules")
     run = RunFolder(output or Path("runs") / recipe.name, recipe)
     with run.lock():
-        _prepare(run, recipe, data, folds, model, sources)
+        prepare(run, recipe, data, folds, model, sources)
         grow_budgets(run, recipe)
         results = run.path / "results.jsonl"
         # Rows of cells that are not planned are removed, so `bert` is planned from the start where it was before.
@@ -177,7 +177,7 @@ def _chosen_before(results: Path, recipe: Recipe) -> Finding | None:
     return None
 
 
-def _prepare(
+def prepare(
     run: RunFolder,
     recipe: Recipe,
     data: LabelledTexts,

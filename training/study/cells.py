@@ -29,7 +29,6 @@ from ..classify.train import train_classifier
 from ..common.errors import UserError
 from ..common.files import atomic_path
 from ..common.precision import autocast, device
-from ..common.progress import say
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, content_revision
 from ..vae.adapt import adapt
@@ -79,11 +78,6 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
             f"{name}, budget {growth.budget}, subset {growth.subset}: none of {len(candidates)} candidates is left "
             f"({fates}); take a filter out of 'augment.filters', or raise 'augment.oversample'"
         )
-    if (got := int(candidates["kept"].sum())) < target - len(budget):
-        say(
-            f"{name}, budget {growth.budget}, subset {growth.subset}: {got} of {target - len(budget)} rows; arms of it "
-            "are smaller than their size; raise 'augment.oversample_by_generator'"
-        )
     path = candidates_file(folder, growth)
     if features is not None:
         with atomic_path(path.with_suffix(".npy")) as temporary, open(temporary, "wb") as file:
@@ -98,7 +92,7 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         "budget": growth.budget,
         "subset": growth.subset,
         "candidates": len(candidates),
-        "kept": got,
+        "kept": int(candidates["kept"].sum()),
         "rejected": rejected,
         "perplexity": _median(candidates.loc[candidates["kept"], "perplexity"]),
         "words": int(candidates["text"].str.split().str.len().sum()),

@@ -10,14 +10,14 @@ from typing import Any
 
 from ..augment.dataset import DatasetFacts, write_dataset
 from ..common.files import fingerprint
-from ..common.progress import bar
+from ..common.progress import bar, say
 from ..common.recipe import Recipe
 from ..common.run_folder import RunFolder
 from ..common.sources import Source, content_revision
 from . import rows
 from .banks import make_bank
 from .cells import grow_budget
-from .plan import Growth, filters_asked, generator_models, growths, own_settings, seed_of
+from .plan import Growth, filters_asked, generator_models, growths, own_settings, revision, seed_of
 from .workers import in_workers
 
 SAMPLES = 20  # of each generator, for the report
@@ -44,6 +44,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
             rows.content(rows.budget_rows(run.path, growth.subset, growth.budget)),
             rows.held_out_file(run.path, growth.subset),
             [run.source(model) for model in models],
+            *revision(growth.generator),
         )
         for growth, target in needed.items()
     }
@@ -73,6 +74,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
         with bar(total=len(tasks), label="augment", unit="budget") as progress:
             for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=run.log):
                 growth = _growth(facts)
+                _say_where_short(facts, needed[growth])
                 grown[growth] = facts | {"fingerprint": wanted[growth]}
                 run.update(augmentation=[grown[growth] for growth in needed if growth in grown])
                 progress.update()
@@ -115,6 +117,15 @@ def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
         seed=seed_of(recipe.seed, "augment", 0),
         notes=(f"Reconstruction BLEU of the generator on held-out sentences: {vae['bleu_reconstruction']:.1f}.",),
     )
+
+
+def _say_where_short(facts: dict[str, Any], target: int) -> None:
+    wanted = target - facts["budget"]
+    if facts["kept"] < wanted:
+        say(
+            f"{facts['generator']}, budget {facts['budget']}, subset {facts['subset']}: {facts['kept']} of {wanted} "
+            "rows, so that arms of it are smaller than their size; raise 'augment.oversample_by_generator'"
+        )
 
 
 def _growth(row: dict[str, Any]) -> Growth:

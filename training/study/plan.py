@@ -24,6 +24,11 @@ from ..common.text import normalise, role
 COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.03, "bert": 1.0, "setfit": 2.0, "gpt2_lora": 8.0}
 
 
+# Of generators and classifiers: raised where the code comes to give something else for the same settings and rows, so
+# that what an older one gave is not taken for it.
+REVISIONS = {"language_model": 2, "rules": 2, "probe": 2}
+
+
 @dataclass(frozen=True)
 class Cell:
     """One training: a classifier on an arm of a size, for a budget, a subset and the number of a seed."""
@@ -113,6 +118,11 @@ def generator_models(recipe: Recipe) -> list[str]:
     names += [settings.language_model] if generates(recipe, "language_model") else []
     names += [settings.masked_lm] if generates(recipe, "masked_lm") else []
     return [name for name in names if name is not None]
+
+
+def revision(name: str) -> list[int]:
+    """What a fingerprint has beside the inputs of a generator or classifier; nothing for one that was never revised."""
+    return [REVISIONS[name]] if name in REVISIONS else []
 
 
 def filters_asked(recipe: Recipe, generator: str) -> set[str]:

@@ -29,7 +29,7 @@ from .analysis import analyse
 from .banks import vae_home
 from .cells import train_cell
 from .growing import grow_budgets
-from .plan import Cell, cost, draw_budgets, draw_test, generates, generator_models, plan
+from .plan import Cell, cost, draw_budgets, draw_test, generates, generator_models, plan, revision
 from .report import write_report
 from .statistics import thinned
 from .workers import in_workers
@@ -212,8 +212,9 @@ def _cell_fingerprints(run: RunFolder, recipe: Recipe, cells: list[Cell], dtype:
             steps={cell.size: settings.steps.get(cell.size, 0)},
         )  # fmt: skip
         found[cell.key] = fingerprint(
-            cell, settings, recipe.seed, dtype, trained[own], tested[test], run.source(settings.model)
-        )
+            cell, settings, recipe.seed, dtype, trained[own], tested[test], run.source(settings.model),
+            *revision(cell.classifier),
+        )  # fmt: skip
     return found
 
 
