@@ -179,14 +179,17 @@ def test_a_study_killed_ten_times_at_random_gives_the_rows_of_one_that_was_not(s
         return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    begun = time.monotonic()
-    assert start(whole).wait() == 0
-    seconds = time.monotonic() - begun
+    took = []
+    for _ in range(2):  # the second one finds everything there
+        begun = time.monotonic()
+        assert start(whole).wait() == 0
+        took.append(time.monotonic() - begun)
+    work, idle = took[0] - took[1], took[1]
     draw, kills = random.Random(0), 0
     for _ in range(10):
         process = start(killed)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=draw.uniform(0.1, 0.6) * seconds)
+            process.wait(timeout=idle * draw.uniform(0.2, 1) + work * draw.uniform(0, 0.15))
         kills += process.poll() is None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
