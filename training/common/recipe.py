@@ -210,11 +210,21 @@ class StudyRecipe:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A whole run."""
+class AnyRecipe:
+    """What the recipes of all systems have."""
 
     name: str
     seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as it is written to `recipe.yaml` and hashed."""
+        return _plain(self)
+
+
+@dataclass(frozen=True)
+class Recipe(AnyRecipe):
+    """A whole run."""
+
     num_processes: int = 1  # processes of the VAE's training; compared with what was launched
     precision: Precision = "auto"
     vae: VaeRecipe = field(default_factory=VaeRecipe)
@@ -255,10 +265,6 @@ class Recipe:
     def arms(self) -> list[str]:
         """Every arm there can be, in the order of tables."""
         return [*ARMS[:-1], *(name for name in self.variants if name not in ARMS), ARMS[-1]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, as it is written to `recipe.yaml` and hashed."""
-        return _plain(self)
 
 
 def _plain(value: Any) -> Any:

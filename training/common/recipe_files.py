@@ -17,8 +17,13 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from .errors import UserError
-from .recipe import Recipe
+from .recipe import AnyRecipe, Recipe
 from .recipe_checks import check_recipe
+
+SISTERS = ("digits", "emotion", "lstm")  # systems whose recipes have fields, and names, of their own
+
+T = TypeVar("T")
+S = TypeVar("S", bound=AnyRecipe)
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
@@ -27,11 +32,35 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         UserError: no such recipe, not YAML, an unknown key, a wrong type or an impossible value.
     """
+    place, data = _read(name_or_path, "")
+    if isinstance(data.get("vae"), str):
+        data |= _vae_of(data, place)
+    recipe = _build(Recipe, data, place, "")
+    check_recipe(recipe, place)
+    return recipe
+
+
+def load_sister_recipe(kind: type[S], name_or_path: str | Path, system: str) -> S:
+    """Read a recipe of one of the SISTERS; a ValueError of its own checks is reported with the place.
+
+    Raises:
+        UserError: as for `load_recipe`.
+    """
+    place, data = _read(name_or_path, system)
+    try:
+        return _build(kind, data, place, "")
+    except ValueError as error:
+        raise UserError(f"{place}: {error}") from None
+
+
+def _read(name_or_path: str | Path, system: str) -> tuple[str, dict[str, Any]]:
+    """What to call a recipe, and its fields, the name among them."""
     place = str(name_or_path)
     path = Path(name_or_path)
+    shipped_ones = f"give a .yaml file or one of {', '.join(shipped_recipes(system))}"
     if path.suffix in {".yaml", ".yml"} or path.exists():
         if not path.is_file():
-            raise UserError(f"{place}: no such recipe file; give a .yaml file or one of {', '.join(shipped_recipes())}")
+            raise UserError(f"{place}: no such recipe file; {shipped_ones}")
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
@@ -39,7 +68,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     else:
         shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
         if not shipped.is_file():
-            raise UserError(f"{place}: no such recipe; give a .yaml file or one of {', '.join(shipped_recipes())}")
+            raise UserError(f"{place}: no such recipe; {shipped_ones}")
         text = shipped.read_text(encoding="utf-8")
         path = Path(f"{place}.yaml")
     try:
@@ -51,11 +80,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     if not isinstance(data, dict):
         raise UserError(f"{place}: a recipe is a mapping of fields; see training/recipes/quickstart.yaml")
     data.setdefault("name", path.stem)
-    if isinstance(data.get("vae"), str):
-        data |= _vae_of(data, place)
-    recipe = _build(Recipe, data, place, "")
-    check_recipe(recipe, place)
-    return recipe
+    return place, data
 
 
 def _vae_of(data: dict[str, Any], place: str) -> dict[str, Any]:
@@ -69,13 +94,12 @@ def _vae_of(data: dict[str, Any], place: str) -> dict[str, Any]:
     return {"vae": origin.to_dict()["vae"], "vae_of": data["vae"]}
 
 
-def shipped_recipes() -> list[str]:
-    """Names of the recipes inside the package."""
+def shipped_recipes(system: str = "") -> list[str]:
+    """Names of the recipes inside the package: those of `textvae run`, or those of one of the SISTERS."""
     folder = resources.files("textvae.training.recipes")
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-
-
-T = TypeVar("T")
+    names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    systems = {name: name.partition("_")[0] for name in names}
+    return [name for name in names if (systems[name] if systems[name] in SISTERS else "") == system]
 
 
 def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:

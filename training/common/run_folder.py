@@ -26,7 +26,7 @@ from .errors import UserError
 from .files import fingerprint, read_json, write_json, write_text
 from .machine import hardware
 from .progress import say
-from .recipe import Recipe
+from .recipe import AnyRecipe
 from .sources import resolve_model
 
 LIBRARIES = (
@@ -52,7 +52,7 @@ class Stage:
 class RunFolder:
     """A run's folder with `recipe.yaml` (resolved) and `run.json`, which one process at a time writes."""
 
-    def __init__(self, path: str | Path, recipe: Recipe):
+    def __init__(self, path: str | Path, recipe: AnyRecipe):
         self.path = Path(path)
         self._file = self.path / "run.json"
         self.info: dict[str, Any] = read_json(self._file) if self._file.exists() else {"sources": [], "stages": {}}
