@@ -12,10 +12,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Lowest first. A module may import its own package and lower layers; packages of one layer ignore each other.
 LAYERS = (
-    ("textvae.modeling_textvae", "textvae.modeling_lstm"),
+    (
+        "textvae.modeling_textvae",
+        "textvae.modeling_lstm",
+        "textvae.modeling_emotion_vae",
+        "textvae.modeling_digit_autoencoder",
+    ),
     ("textvae.training.common", "textvae.training.recipes"),
-    ("textvae.training.vae", "textvae.training.classify"),
-    ("textvae.training.augment",),
+    ("textvae.training.vae", "textvae.training.classify", "textvae.training.emotion", "textvae.training.digits"),
+    ("textvae.training.augment", "textvae.training.lstm"),
     ("textvae.training.study",),
     ("textvae.hub_cards",),
     ("textvae",),

@@ -1,0 +1,1 @@
+"""The valence-arousal VAE."""
