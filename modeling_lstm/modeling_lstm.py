@@ -33,11 +33,28 @@ class LstmLayer(nn.Module):
         return torch.cat([forward_states, _reorder(backward_states, mirror)], dim=-1)
 
 
-class LstmForSequenceClassification(PreTrainedModel):
-    """Embedding → optional projection → LSTM layers → pooling over real tokens → linear classifier.
+class SelfAttention(nn.Module):
+    """One layer of multi-head self-attention over real positions, added to its input and normalised."""
 
-    Padding, on either side, does not change the logits. Max-pooled bidirectional states are those of
-    Conneau et al. 2017 (https://arxiv.org/abs/1705.02364).
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, width) states, (B, T) bool → (B, T, width)."""
+        parts = self.query_key_value(states).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(*parts, attn_mask=mask[:, None, None, :])
+        return self.norm(states + self.output(mixed.transpose(1, 2).flatten(2)))
+
+
+class LstmForSequenceClassification(PreTrainedModel):
+    """Embedding, of words and of pairs → LSTM layers → self-attention → pooling over real tokens → linear classifier.
+
+    What the configuration does not ask for is left out. Padding, on either side, does not change the logits.
+    Max-pooled bidirectional states are those of Conneau et al. 2017 (https://arxiv.org/abs/1705.02364).
     """
 
     config_class = LstmConfig
@@ -55,13 +72,16 @@ class LstmForSequenceClassification(PreTrainedModel):
         if config.projection_size is not None:
             self.embedding_projection = nn.Linear(width, config.projection_size)
             width = config.projection_size
+        self.bigram_embedding = None
+        if config.bigram_buckets:
+            self.bigram_embedding = nn.Embedding(config.bigram_buckets, config.bigram_size)
+            width += config.bigram_size
         layers = []
         for _ in range(config.num_hidden_layers):
             layers.append(LstmLayer(width, config.hidden_size, config.bidirectional))
             width = directions * config.hidden_size
         self.layers = nn.ModuleList(layers)
-        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
-        self.hidden_dropout = nn.Dropout(config.hidden_dropout)
+        self.attention = SelfAttention(width, config.num_attention_heads) if config.num_attention_heads else None
         self.classifier_dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(width, config.num_labels)
         self.post_init()
@@ -107,15 +127,23 @@ class LstmForSequenceClassification(PreTrainedModel):
         mask = positions < lengths
         mirror = torch.where(mask, lengths - 1 - positions, positions)
 
+        if self.training and self.config.word_dropout:
+            dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout
+            input_ids = input_ids.masked_fill(dropped, self.config.pad_token_id or 0)
         states = self.embedding(input_ids)
         if self.config.frozen_embeddings:
             # Not by requires_grad: from_pretrained sets it on every parameter.
             states = states.detach()
         if self.embedding_projection is not None:
             states = self.embedding_projection(states)
-        states = self.embedding_dropout(states)
+        if self.bigram_embedding is not None:
+            pairs = self.bigram_embedding(bigram_rows(input_ids, self.config.bigram_buckets))
+            states = torch.cat([states, pairs], dim=-1)
+        states = self._dropout(states, self.config.embedding_dropout)
         for index, layer in enumerate(self.layers):
-            states = layer(states if index == 0 else self.hidden_dropout(states), mirror)
+            states = layer(self._dropout(states, self.config.hidden_dropout) if index else states, mirror)
+        if self.attention is not None:
+            states = self.attention(states, mask)
         logits = self.classifier(self.classifier_dropout(self._pool(states, mask, lengths)))
 
         loss = None
@@ -124,6 +152,11 @@ class LstmForSequenceClassification(PreTrainedModel):
                 _check_labels(labels, self.num_labels)
             loss = self.loss_function(labels=labels, pooled_logits=logits.float(), config=self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    def _dropout(self, states: Tensor, share: float) -> Tensor:
+        if not self.config.variational_dropout:
+            return nn.functional.dropout(states, share, self.training)
+        return states * nn.functional.dropout(torch.ones_like(states[:, :1]), share, self.training)
 
     def _pool(self, states: Tensor, mask: Tensor, lengths: Tensor) -> Tensor:
         if self.config.pooling == "max":
@@ -134,6 +167,15 @@ class LstmForSequenceClassification(PreTrainedModel):
         hidden = self.config.hidden_size
         last = states[torch.arange(len(states), device=states.device), lengths[:, 0] - 1, :hidden]
         return torch.cat([last, states[:, 0, hidden:]], dim=-1)
+
+
+def bigram_rows(input_ids: Tensor, buckets: int) -> Tensor:
+    """(B, T) int64 rows of the pairs that end at each position, in [0, buckets); the first has the id 0 before it.
+
+    A multiplicative hash (Knuth 1973, 6.4), whose upper bits are well mixed.
+    """
+    before = nn.functional.pad(input_ids[:, :-1], (1, 0))
+    return ((before * 2654435761 + input_ids) * 2246822519 >> 17) % buckets
 
 
 def _reorder(states: Tensor, positions: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
-from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification, SelfAttention, bigram_rows
 
 ROWS = [[5, 9, 3, 7, 11, 2], [4, 8], [6], [12, 3, 3, 9]]
 
@@ -43,9 +44,11 @@ def padded(rows, width, side="right", pad=0):
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean", "last"])
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_padding_does_not_change_logits(pooling, bidirectional):
-    model = build(pooling=pooling, bidirectional=bidirectional)
+@pytest.mark.parametrize(
+    "more", [{}, {"bidirectional": False}, {"bigram_buckets": 7, "bigram_size": 3, "num_attention_heads": 2}]
+)
+def test_padding_does_not_change_logits(pooling, more):
+    model = build(pooling=pooling, **more)
     alone = torch.cat([model(torch.tensor([row])).logits for row in ROWS])
     assert alone.std(dim=0).min() > 1e-3  # the rows do differ
     for width, side, pad in itertools.product((6, 11), ("right", "left"), (0, 13)):
@@ -70,10 +73,64 @@ def test_a_layer_equals_torchs_packed_bidirectional_lstm():
     torch.testing.assert_close(model(ids, mask).logits, expected, atol=1e-6, rtol=1e-5)
 
 
+def test_self_attention_equals_torchs():
+    layer = SelfAttention(width=8, heads=2)
+    reference = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    reference.load_state_dict(
+        {
+            "in_proj_weight": layer.query_key_value.weight,
+            "in_proj_bias": layer.query_key_value.bias,
+            "out_proj.weight": layer.output.weight,
+            "out_proj.bias": layer.output.bias,
+        }
+    )
+    states, mask = torch.randn(2, 5, 8), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    expected = layer.norm(states + reference(states, states, states, key_padding_mask=~mask)[0])
+    torch.testing.assert_close(layer(states, mask), expected)
+
+
+def test_pairs_of_tokens_are_told_apart_and_spread_evenly():
+    every = torch.cartesian_prod(torch.arange(1000, 1400), torch.arange(1000, 1400))
+    buckets = 1 << 16
+    used = bigram_rows(every, buckets)[:, 1].bincount(minlength=buckets)
+    by_chance = math.exp(-len(every) / buckets)
+    assert (used == 0).double().mean() < by_chance + 0.02
+    one, other = bigram_rows(torch.tensor([[5, 9, 3], [9, 5, 3]]), buckets)
+    assert one[1] != other[1]
+    assert one[2] != other[2]
+
+
+def test_pairs_reach_the_logits():
+    model = build(bigram_buckets=50, bigram_size=3, num_hidden_layers=1)
+    with torch.no_grad():
+        model.embedding.weight.copy_(torch.ones_like(model.embedding.weight))
+    assert not torch.allclose(model(torch.tensor([[4, 5]])).logits, model(torch.tensor([[5, 4]])).logits, atol=1e-4)
+
+
+def test_word_dropout_reads_training_tokens_as_nothing():
+    model = build(word_dropout=0.5)
+    ids = torch.full((1, 400), 7)
+    seen = []
+    model.embedding.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(ids)
+    model.train()(ids)
+    assert torch.equal(seen[0], ids)
+    assert set(seen[1].unique().tolist()) == {0, 7}
+    assert (seen[1] == 0).float().mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_variational_dropout_drops_the_same_units_at_all_positions():
+    model = build(embedding_dropout=0.5, embedding_size=60, variational_dropout=True).train()
+    dropped = model._dropout(torch.ones(3, 4, 60), 0.5)
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert not torch.equal(dropped[0], dropped[1])
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+
+
 def test_gradients_do_not_see_padding():
     gradients = []
     for width in (6, 9):
-        model = build()
+        model = build(bigram_buckets=7, bigram_size=3)
         model(*padded(ROWS, width), labels=torch.tensor([0, 1, 2, 1])).loss.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     for narrow, wide in zip(*gradients, strict=True):
@@ -104,7 +161,16 @@ def test_a_label_outside_the_classes_is_named():
         build()(torch.tensor([[1, 2]]), labels=torch.tensor([3]))
 
 
-@pytest.mark.parametrize("wrong", [{"pooling": "median"}, {"hidden_size": 0}, {"projection_size": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pooling": "median"},
+        {"hidden_size": 0},
+        {"projection_size": 0},
+        {"bigram_buckets": -1},
+        {"num_attention_heads": 3},
+    ],
+)
 def test_an_impossible_configuration_is_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         LstmConfig(**wrong)
@@ -137,7 +203,7 @@ def test_reload_is_exact_and_missing_weights_are_initialised(tmp_path):
 
 
 def test_a_hub_user_without_this_package_gets_the_same_logits(tmp_path):
-    model = build(id2label={0: "bad", 1: "fair", 2: "good"}, projection_size=4)
+    model = build(id2label={0: "bad", 1: "fair", 2: "good"}, projection_size=4, bigram_buckets=9, num_attention_heads=2)
     folder = tmp_path / "lstm"
     model.save_pretrained(folder)
     assert sorted(path.name for path in folder.glob("*.py")) == ["configuration_lstm.py", "modeling_lstm.py"]
