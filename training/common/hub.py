@@ -57,7 +57,7 @@ def dataset(name: str, revision: str | None, split: str) -> tuple[Rows, str] | N
     """
     if problem() and not constants.HF_HUB_OFFLINE:
         return None
-    from datasets import ClassLabel, load_dataset
+    from datasets import ClassLabel, Image, load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
     try:
@@ -68,6 +68,9 @@ def dataset(name: str, revision: str | None, split: str) -> tuple[Rows, str] | N
         _explain(name, error, DatasetNotFoundError)
         return None
     assert revision is not None
+    for column, feature in data.features.items():
+        if isinstance(feature, Image):  # its bytes, as in the parquet file
+            data = data.cast_column(column, Image(decode=False))
     columns = {column: data[column][:] for column in data.column_names}
     names = {key: feature.names for key, feature in data.features.items() if isinstance(feature, ClassLabel)}
     return Rows(f"{name}, split {split}", columns, class_names=names), revision

