@@ -1,0 +1,34 @@
+"""What an autoencoder's codes follow: a mixture of Gaussians fitted to those of the training images."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from textvae.modeling_digit_autoencoder.modeling_digit_autoencoder import DigitAutoencoderModel
+
+from ..common.errors import UserError
+from .data import Digits
+from .passes import codes
+
+ITERATIONS = 100
+
+
+def fit_prior(model: DigitAutoencoderModel, train: Digits, components: int, seed: int) -> None:
+    """Give the model a mixture of so many Gaussians, with full covariances, fitted by expectation-maximisation.
+
+    Raises:
+        UserError: more Gaussians than images.
+    """
+    if components > len(train):
+        raise UserError(f"'prior_components' is {components}, there are {len(train)} training images; lower it")
+    mixture = GaussianMixture(components, max_iter=ITERATIONS, reg_covar=1e-4, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # after so many iterations little is left to gain
+        mixture.fit(codes(model, train.images).numpy())
+    parts: tuple[Tensor, ...] = tuple(map(torch.from_numpy, (mixture.weights_, mixture.means_, mixture.covariances_)))
+    model.set_prior(*parts)

@@ -1,0 +1,135 @@
+"""Train the autoencoders of a recipe.
+
+textvae digits digits_mnist                                       (this, and everything that is measured)
+python -m textvae.training.digits.train digits_mnist
+accelerate launch -m textvae.training.digits.train digits_mnist
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from textvae.modeling_digit_autoencoder.configuration_digit_autoencoder import DigitAutoencoderConfig
+from textvae.modeling_digit_autoencoder.modeling_digit_autoencoder import DigitAutoencoderModel
+
+from ..common.errors import UserError
+from ..common.files import atomic_folder, fingerprint, write_json
+from ..common.recipe_files import load_sister_recipe
+from ..common.run_folder import RunFolder
+from .data import Splits, load_digits, pixels
+from .loop import Loop, Schedule, keyed
+from .mixture import fit_prior
+from .passes import BATCH
+from .recipe import AutoencoderRecipe, DigitsRecipe
+
+
+def train_models(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
+    """Train every model of the recipe into `NAME/`: `model/`, which `from_pretrained` loads, and `metrics.jsonl`."""
+    transformers_logging.disable_progress_bar()
+    run.update(sources=[{"asked": recipe.dataset, **digits.source.to_dict()}])
+    for name, settings in recipe.models.items():
+        inputs = [settings, _common(recipe, digits)]
+        with run.stage(name, inputs=inputs, outputs=[f"{name}/model", f"{name}/training.json"]) as stage:
+            if not stage.done:
+                stage.note = _train(name, settings, recipe, digits, run.path / name)
+
+
+def load_model(folder: Path) -> DigitAutoencoderModel:
+    """A trained model of a run, in eval mode, on the device that there is."""
+    model = DigitAutoencoderModel.from_pretrained(folder / "model")
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def add_noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    """Pixels with Gaussian noise, cut off at black and white."""
+    noise = torch.randn(images.shape, generator=generator).to(images.device)
+    return (images + deviation * noise).clamp(0, 1)
+
+
+def _train(name: str, settings: AutoencoderRecipe, recipe: DigitsRecipe, digits: Splits, folder: Path) -> str:
+    try:
+        config = DigitAutoencoderConfig(
+            image_size=digits.image_size,
+            channels=settings.channels,
+            hidden_size=settings.hidden_size,
+            num_hidden_layers=settings.num_hidden_layers,
+            latent_size=settings.latent_size,
+            variational=settings.variational,
+        )
+    except ValueError as error:
+        raise UserError(f"models.{name}: {error}") from None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = DigitAutoencoderModel(config)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images, held_out = digits.train.images.to(device), digits.validation.images.to(device)
+
+    def loss(model: DigitAutoencoderModel, rows: Tensor, generator: torch.Generator) -> Tensor:
+        clean = pixels(images[rows.to(device)])
+        seen = add_noise(clean, settings.noise, generator) if settings.noise else clean
+        return model(seen, labels=clean, generator=generator).loss
+
+    def validate(model: DigitAutoencoderModel) -> dict[str, float]:
+        sums: dict[str, float] = {}
+        for index, part in enumerate(held_out.split(BATCH)):
+            generator, clean = keyed(recipe.seed, 2, index), pixels(part)
+            seen = add_noise(clean, settings.noise, generator) if settings.noise else clean
+            out = model(seen, labels=clean, generator=generator)
+            for key, value in (("loss", out.loss), ("squared_error", out.squared_error), ("kl", out.kl)):
+                if value is not None:
+                    sums[key] = sums.get(key, 0.0) + value.mean().item() * len(part)
+        return {key: value / len(held_out) for key, value in sums.items()}
+
+    schedule = Schedule(
+        recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.final_learning_rate_share, recipe.seed
+    )
+    loop = Loop(name, model, loss, validate, len(images), schedule, fingerprint(settings, *_common(recipe, digits)))
+    model = loop.run(folder)
+    if settings.prior_components:
+        fit_prior(model, digits.train, settings.prior_components, recipe.seed)
+    with atomic_folder(folder / "model") as place:
+        model.save_pretrained(place)
+    facts = {
+        "seconds": round(loop.seconds, 1),  # of the epochs, validation included
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "best_epoch": loop.best["epoch"],
+        "validation_loss": loop.best["loss"],
+    }
+    write_json(folder / "training.json", facts)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return f"validation loss {loop.best['loss']:.5g}, epoch {loop.best['epoch']} of {recipe.epochs}"
+
+
+def _common(recipe: DigitsRecipe, digits: Splits) -> list[object]:
+    """What all trainings of a run read."""
+    return [
+        digits.source.revision, recipe.validation_images, recipe.epochs, recipe.batch_size, recipe.learning_rate,
+        recipe.final_learning_rate_share, recipe.seed,
+    ]  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="textvae.training.digits.train", description="Train a recipe's autoencoders.")
+    parser.add_argument("recipe", nargs="?", default="digits", help="a shipped recipe's name or a YAML file")
+    parser.add_argument("--output", type=Path, help="the run's folder (default runs/NAME)")
+    arguments = parser.parse_args(argv)
+    try:
+        recipe = load_sister_recipe(DigitsRecipe, arguments.recipe, "digits")
+        run = RunFolder(arguments.output or Path("runs") / recipe.name, recipe)
+        with run.lock():
+            train_models(run, recipe, load_digits(recipe.dataset, recipe.validation_images))
+    except UserError as error:
+        print(f"textvae: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
