@@ -31,7 +31,7 @@ class DigitAutoencoderConfig(PreTrainedConfig):
     def __init__(
         self,
         image_size: int = 28,
-        channels: Sequence[int] = (32, 64, 64),
+        channels: Sequence[int] = (32, 64, 128),
         hidden_size: int = 256,
         num_hidden_layers: int = 1,
         latent_size: int = 16,

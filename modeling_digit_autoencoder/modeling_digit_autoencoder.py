@@ -44,7 +44,7 @@ class DigitAutoencoderOutput(ModelOutput):
 class DigitEncoderOutput(ModelOutput):
     """The code of B images: mean (B, Z), and log_variance (B, Z), which is None unless variational."""
 
-    mean: Tensor | None = None
+    mean: Tensor
     log_variance: Tensor | None = None
 
 

@@ -18,8 +18,10 @@ from .passes import codes
 ITERATIONS = 100
 
 
-def fit_prior(model: DigitAutoencoderModel, train: Digits, components: int, seed: int) -> None:
-    """Give the model a mixture of so many Gaussians, with full covariances, fitted by expectation-maximisation.
+def fit_mixture(
+    model: DigitAutoencoderModel, train: Digits, components: int, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Shares (K,), means (K, Z) and covariances (K, Z, Z), as `model.set_prior` takes them.
 
     Raises:
         UserError: more Gaussians than images.
@@ -29,6 +31,5 @@ def fit_prior(model: DigitAutoencoderModel, train: Digits, components: int, seed
     mixture = GaussianMixture(components, max_iter=ITERATIONS, reg_covar=1e-4, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # after so many iterations little is left to gain
-        mixture.fit(codes(model, train.images).numpy())
-    parts: tuple[Tensor, ...] = tuple(map(torch.from_numpy, (mixture.weights_, mixture.means_, mixture.covariances_)))
-    model.set_prior(*parts)
+        mixture.fit(codes(model, train.images).double().numpy())
+    return tuple(map(torch.from_numpy, (mixture.weights_, mixture.means_, mixture.covariances_)))

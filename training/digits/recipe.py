@@ -13,7 +13,7 @@ class AutoencoderRecipe:
 
     latent_size: int = 16
     variational: bool = False
-    channels: tuple[int, ...] = (32, 64, 64)  # of convolutions that halve the side
+    channels: tuple[int, ...] = (32, 64, 128)  # of convolutions that halve the side
     hidden_size: int = 256  # width of the dense layers
     num_hidden_layers: int = 1  # residual blocks of that width, in encoder and decoder each
     noise: float = 0.0  # deviation of Gaussian noise on the pixels that are read; those to be rebuilt stay clean

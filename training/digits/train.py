@@ -8,6 +8,7 @@ accelerate launch -m textvae.training.digits.train digits_mnist
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shutil
 import sys
 from pathlib import Path
@@ -25,8 +26,8 @@ from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder
 from .data import Splits, load_digits, pixels
 from .loop import Loop, Schedule, keyed
-from .mixture import fit_prior
-from .passes import BATCH
+from .mixture import fit_mixture
+from .passes import BATCH, codes
 from .recipe import AutoencoderRecipe, DigitsRecipe
 
 
@@ -35,16 +36,27 @@ def train_models(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
     transformers_logging.disable_progress_bar()
     run.update(sources=[{"asked": recipe.dataset, **digits.source.to_dict()}])
     for name, settings in recipe.models.items():
-        inputs = [settings, _common(recipe, digits)]
-        with run.stage(name, inputs=inputs, outputs=[f"{name}/model", f"{name}/training.json"]) as stage:
+        # The mixture is fitted afterwards, so that another one costs no training.
+        alone = dataclasses.replace(settings, prior_components=0)
+        with run.stage(name, inputs=[alone, *_common(recipe, digits)], outputs=[f"{name}/training.json"]) as stage:
             if not stage.done:
-                stage.note = _train(name, settings, recipe, digits, run.path / name)
+                stage.note = _train(name, alone, recipe, digits, run.path / name)
+        inputs = [settings.prior_components, recipe.seed, run.path / name / "training.json"]
+        with run.stage(f"{name}/prior", inputs=inputs, outputs=[f"{name}/model"]) as stage:
+            if not stage.done:
+                stage.note = _fit_prior(run.path / name, settings.prior_components, recipe.seed, digits)
 
 
 def load_model(folder: Path) -> DigitAutoencoderModel:
     """A trained model of a run, in eval mode, on the device that there is."""
     model = DigitAutoencoderModel.from_pretrained(folder / "model")
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def save_model(model: DigitAutoencoderModel, folder: Path) -> None:
+    """Write `model/` into a model's folder, whole or not at all."""
+    with atomic_folder(folder / "model") as place:
+        model.save_pretrained(place)
 
 
 def add_noise(images: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
@@ -92,10 +104,7 @@ def _train(name: str, settings: AutoencoderRecipe, recipe: DigitsRecipe, digits:
     )
     loop = Loop(name, model, loss, validate, len(images), schedule, fingerprint(settings, *_common(recipe, digits)))
     model = loop.run(folder)
-    if settings.prior_components:
-        fit_prior(model, digits.train, settings.prior_components, recipe.seed)
-    with atomic_folder(folder / "model") as place:
-        model.save_pretrained(place)
+    save_model(model, folder)
     facts = {
         "seconds": round(loop.seconds, 1),  # of the epochs, validation included
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -105,6 +114,18 @@ def _train(name: str, settings: AutoencoderRecipe, recipe: DigitsRecipe, digits:
     write_json(folder / "training.json", facts)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return f"validation loss {loop.best['loss']:.5g}, epoch {loop.best['epoch']} of {recipe.epochs}"
+
+
+def _fit_prior(folder: Path, components: int, seed: int, digits: Splits) -> str:
+    model = load_model(folder)
+    model.prior, model.config.prior_components = None, 0
+    note = "none"
+    if components:
+        model.set_prior(*fit_mixture(model, digits.train, components, seed))
+        density = model.prior.log_density(codes(model, digits.validation.images).to(model.device)).mean().item()
+        note = f"{components} Gaussians, {density:.2f} nats a validation code"
+    save_model(model, folder)
+    return note
 
 
 def _common(recipe: DigitsRecipe, digits: Splits) -> list[object]:
