@@ -1,0 +1,252 @@
+"""The training loop, on any number of processes, resumable at any checkpoint bit for bit.
+
+What is drawn at a step follows from the seed and the step alone: a training that was killed computes the same.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
+
+from ..common.errors import UserError
+from ..common.files import append_jsonl, atomic_folder, read_json, read_jsonl, write_json, write_text
+from ..common.progress import bar, say
+from .objective import TERMS, beta, objective
+from .recipe import EmotionModelRecipe
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Annotated texts as tensors: embeddings of a frozen encoder, or tokens of one that is trained."""
+
+    ratings: Tensor  # (N, 2) float32, NaN where there is none
+    deviations: Tensor  # (N, 2)
+    categories: Tensor | None  # (N,) int64
+    embeddings: Tensor | None = None  # (N, D)
+    tokens: list[list[int]] | None = None
+    pad: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ratings)
+
+    def batch(self, rows: np.ndarray, device: torch.device) -> dict[str, Tensor | None]:
+        """What the model's `forward` takes of these rows."""
+        index = torch.from_numpy(rows)
+        found: dict[str, Tensor | None] = {"labels": self.ratings[index], "deviations": self.deviations[index]}
+        if self.categories is not None:
+            found["category_ids"] = self.categories[index]
+        if self.embeddings is not None:
+            found["embeddings"] = self.embeddings[index]
+        else:
+            assert self.tokens is not None
+            found |= _padded([self.tokens[row] for row in rows], self.pad)
+        return {name: None if value is None else value.to(device) for name, value in found.items()}
+
+
+class Loop:
+    """A model, the examples that it is trained on and watched by, and where the training of it stands."""
+
+    def __init__(
+        self,
+        model: EmotionVAEModel,
+        train: Examples,
+        validation: Examples,
+        recipe: EmotionModelRecipe,
+        *,
+        seed: int,
+        dtype: torch.dtype,
+        num_processes: int,
+        made_from: str,
+    ) -> None:
+        AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(), mixed_precision="bf16" if dtype == torch.bfloat16 else "no"
+        )
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if not launched == self.accelerator.num_processes == num_processes:
+            raise UserError(
+                f"num_processes: the recipe says {num_processes}, {launched} were launched and "
+                f"{self.accelerator.num_processes} work together; change the recipe, or launch as many with torchrun "
+                "--nproc_per_node (on a CPU, accelerate launch starts only one)"
+            )
+        self.train, self.validation, self.recipe, self.seed, self.made_from = train, validation, recipe, seed, made_from
+        # Batches of like size, so that no last one of a few texts takes a whole step.
+        self.batches = max(1, round(len(train) / recipe.batch_size))
+        self.steps = recipe.epochs * self.batches
+        model.to(self.accelerator.device)
+        self.unwrapped = model
+        self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(model, recipe))
+        self.step, self.seconds, self.sums = 0, 0.0, [0.0] * len(TERMS)
+        self.accelerator.register_for_checkpointing(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "seconds": self.seconds, "sums": self.sums}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step, self.seconds, self.sums = state["step"], state["seconds"], state["sums"]
+
+    def run(self, output: Path, label: str) -> EmotionVAEModel:
+        """Train to the end, from the last checkpoint under `output`, where each epoch's terms are written, too."""
+        checkpoints, metrics = output / "checkpoints", output / "metrics.jsonl"
+        self.resume(checkpoints, label)
+        main = self.accelerator.is_main_process
+        if main:
+            rows = [row for row in read_jsonl(metrics) if row["step"] <= self.step]
+            write_text(metrics, "")
+            for row in rows:
+                append_jsonl(metrics, row)
+        before, started = self.seconds, time.monotonic()
+        with bar(total=self.steps, label=label, unit="step") as progress:
+            progress.update(self.step)
+            while self.step < self.steps:
+                self.train_step()
+                self.step += 1
+                progress.update(1)
+                self.seconds = before + time.monotonic() - started
+                if self.step % self.batches == 0:
+                    row = self._epoch_row()
+                    if main:
+                        append_jsonl(metrics, row)
+                if self.step % self.recipe.checkpoint_every == 0 and self.step < self.steps:
+                    self.save(checkpoints)
+        return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
+
+    def train_step(self) -> None:
+        """One optimiser step on the mean over a batch's texts, whatever number of processes shares them."""
+        accelerator, recipe, config = self.accelerator, self.recipe, self.unwrapped.config
+        epoch, place = divmod(self.step, self.batches)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.train))
+        rows = np.array_split(order, self.batches)[place]
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        shape = (2, config.num_members, len(rows), 2)
+        noise, prior = torch.randn(shape, generator=generator)
+        shown = torch.rand(len(rows), generator=generator) >= recipe.hidden_skip_share
+        unknown = torch.rand(len(rows), generator=generator) < recipe.unknown_category_share
+        torch.manual_seed(self.seed * 1_000_003 + self.step)  # of dropout
+        parts = np.array_split(np.arange(len(rows)), accelerator.num_processes)
+        mine = parts[accelerator.process_index]
+        device = accelerator.device
+        batch = self.train.batch(rows[mine], device)
+        if (known := batch.get("category_ids")) is not None:
+            batch["category_ids"] = known.masked_fill(unknown[mine].to(device), len(config.categories))
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        self.model.train()
+        output = self.model(
+            **batch, noise=noise[:, mine].to(device), shown=shown[mine].to(device), nll_beta=recipe.nll_beta
+        )
+        weight = beta(recipe, self.step, self.steps)
+        loss = objective(output, prior[:, mine].to(device), weight, recipe)
+        # Distributed training averages over processes, where the mean over the batch is wanted.
+        self.optimizer.zero_grad()
+        accelerator.backward(loss * len(mine) * accelerator.num_processes / len(rows))
+        self.optimizer.step()
+        terms = torch.stack([getattr(output, term).detach().float().mean(0).sum() for term in TERMS])
+        terms = accelerator.reduce(terms, "sum") / len(rows)
+        if not terms.isfinite().all():
+            raise UserError(
+                f"emotion: the loss is no longer finite at step {self.step + 1}; lower 'learning_rate' "
+                f"({recipe.learning_rate:g})"
+            )
+        self.sums = [total + value for total, value in zip(self.sums, terms.tolist(), strict=True)]
+
+    def _rate(self) -> float:
+        warm = min(1.0, (self.step + 1) / max(1, self.recipe.warmup_steps))
+        return self.recipe.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+
+    def _epoch_row(self) -> dict[str, Any]:
+        means = {f"train_{term}": total / self.batches for term, total in zip(TERMS, self.sums, strict=True)}
+        self.sums = [0.0] * len(TERMS)
+        return {
+            "step": self.step,
+            "epoch": self.step // self.batches,
+            **means,
+            **{f"validation_{term}": value for term, value in self._validate().items()},
+            "seconds": round(self.seconds, 2),
+        }
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Terms of the validation texts without dropout, latents at their means, all skips shown."""
+        self.unwrapped.eval()
+        sums = torch.zeros(len(TERMS))
+        for rows in np.array_split(np.arange(len(self.validation)), math.ceil(len(self.validation) / 256)):
+            noise = torch.zeros(self.unwrapped.config.num_members, len(rows), 2, device=self.accelerator.device)
+            output = self.unwrapped(
+                **self.validation.batch(rows, self.accelerator.device), noise=noise, nll_beta=self.recipe.nll_beta
+            )
+            sums += torch.stack([getattr(output, term).float().mean(0).sum().cpu() for term in TERMS])
+        return dict(zip(TERMS, (sums / len(self.validation)).tolist(), strict=True))
+
+    def save(self, checkpoints: Path) -> None:
+        """Write a checkpoint under a temporary name, rename it, and drop the ones before it."""
+        place, temporary = checkpoints / f"step-{self.step:06d}", checkpoints / f".step-{self.step:06d}"
+        if self.accelerator.is_main_process:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(temporary))
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            with atomic_folder(place) as whole:
+                for item in temporary.iterdir():
+                    item.rename(whole / item.name)
+                write_json(whole / "checkpoint.json", {"made_from": self.made_from, "step": self.step})
+            for old in (temporary, *sorted(checkpoints.glob("step-*"))[:-1]):
+                shutil.rmtree(old, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self, checkpoints: Path, label: str) -> None:
+        """Load the newest checkpoint, if there is one of this training; one of another is thrown away.
+
+        Raises:
+            UserError: it is truncated.
+        """
+        found = sorted(checkpoints.glob("step-*"))
+        if not found:
+            return
+        if read_json(found[-1] / "checkpoint.json")["made_from"] != self.made_from:
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                shutil.rmtree(checkpoints)
+            return
+        try:
+            self.accelerator.load_state(str(found[-1]))
+        except Exception as error:
+            raise UserError(
+                f"{found[-1]}: cannot be read, it is truncated or damaged; delete it and run again"
+            ) from error
+        if self.accelerator.is_main_process:
+            say(f"{label}: going on at step {self.step} of {self.steps} from {found[-1]}")
+
+
+def _padded(rows: list[list[int]], pad: int) -> dict[str, Tensor | None]:
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def _optimizer(model: EmotionVAEModel, recipe: EmotionModelRecipe) -> torch.optim.Optimizer:
+    body = {id(weight) for weight in model.encoder.parameters()}
+    own = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in body]
+    groups: list[dict[str, Any]] = [{"params": own, "share": 1.0}]
+    trained = [weight for weight in model.encoder.parameters() if weight.requires_grad]
+    if trained:
+        groups.append({"params": trained, "share": recipe.encoder_learning_rate / recipe.learning_rate})
+    return torch.optim.AdamW(
+        groups, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=recipe.weight_decay, fused=True
+    )

@@ -1,0 +1,161 @@
+"""The report of a run: `evaluation.json`, plots and `report.html`, from the run folder's files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from ..common.drawing import standalone, stylesheet
+from ..common.files import read_json, write_json, write_text
+from ..common.pages import environment
+from ..common.progress import say
+from . import plots
+from .data import AnnotatedTexts, load_annotated
+from .measures import NAMES, reliability, summary
+from .recipe import EmotionRecipe
+
+COLUMNS = ("r", "nll", "coverage", "r_std")
+MARKED = 8  # texts that the emotion map numbers
+TERMS = {
+    "mean_error": "squared error of means",
+    "deviation_error": "of deviations",
+    "reconstruction": "reconstruction",
+    "kl": "KL, nats",
+}
+# What a name in the table says, where the recipe's own word for it does not.
+CALLED = {
+    "model": "emotion VAE",
+    "single": "one network in place of the ensemble",
+    "mlp": "MLP without VAE: no reconstruction, no KL",
+    "skip_free": "decoder without skips",
+    "category": "conditioned on the category (CVAE)",
+    "mixture_prior": "Gaussian-mixture prior",
+    "infovae": "InfoVAE (MMD in place of the KL)",
+    "cleaning": "rows with large deviation left out of training",
+    "last_layer": "embedding of the last layer alone",
+    "ridge_last_layer": "ridge, last layer",
+    "ridge": "ridge, same embedding",
+    "kernel_ridge": "RBF kernel ridge, same embedding",
+}
+
+
+def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
+    """Write the report of a run that has been finished into its folder; returns what `evaluation.json` holds."""
+    info, official = read_json(folder / "run.json"), read_json(folder / "official.json")
+    variants = [name for name in recipe.variants if name not in info["absent"]]
+    names = ["model", *variants, *_baselines(recipe)]
+    folds = {
+        name: [read_json(folder / "folds" / name / f"fold-{number}.json") for number in range(recipe.folds)]
+        for name in names
+    }
+    on_test = {name: _official(folder, name) for name in names if name not in variants}
+    figures = evaluation(recipe, info, folds, official, on_test)
+    write_json(folder / "evaluation.json", figures)
+    data = load_annotated(recipe)
+    drawings = _drawings(folds["model"], official, data)
+    for name, drawing in drawings.items():
+        write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
+    page = environment(__package__, autoescape=True).get_template("report.html.j2")
+    text = page.render(
+        recipe=recipe,
+        info=info,
+        figures=figures,
+        model=summary([fold["figures"] for fold in folds["model"]]),
+        table=_table(folds),
+        official=[(CALLED.get(name, name), found) for name, found in on_test.items()],
+        one=official,
+        names=[NAMES[index] for index in data.rated],
+        marked=[(number, data.texts[official["rows"][row]]) for number, row in enumerate(_marked(official), start=1)],
+        stand_ins=[source for source in info["sources"] if source["stand_in"]],
+        plots={name: Markup(drawing) for name, drawing in drawings.items()},
+        terms=TERMS,
+        colours=Markup(stylesheet()),
+    )
+    write_text(folder / "report.html", text)
+    say(f"report: {folder / 'report.html'}")
+    return figures
+
+
+def evaluation(
+    recipe: EmotionRecipe,
+    info: dict[str, Any],
+    folds: dict[str, list[dict[str, Any]]],
+    official: dict[str, Any],
+    on_test: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """All figures, flat: the model's under their own names, others' behind their name, of the official split, too."""
+    suffix = "_finetuned" if recipe.model.trainable_encoder_layers else ""
+    found: dict[str, Any] = {}
+    for name, records in folds.items():
+        prefix = "" if name == "model" else f"{name}_"
+        for key, value in summary([record["figures"] for record in records]).items():
+            base, sd = key.removesuffix("_sd"), "_sd" if key.endswith("_sd") else ""
+            found[f"{prefix}{base}{suffix}{sd}"] = value
+    # Choices were made on held-back training texts of the first fold; the texts that it tests steered nothing.
+    found |= {f"first_fold_{key}{suffix}": value for key, value in folds["model"][0]["figures"].items()}
+    for name, figures in on_test.items():
+        prefix = "official_" if name == "model" else f"official_{name}_"
+        found |= {f"{prefix}{key}{suffix}": value for key, value in figures.items()}
+    seconds = [record["facts"]["seconds"] for record in folds["model"]]
+    return found | {
+        f"train_minutes_a_fold{suffix}": round(float(np.mean(seconds)) / 60, 2),
+        f"parameters{suffix}": official["facts"]["parameters"],
+        f"weights_sha256{suffix}": official["facts"]["weights_sha256"],
+        f"texts{suffix}": info["data"]["texts"],
+        f"run{suffix}": {
+            "recipe": recipe.name,
+            "folds": recipe.folds,
+            **{key: info[key] for key in ("seed", "command", "hardware", "versions", "python", "textvae", "sources")},
+        },
+    }
+
+
+def _baselines(recipe: EmotionRecipe) -> tuple[str, ...]:
+    return ("ridge_last_layer", "ridge", "kernel_ridge") if recipe.baselines else ()
+
+
+def _official(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / ("official.json" if name == "model" else f"folds/{name}/official.json")
+    return read_json(path)["figures"]
+
+
+def _table(folds: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, float | None]]]:
+    return [
+        (CALLED.get(name, name.replace("_", " ")), summary([record["figures"] for record in records]))
+        for name, records in folds.items()
+    ]
+
+
+def _drawings(folds: list[dict[str, Any]], official: dict[str, Any], data: AnnotatedTexts) -> dict[str, str]:
+    rows = np.concatenate([fold["rows"] for fold in folds])
+    mean, width = (
+        np.concatenate([np.array(fold["predictions"][key], dtype=float) for fold in folds])
+        for key in ("mean", "mean_deviation")
+    )
+    drawings, points = {}, {}
+    for index in data.rated:
+        name, truth = NAMES[index], data.ratings[rows, index]
+        r = summary([fold["figures"] for fold in folds])[f"r_{name}"] or 0.0
+        drawings[f"scatter-{name}"] = plots.predicted_against_annotated(name, truth, mean[:, index], r)
+        points[name] = reliability(truth, mean[:, index], width[:, index])
+    drawings["reliability"] = plots.reliability(points)
+    drawings |= {f"loss-{term}": plots.losses(official["curve"], term, title) for term, title in TERMS.items()}
+    if len(data.rated) == len(NAMES):
+        means = np.array(official["predictions"]["mean"])
+        categories = None if data.categories is None else [data.categories[row] for row in official["rows"]]
+        drawings["emotion-map"] = plots.emotion_map("emotion-map", means, categories, _marked(official))
+    return drawings
+
+
+def _marked(official: dict[str, Any]) -> list[int]:
+    """Test texts all around the map: the outermost in each of MARKED directions from its middle."""
+    means = np.array(official["predictions"]["mean"], dtype=float)
+    if np.isnan(means).any():
+        return []
+    standard = (means - means.mean(0)) / means.std(0)
+    angles = 2 * np.pi * np.arange(MARKED) / MARKED
+    outermost = (standard @ np.stack([np.cos(angles), np.sin(angles)])).argmax(0)
+    return list(dict.fromkeys(outermost.tolist()))

@@ -1,0 +1,193 @@
+"""A whole recipe: data → folds of the model, its variants and its baselines → the one model → evaluation and report.
+
+A fold that has been trained and measured is never done again for the same inputs, so that a run goes on fold by fold
+wherever it was stopped, and within a fold at its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..common.errors import UserError
+from ..common.files import file_digest, read_jsonl, write_json
+from ..common.machine import Memory
+from ..common.progress import say
+from ..common.recipe_files import load_sister_recipe
+from ..common.run_folder import RunFolder
+from . import baselines
+from .data import Split, fold_rows, load_annotated, official_rows
+from .measures import Predictions, measure
+from .recipe import EmotionModelRecipe, EmotionRecipe
+from .reconstruction import nearest_figures, reconstruction_figures
+from .report import write_report
+from .train import Encoded, predictions, save_model, train_model
+
+MODEL = "model"  # what the recipe's own model is called beside its variants
+BASELINES: tuple[tuple[str, baselines.Kind, bool], ...] = (  # name, kind, whether it reads the last layer alone
+    ("ridge_last_layer", "ridge", True),
+    ("ridge", "ridge", False),
+    ("kernel_ridge", "kernel_ridge", False),
+)
+
+
+def run_emotion(name_or_path: str | Path, output: Path | None = None) -> Path:
+    """Run a recipe, or go on with it, in `output` (default: `runs/NAME`); returns that folder.
+
+    Raises:
+        UserError: a wrong recipe, a source that cannot be had, annotations that are missing or impossible …
+    """
+    recipe = load_sister_recipe(EmotionRecipe, name_or_path, "emotion")
+    if recipe.num_processes != 1:
+        raise UserError(
+            "num_processes: `textvae emotion` works in one process; only the one model's training, by accelerate "
+            "launch -m textvae.training.emotion.train, takes more"
+        )
+    run = RunFolder(output or Path("runs") / recipe.name, recipe)
+    with run.lock(), Memory() as memory:
+        Work(run, recipe).all()
+        run.update(peak_memory_gb=memory.peak_gb)
+        write_report(run.path, recipe)
+    return run.path
+
+
+class Work:
+    """The stages of a run, and what they share."""
+
+    def __init__(self, run: RunFolder, recipe: EmotionRecipe) -> None:
+        self.run, self.recipe = run, recipe
+        self.data = load_annotated(recipe)
+        self.dtype = getattr(torch, run.dtype(recipe.precision))
+        self.encoded: Encoded | None = None
+        self.folds = fold_rows(self.data, recipe)
+        self.official = official_rows(self.data)
+        # What every figure follows from, whichever model it is of.
+        shared = dataclasses.replace(recipe, name="", model=EmotionModelRecipe(), variants={}, baselines=True)
+        content = [self.data.texts, self.data.ratings.tolist(), self.data.deviations.tolist(), self.data.categories]
+        self.inputs = [shared, self.data.source.to_dict(), content, self.data.splits.tolist(), str(self.dtype)]
+
+    def all(self) -> None:
+        """Everything that the report reads."""
+        models = {MODEL: self.recipe.model, **self.variants()}
+        sources = [self.data.source, *(self.encode(settings).source for settings in models.values())]
+        unique = {source.id: source for source in sources}
+        self.run.update(
+            sources=[{"asked": name, **source.to_dict()} for name, source in unique.items()],
+            data={
+                "texts": len(self.data),
+                "distinct_texts": len(set(self.data.texts)),
+                "rated": self.data.rated,
+                "fold_sizes": [len(rows.test) for rows in self.folds],
+                "official": {part: len(getattr(self.official, part)) for part in ("train", "validation", "test")},
+            },
+        )
+        for name, settings in models.items():
+            for number, rows in enumerate(self.folds):
+                self.train_fold(name, settings, number, rows)
+        if self.recipe.baselines:
+            for name, kind, last_layer in BASELINES:
+                for number, rows in enumerate([*self.folds, self.official]):
+                    self.fit_baseline(name, kind, last_layer, number, rows)
+        self.train_official()
+
+    def variants(self) -> dict[str, EmotionModelRecipe]:
+        """The recipe's, less those that want a category where the data has none: it may be a stand-in."""
+        absent = [name for name, one in self.recipe.variants.items() if one.conditional and not self.data.categories]
+        for name in absent:
+            say(f"{name}: is left out, because {self.data.source.location} has no column 'category'")
+        self.run.update(absent=absent)
+        return {name: one for name, one in self.recipe.variants.items() if name not in absent}
+
+    def encode(self, settings: EmotionModelRecipe) -> Encoded:
+        """The texts as a model of these settings reads them; those of one model at a time are kept in memory."""
+        if self.encoded is None or self.encoded.settings != settings:
+            self.encoded = Encoded(settings, self.recipe, self.data)
+        return self.encoded
+
+    def train_fold(self, name: str, settings: EmotionModelRecipe, number: int, rows: Split) -> None:
+        """Train one model without a fold's texts, and measure it on them."""
+        encoded = self.encode(settings)
+        place = self.run.path / "folds" / name
+        record = f"folds/{name}/fold-{number}.json"
+        inputs = [*self.inputs, settings, encoded.source.revision]
+        with self.run.stage(f"{name}, fold {number + 1}", inputs=inputs, outputs=[record]) as stage:
+            if stage.done:
+                return
+            work = place / f"fold-{number}"
+            model, facts = train_model(encoded, rows, self.recipe.seed, work, stage_label(name, number), self.dtype)
+            said = predictions(encoded, model, rows.test)
+            embeddings = encoded.embed(model, rows.test)
+            figures = measure(said, self.data, rows.test) | reconstruction_figures(
+                model, embeddings, encoded.categories_of(rows.test), self.recipe.seed
+            )
+            curve = read_jsonl(work / "metrics.jsonl")
+            write_json(self.run.path / record, {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows))
+            shutil.rmtree(work)
+            stage.note = _note(figures)
+
+    def fit_baseline(self, name: str, kind: baselines.Kind, last_layer: bool, number: int, rows: Split) -> None:
+        """Fit one baseline without a fold's texts (after the folds: on the data's own split), and measure it."""
+        encoded = self.encode(self.recipe.model)
+        fold = f"fold-{number}" if number < len(self.folds) else "official"
+        record = f"folds/{name}/{fold}.json"
+        settings = self.recipe.model
+        inputs = [*self.inputs, settings.encoder, settings.encoder_layers, settings.max_length, encoded.source.revision]
+        with self.run.stage(f"{name}, {fold}", inputs=inputs, outputs=[record]) as stage:
+            if stage.done:
+                return
+            embeddings = encoded.embeddings.numpy()
+            if last_layer:
+                embeddings = embeddings[:, -embeddings.shape[1] // len(settings.encoder_layers) :]
+            said = baselines.predict(kind, embeddings, self.data, rows, self.recipe.min_deviation)
+            figures = measure(said, self.data, rows.test)
+            write_json(self.run.path / record, {"figures": figures} | _kept(said, rows))
+            stage.note = _note(figures)
+
+    def train_official(self) -> None:
+        """Train the one model that is kept, on the data's own training split, and measure it on its test split."""
+        encoded, rows, output = self.encode(self.recipe.model), self.official, self.run.path / MODEL
+        inputs = [*self.inputs, self.recipe.model, encoded.source.revision]
+        outputs = [f"{MODEL}/config.json", f"{MODEL}/model.safetensors", "official.json"]
+        with self.run.stage("the one model", inputs=inputs, outputs=outputs) as stage:
+            if stage.done:
+                return
+            model, facts = train_model(encoded, rows, self.recipe.seed, output, "the one model", self.dtype)
+            said = predictions(encoded, model, rows.test)
+            embeddings = encoded.embed(model, rows.test)
+            figures = measure(said, self.data, rows.test)
+            figures |= reconstruction_figures(model, embeddings, encoded.categories_of(rows.test), self.recipe.seed)
+            figures |= nearest_figures(model, embeddings, self.data.ratings[rows.test])
+            curve = read_jsonl(output / "metrics.jsonl")
+            save_model(model.cpu(), encoded.tokenizer, output)
+            facts["weights_sha256"] = file_digest(output / "model.safetensors")
+            write_json(
+                self.run.path / "official.json",
+                {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows),
+            )
+            stage.note = _note(figures)
+
+
+def stage_label(name: str, number: int) -> str:
+    return f"{name}, fold {number + 1}"
+
+
+def _kept(said: Predictions, rows: Split) -> dict[str, Any]:
+    """Predictions as plain data: plots and later questions need no model."""
+    plain: Callable[[np.ndarray], list[Any]] = lambda values: [  # noqa: E731
+        [None if np.isnan(value) else round(float(value), 4) for value in row] for row in values
+    ]
+    return {
+        "rows": rows.test.tolist(),
+        "predictions": {name: plain(value) for name, value in dataclasses.asdict(said).items()},
+    }
+
+
+def _note(figures: dict[str, float | None]) -> str:
+    shown = [f"{name} {value:.3f}" for name in ("r_valence", "r_arousal") if (value := figures[name]) is not None]
+    return ", ".join(shown)
