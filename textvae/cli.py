@@ -136,6 +136,28 @@ def _classify(args: argparse.Namespace) -> None:
     classify_file(args)
 
 
+def _digits(args: argparse.Namespace) -> None:
+    from .training.digits.run import run_digits
+
+    print(run_digits(args.recipe, output=args.output) / "report.html")
+
+
+def _emotion(args: argparse.Namespace) -> None:
+    from .training.emotion.placing import place_texts
+    from .training.emotion.run import run_emotion
+
+    folder = run_emotion(args.recipe, output=args.output)
+    print(folder / "report.html")
+    if args.texts:
+        print(place_texts(folder, args.texts, args.text_column))
+
+
+def _lstm(args: argparse.Namespace) -> None:
+    from .training.lstm.run import run_lstm
+
+    print(run_lstm(args.recipe, output=args.output) / "report.html")
+
+
 def _publish(args: argparse.Namespace) -> None:
     from .hub_cards.publish import publish
 
@@ -186,6 +208,14 @@ VERBS = {
         resumes=True,
     ),
     "classify": Verb("fine-tune a classifier on one file and score it on another", options.classify, _classify),
+    "digits": Verb("train autoencoders of digits by a recipe, and measure them", options.digits, _digits, resumes=True),
+    "emotion": Verb(
+        "train the valence-arousal VAE of a recipe, measure it, and place texts of your own",
+        options.emotion,
+        _emotion,
+        resumes=True,
+    ),
+    "lstm": Verb("train LSTM classifiers by a recipe, and measure them", options.lstm, _lstm, resumes=True),
     "publish": Verb("put a run's models, datasets and Space on the Hub", options.publish, _publish, resumes=True),
     "demo": Verb("try a run's model and datasets by hand, in a browser", options.demo, _demo),
     "mirror": Verb(

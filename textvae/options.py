@@ -134,6 +134,37 @@ def classify(parser: argparse.ArgumentParser) -> None:
     _seed(parser)
 
 
+def digits(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(shipped_recipes("digits"))
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        default="digits",
+        metavar="RECIPE",
+        help=f"a recipe file, or one of {names} (default: digits)",
+    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+
+
+def emotion(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(shipped_recipes("emotion"))
+    parser.add_argument(
+        "recipe",
+        nargs="?",
+        default="emotion",
+        metavar="RECIPE",
+        help=f"a recipe file, or one of {names} (default: emotion)",
+    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+    parser.add_argument("--texts", metavar="FILE|ID", help="texts to place on the map of emotions, with both widths")
+    parser.add_argument("--text-column", default="text", metavar="NAME", help="default: text")
+
+
+def lstm(parser: argparse.ArgumentParser) -> None:
+    _recipe(parser, "lstm")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+
+
 def publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
     parser.add_argument("--namespace", required=True, metavar="ORG", help="your user name or organisation on the Hub")
@@ -165,8 +196,9 @@ def nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
 
-def _recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {', '.join(shipped_recipes())}")
+def _recipe(parser: argparse.ArgumentParser, system: str = "") -> None:
+    shipped = ", ".join(shipped_recipes(system))
+    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {shipped}")
 
 
 def _model(parser: argparse.ArgumentParser) -> None:

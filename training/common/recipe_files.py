@@ -32,7 +32,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         UserError: no such recipe, not YAML, an unknown key, a wrong type or an impossible value.
     """
-    place, data = _read(name_or_path, "")
+    place, data = read_recipe(name_or_path)
     if isinstance(data.get("vae"), str):
         data |= _vae_of(data, place)
     recipe = _build(Recipe, data, place, "")
@@ -46,15 +46,20 @@ def load_sister_recipe(kind: type[S], name_or_path: str | Path, system: str) -> 
     Raises:
         UserError: as for `load_recipe`.
     """
-    place, data = _read(name_or_path, system)
+    place, data = read_recipe(name_or_path, system)
+    return build_recipe(kind, data, place)
+
+
+def build_recipe(kind: type[S], data: dict[str, Any], place: str) -> S:
+    """A recipe of one of the SISTERS from its fields; errors as for `load_sister_recipe`."""
     try:
         return _build(kind, data, place, "")
     except ValueError as error:
         raise UserError(f"{place}: {error}") from None
 
 
-def _read(name_or_path: str | Path, system: str) -> tuple[str, dict[str, Any]]:
-    """What to call a recipe, and its fields, the name among them."""
+def read_recipe(name_or_path: str | Path, system: str = "") -> tuple[str, dict[str, Any]]:
+    """What to call a recipe, and its fields as they stand there, with its name."""
     place = str(name_or_path)
     path = Path(name_or_path)
     shipped_ones = f"give a .yaml file or one of {', '.join(shipped_recipes(system))}"
@@ -113,6 +118,8 @@ def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:
 
 
 def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
+    if hint is Any:
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return _build(hint, value, place, f"{where}.")

@@ -1,0 +1,86 @@
+"""The rows of an LSTM's training: its training part less the rows kept for validation, and the test part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from ..classify.train import encode
+from ..common.errors import UserError
+from ..common.rows import labels_of, read_rows, texts_of
+from ..common.sources import LabelledTexts, Source, content_revision, load_texts, resolve_model
+from ..common.text import role
+from .recipe import LstmRecipe
+
+TRICKY = Path(__file__).with_name("tricky_reviews.csv")
+TRAIN_SAMPLE = 2500  # training rows on which loss and accuracy are measured beside those of validation
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Texts with labels: what is trained on, what choices are made on, and what is scored once they are made."""
+
+    train: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts
+
+
+def load_parts(dataset: str) -> Parts:
+    """A dataset's rows; validation are the rows of the *development* role, by a hash of their texts.
+
+    Raises:
+        UserError: nowhere to be had, no labels, or too few rows for validation.
+    """
+    train, test = load_texts(dataset, "train"), load_texts(dataset, "test")
+    for split, part in (("train", train), ("test", test)):
+        if part.labels is None:
+            raise UserError(f"{dataset}: its split '{split}' has no labels; name a labelled dataset")
+    held_out = [role(text) == "development" for text in train.texts]
+    validation = train.take([place for place, held in enumerate(held_out) if held])
+    if len(set(validation.labels or [])) < len(train.label_names):
+        raise UserError(f"{dataset}: too few rows: a tenth of them, kept for validation, lacks a class")
+    return Parts(train.take([place for place, held in enumerate(held_out) if not held]), validation, test)
+
+
+@dataclass(frozen=True)
+class TrickyReviews:
+    """Short reviews of our own writing that are easily taken for the opposite."""
+
+    texts: LabelledTexts
+    categories: list[str]
+    pairs: list[int | None]  # two reviews of one number differ by a word or two, and in their label
+
+
+def load_tricky(label_names: list[str]) -> TrickyReviews:
+    """The tricky reviews, labelled as a dataset of two classes, negative and positive, labels its own."""
+    rows = read_rows(TRICKY)
+    labels, _ = labels_of(rows, "label")  # negative, positive: in the order of their names
+    source = Source(TRICKY.name, "path", TRICKY.name, content_revision([TRICKY]))
+    pairs = [int(pair) if pair not in (None, "") else None for pair in rows.column("pair")]
+    return TrickyReviews(
+        LabelledTexts(texts_of(rows, "text"), labels, label_names, source), list(rows.column("category")), pairs
+    )
+
+
+def load_tokenizer(recipe: LstmRecipe) -> tuple[PreTrainedTokenizerBase, Source]:
+    """The tokenizer that travels with the model: it cuts texts as the recipe says."""
+    folder, source = resolve_model(recipe.tokenizer)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.padding_side, tokenizer.truncation_side = "right", recipe.truncation_side
+    tokenizer.model_max_length = recipe.max_length
+    return tokenizer, source
+
+
+def encode_rows(texts: LabelledTexts, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+    """Rows for a Trainer, in the order of the texts."""
+    return encode(texts, tokenizer, tokenizer.model_max_length)
+
+
+def sample(rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Up to TRAIN_SAMPLE of the rows."""
+    order = np.random.default_rng(seed).permutation(len(rows))[:TRAIN_SAMPLE]
+    return [rows[place] for place in order]

@@ -1,0 +1,154 @@
+"""Recipes of the LSTM family: one training, or several side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..common.recipe import AnyRecipe, Precision
+from ..common.recipe_files import build_recipe, read_recipe
+
+SYSTEM = "lstm"
+
+
+@dataclass(frozen=True)
+class LstmRecipe(AnyRecipe):
+    """One LSTM classifier, trained on all rows of a dataset."""
+
+    dataset: str = "stanfordnlp/imdb"
+    tokenizer: str = "google-bert/bert-base-uncased"  # of this model, whose weights are not read
+    precision: Precision = "auto"
+    max_length: int = 400  # tokens of a text that are read
+    truncation_side: Literal["left", "right"] = "left"  # left: the last ones are, where reviews say what they think
+
+    # What it is
+    embedding_size: int = 256
+    bigram_buckets: int = 0  # rows of the table of token pairs
+    bigram_size: int = 64
+    hidden_size: int = 128  # units a direction
+    num_hidden_layers: int = 1
+    bidirectional: bool = True
+    num_attention_heads: int = 0  # of a self-attention layer over the states
+    pooling: Literal["max", "mean", "last"] = "max"
+    initializer_range: float = 0.1  # standard deviation of embeddings at the start
+
+    # What keeps it from learning the reviews by heart
+    word_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    hidden_dropout: float = 0.0
+    variational_dropout: bool = False
+    classifier_dropout: float = 0.0
+    weight_decay: float = 0.0
+    patience: int = 0  # evaluations without a better validation loss that end the training; 0: it goes to its end,
+    # and the last weights count, not the best
+    temperature_scaling: bool = False  # divide the logits by the temperature that suits the validation rows best
+
+    # How it is trained
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup_share: float = 0.05  # of the steps; then it falls linearly to 0
+    epochs: float = 5.0
+    evaluations: int = 10  # on the validation rows, evenly spread over the training; so many checkpoints, too
+
+    def __post_init__(self) -> None:
+        for name in ("max_length", "batch_size", "evaluations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"'{name}' must be at least 1, not {getattr(self, name)}")
+        for name in ("word_dropout", "embedding_dropout", "hidden_dropout", "classifier_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"'{name}' must lie in [0, 1), not {getattr(self, name)}")
+        for name in ("learning_rate", "epochs"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"'{name}' must be above 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"'{name}' must not be negative: {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A random search (Bergstra and Bengio 2012): each trial draws every field that has a range here."""
+
+    trials: int = 12
+    learning_rate: tuple[float, ...] = ()  # lowest and highest; log-uniform
+    weight_decay: tuple[float, ...] = ()  # log-uniform
+    embedding_dropout: tuple[float, ...] = ()  # uniform, as are the rest
+    classifier_dropout: tuple[float, ...] = ()
+    word_dropout: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Member:
+    """A training of a comparison: a recipe, with some fields changed."""
+
+    recipe: str
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ComparisonRecipe(AnyRecipe):
+    """Trainings side by side, each in a folder of its own."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    search: Search | None = None  # adds trials, which change the first member
+    rivals: bool = False  # beside TF-IDF with logistic regression, the probe and a fine-tuned encoder
+    body: str = "sentence-transformers/all-MiniLM-L6-v2"  # of the latter two
+    body_tokens: int = 256  # of a text that it reads
+    test: bool = False  # score the test rows; otherwise the validation rows alone, to choose by
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError("'members' names no training; name at least one")
+        for name in ("learning_rate", "weight_decay"):
+            ends = getattr(self.search, name, ())
+            if ends and not (len(ends) == 2 and 0 < ends[0] < ends[1]):
+                raise ValueError(f"'search.{name}' must be its lowest and its highest value, both above 0")
+
+    def recipes(self) -> dict[str, LstmRecipe]:
+        """Member or trial → its recipe.
+
+        Raises:
+            UserError: a member's recipe is none, or its changes do not fit.
+        """
+        members = dict(self.members)
+        if self.search is not None:
+            first = next(iter(self.members.values()))
+            for number, changes in enumerate(draw_trials(self.search, self.seed), start=1):
+                members[f"trial_{number:02d}"] = Member(first.recipe, first.changes | changes)
+        found = {}
+        for name, member in members.items():
+            place, data = read_recipe(member.recipe, SYSTEM)
+            found[name] = build_recipe(LstmRecipe, data | member.changes, f"{self.name}, member '{name}' of {place}")
+        return found
+
+
+def draw_trials(search: Search, seed: int) -> list[dict[str, float]]:
+    """The changes of each trial; a longer search begins with the trials of a shorter one."""
+    generator = random.Random(seed)
+    trials = []
+    for _ in range(search.trials):
+        changes = {}
+        for item in dataclasses.fields(search):
+            if item.name == "trials" or not (ends := getattr(search, item.name)):
+                continue
+            low, high = ends
+            share = generator.random()
+            log = item.name in ("learning_rate", "weight_decay")
+            changes[item.name] = float(f"{low * (high / low) ** share if log else low + share * (high - low):.3g}")
+        trials.append(changes)
+    return trials
+
+
+def load_lstm_recipe(name_or_path: str | Path) -> LstmRecipe | ComparisonRecipe:
+    """Read a recipe; one that has `members` is a comparison.
+
+    Raises:
+        UserError: as for every recipe.
+    """
+    place, data = read_recipe(name_or_path, SYSTEM)
+    if "members" in data:
+        return build_recipe(ComparisonRecipe, data, place)
+    return build_recipe(LstmRecipe, data, place)

@@ -1,0 +1,261 @@
+"""Train one LSTM with the Trainer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    DataCollatorWithPadding,
+    EarlyStoppingCallback,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_callback import ExportableState
+from transformers.utils import logging
+
+from textvae.modeling_lstm.configuration_lstm import LstmConfig
+from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+
+from ..classify.train import ClassifierTrainer, predict
+from ..common.errors import UserError
+from ..common.files import atomic_folder, write_text
+from ..common.progress import bar, say
+from .calibration import fit_temperature
+from .data import Parts, encode_rows, sample
+from .recipe import LstmRecipe
+
+BEST = "eval_loss"
+EVALUATION_BATCH = 64
+
+
+def train_lstm(
+    recipe: LstmRecipe,
+    parts: Parts,
+    tokenizer: PreTrainedTokenizerBase,
+    run: Path,
+    checkpoints: Path,
+    dtype: torch.dtype,
+) -> dict[str, Any]:
+    """Train the recipe's LSTM into the model folder `run/model`, going on from the last of the checkpoints.
+
+    Writes `run/metrics.jsonl` along the way. A training that is interrupted and goes on ends with the same weights as
+    one that is not.
+
+    Returns:
+        parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds, cpu_seconds, and the
+        temperature that the logits were divided by (1 where the recipe does not ask for it).
+    """
+    logging.disable_progress_bar()
+    set_seed(recipe.seed)
+    model = build_lstm(recipe, tokenizer, parts.train.label_names)
+    rows = encode_rows(parts.train, tokenizer)
+    steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
+    clock = Clock()
+    trainer = LstmTrainer(
+        model,
+        _arguments(recipe, checkpoints, steps, dtype),
+        train_dataset=rows,
+        train_sample=_by_length(sample(rows, recipe.seed)),
+        eval_dataset=_by_length(encode_rows(parts.validation, tokenizer)),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=_accuracy,
+        callbacks=[
+            clock,
+            Report(run / "metrics.jsonl", steps),
+            *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else []),
+        ],
+    )
+    if last := last_checkpoint(checkpoints):
+        say(f"lstm: goes on from {last}")
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    clock = next(one for one in trainer.callback_handler.callbacks if isinstance(one, Clock))
+    temperature = 1.0
+    if recipe.temperature_scaling:
+        validation = predict(trainer, encode_rows(parts.validation, tokenizer))
+        temperature = fit_temperature(validation, np.array(parts.validation.labels))
+        with torch.no_grad():
+            for parameter in model.classifier.parameters():
+                parameter /= temperature
+    with atomic_folder(run / "model") as folder:
+        trainer.model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    state = trainer.state
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "recurrent_parameters": sum(parameter.numel() for parameter in model.layers.parameters()),
+        "steps": state.global_step,
+        "best_step": state.best_global_step if recipe.patience else state.global_step,
+        "tokens": int(state.num_input_tokens_seen),
+        "seconds": round(clock.seconds, 1),
+        "cpu_seconds": round(clock.cpu_seconds, 1),
+        "temperature": temperature,
+    }
+
+
+def build_lstm(
+    recipe: LstmRecipe, tokenizer: PreTrainedTokenizerBase, label_names: list[str]
+) -> LstmForSequenceClassification:
+    """An untrained model for a tokenizer's vocabulary.
+
+    Raises:
+        UserError: the recipe's sizes do not fit together.
+    """
+    names = (
+        "embedding_size", "bigram_buckets", "bigram_size", "hidden_size", "num_hidden_layers", "bidirectional",
+        "num_attention_heads", "pooling", "initializer_range", "word_dropout", "embedding_dropout", "hidden_dropout",
+        "variational_dropout", "classifier_dropout",
+    )  # fmt: skip
+    try:
+        config = LstmConfig(
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            id2label=dict(enumerate(label_names)),
+            label2id={name: index for index, name in enumerate(label_names)},
+            **{name: getattr(recipe, name) for name in names},
+        )
+    except ValueError as error:
+        raise UserError(f"recipe '{recipe.name}': {error}") from None
+    return LstmForSequenceClassification(config)
+
+
+def scorer(model: LstmForSequenceClassification, tokenizer: PreTrainedTokenizerBase) -> Trainer:
+    """A Trainer that only predicts."""
+    arguments = TrainingArguments(
+        output_dir=tempfile.gettempdir(),  # nothing is written there
+        use_cpu=not torch.cuda.is_available(),
+        per_device_eval_batch_size=EVALUATION_BATCH,
+        report_to="none",
+        disable_tqdm=True,
+    )
+    return Trainer(model, arguments, data_collator=DataCollatorWithPadding(tokenizer))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; what a killed process left of a newer one is removed."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_bytes())  # the last file that is written
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+        else:
+            return checkpoint
+    return None
+
+
+class LstmTrainer(ClassifierTrainer):
+    """Measures loss and accuracy of some training rows, too, whenever it measures those of validation."""
+
+    def __init__(self, *arguments: Any, train_sample: list[dict[str, Any]], **options: Any):
+        super().__init__(*arguments, **options)
+        self.train_sample = train_sample
+
+    def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        known = self.evaluation_loop(
+            self.get_eval_dataloader(self.train_sample), "training rows", metric_key_prefix="train_sample"
+        )
+        self.log({name: known.metrics[f"train_sample_{name}"] for name in ("loss", "accuracy")} | {"of": "train"})
+        return super().evaluate(*arguments, **options)
+
+
+class Clock(TrainerCallback, ExportableState):
+    """Seconds of the training, by the clock and by the processor, over all pieces that it was made in."""
+
+    def __init__(self) -> None:
+        self.before = self.cpu_before = 0.0
+        self.on_train_begin()
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self._began, self._cpu_began = time.monotonic(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self._began
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self.cpu_before + time.process_time() - self._cpu_began
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {}, "attributes": {"before": self.seconds, "cpu_before": self.cpu_seconds}}
+
+
+class Report(TrainerCallback):
+    """A progress bar, and each evaluation as a line of a file."""
+
+    def __init__(self, file: Path, steps: int):
+        self.file, self.steps = file, steps
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar = bar(total=self.steps, label="train", unit="step")
+        self.bar.update(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        rows = evaluations(state.log_history)
+        write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
+        last = rows[-1]
+        self.bar.set_postfix(validation=f"{100 * last['validation_accuracy']:.1f} %")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+
+
+def evaluations(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts."""
+    rows: dict[int, dict[str, Any]] = {}
+    for entry in history:
+        row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["epoch"], 4)})
+        if entry.get("of") == "train":
+            row |= {"train_loss": entry["loss"], "train_accuracy": entry["accuracy"]}
+        elif BEST in entry:
+            row |= {"validation_loss": entry[BEST], "validation_accuracy": entry["eval_accuracy"]}
+    return [row for row in rows.values() if "validation_loss" in row]
+
+
+def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:
+    interval = max(1, round(steps / recipe.evaluations))
+    return TrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=EVALUATION_BATCH,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        lr_scheduler_type="linear",
+        warmup_steps=round(recipe.warmup_share * steps),
+        seed=recipe.seed,
+        bf16=dtype is torch.bfloat16,
+        use_cpu=not torch.cuda.is_available(),
+        eval_strategy="steps",
+        eval_steps=interval,
+        save_strategy="steps",
+        save_steps=interval,
+        save_total_limit=1,
+        load_best_model_at_end=recipe.patience > 0,
+        metric_for_best_model=BEST,
+        restore_callback_states_from_checkpoint=True,
+        include_num_input_tokens_seen="non_padding",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def _by_length(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: len(row["input_ids"]))
+
+
+def _accuracy(prediction: Any) -> dict[str, float]:
+    return {"accuracy": float((np.argmax(prediction.predictions, axis=1) == prediction.label_ids).mean())}
