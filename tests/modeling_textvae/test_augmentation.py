@@ -9,8 +9,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from textvae.modeling_textvae import augmentation
-from textvae.modeling_textvae.augmentation import Teacher, augment, fill_quotas, propose, reject_copies
+from textvae.modeling_textvae.augmentation import Teacher, augment, propose
 from textvae.modeling_textvae.generation import encode_texts
+from textvae.modeling_textvae.selection import fill_quotas, reject_copies
 
 TEXTS = [
     "A moving film. The cast is good.",

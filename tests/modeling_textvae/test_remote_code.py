@@ -56,6 +56,7 @@ def test_a_saved_folder_loads_and_works_where_the_package_cannot_be_imported(
         "posterior.py",
         "priors.py",
         "refinement.py",
+        "selection.py",
         "sentences.py",
         "text_generation.py",
     }

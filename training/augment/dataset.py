@@ -14,12 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import ClassLabel, Features, Value
 
-from textvae.modeling_textvae.augmentation import (
-    Progress,
-    original_rows,
-    reject_copies,
-    undecided,
-)
+from textvae.modeling_textvae.augmentation import Progress, original_rows
+from textvae.modeling_textvae.selection import reject_copies, undecided
 
 from ..common.errors import UserError
 from ..common.files import atomic_folder, write_json, write_text

@@ -13,9 +13,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from textvae.modeling_textvae.augmentation import Progress, Row, Teacher
+from textvae.modeling_textvae.augmentation import Progress, Teacher
 from textvae.modeling_textvae.generation import batches_by_length, features_of
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.selection import Row
 from textvae.modeling_textvae.sentences import split_sentences
 
 from ..common import perplexity

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from textvae.modeling_textvae.augmentation import Row, fill_quotas, undecided
+from textvae.modeling_textvae.selection import Row, fill_quotas, undecided
 
 from ..common.recipe import AugmentRecipe
 from .filters import COPIES, near_copies

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from textvae.modeling_textvae.augmentation import Progress, Row
+from textvae.modeling_textvae.augmentation import Progress
+from textvae.modeling_textvae.selection import Row
 
 from ...common.sources import LabelledTexts
 

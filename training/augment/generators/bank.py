@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from textvae.modeling_textvae.augmentation import Progress, Row, Teacher
+from textvae.modeling_textvae.augmentation import Progress, Teacher
+from textvae.modeling_textvae.selection import Row
 
 from ...common.sources import LabelledTexts
 from ..judging import Embed, mean_perplexity

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 
-from textvae.modeling_textvae.augmentation import Row, new_row
+from textvae.modeling_textvae.augmentation import new_row
+from textvae.modeling_textvae.selection import Row
 from textvae.modeling_textvae.sentences import MAX_SENTENCES, match_case, split_sentences
 
 from ...common.sources import LabelledTexts

@@ -21,7 +21,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from textvae.modeling_textvae.augmentation import Progress, Row, seed_of_row
+from textvae.modeling_textvae.augmentation import Progress, seed_of_row
+from textvae.modeling_textvae.selection import Row
 
 from ...common.precision import device
 from ...common.shards import sharded

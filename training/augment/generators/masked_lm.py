@@ -14,7 +14,8 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 from transformers.utils import logging
 
-from textvae.modeling_textvae.augmentation import Progress, Row, new_row, seed_of_row
+from textvae.modeling_textvae.augmentation import Progress, new_row, seed_of_row
+from textvae.modeling_textvae.selection import Row
 from textvae.modeling_textvae.sentences import match_case, split_sentences
 
 from ...common.errors import UserError

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from textvae.modeling_textvae.augmentation import Progress, Row, new_row, seed_of_row
+from textvae.modeling_textvae.augmentation import Progress, new_row, seed_of_row
+from textvae.modeling_textvae.selection import Row
 from textvae.modeling_textvae.sentences import match_case
 
 from ...common.known import WORDNET

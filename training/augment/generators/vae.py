@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textvae.modeling_textvae import augmentation
-from textvae.modeling_textvae.augmentation import Progress, Row
+from textvae.modeling_textvae.augmentation import Progress
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.selection import Row
 
 from ...common.recipe import AugmentRecipe
 from ...common.shards import sharded
