@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from .recipe_checks import ARMS, GENERATORS
 
@@ -213,6 +213,8 @@ class StudyRecipe:
 class AnyRecipe:
     """What the recipes of all systems have."""
 
+    system: ClassVar[str]  # whose recipe it is, as run.json says it
+
     name: str
     seed: int = 0
 
@@ -224,6 +226,8 @@ class AnyRecipe:
 @dataclass(frozen=True)
 class Recipe(AnyRecipe):
     """A whole run."""
+
+    system = "study"
 
     num_processes: int = 1  # processes of the VAE's training; compared with what was launched
     precision: Precision = "auto"

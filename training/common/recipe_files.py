@@ -108,7 +108,8 @@ def shipped_recipes(system: str = "") -> list[str]:
 
 
 def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:
-    hints = typing.get_type_hints(kind)
+    every = typing.get_type_hints(kind).items()
+    hints = {name: hint for name, hint in every if typing.get_origin(hint) is not typing.ClassVar}
     for key in data:
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)

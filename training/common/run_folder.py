@@ -58,6 +58,7 @@ class RunFolder:
         self.info: dict[str, Any] = read_json(self._file) if self._file.exists() else {"sources": [], "stages": {}}
         write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
         self.update(
+            system=recipe.system,
             recipe=recipe.to_dict(),
             textvae=metadata.version("textvae"),
             versions={name: metadata.version(name) for name in LIBRARIES},

@@ -24,6 +24,8 @@ class AutoencoderRecipe:
 class DigitsRecipe(AnyRecipe):
     """Autoencoders of one dataset, the classifier that judges what they make, and what their codes are good for."""
 
+    system = "digits"
+
     dataset: str = (
         "sklearn/digits"  # that one is bundled with scikit-learn; else a Hub id, or a folder of parquet files
     )

@@ -74,6 +74,8 @@ class EmotionModelRecipe:
 class EmotionRecipe(AnyRecipe):
     """A whole run: the data, the folds, the model, and what it is compared with."""
 
+    system = "emotion"
+
     data: str = "JULIELab/EmoBank"  # columns text, V, stdV and, where there are any, A, stdA, category
     lowest_rating: float = 1.0
     highest_rating: float = 5.0

@@ -18,6 +18,8 @@ SYSTEM = "lstm"
 class LstmRecipe(AnyRecipe):
     """One LSTM classifier, trained on all rows of a dataset."""
 
+    system = SYSTEM
+
     dataset: str = "stanfordnlp/imdb"
     tokenizer: str = "google-bert/bert-base-uncased"  # of this model, whose weights are not read
     precision: Precision = "auto"
@@ -91,6 +93,8 @@ class Member:
 @dataclass(frozen=True)
 class ComparisonRecipe(AnyRecipe):
     """Trainings side by side, each in a folder of its own."""
+
+    system = SYSTEM
 
     members: dict[str, Member] = field(default_factory=dict)
     search: Search | None = None  # adds trials, which change the first member
