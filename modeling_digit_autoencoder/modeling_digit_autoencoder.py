@@ -133,6 +133,11 @@ class DigitAutoencoderModel(PreTrainedModel):
         self.prior = GaussianMixture(config.prior_components, config.latent_size) if config.prior_components else None
         self.post_init()
 
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Not sequences: transformers would otherwise give a reload a generation_config.json."""
+        return False
+
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):

@@ -34,9 +34,7 @@ class DigitClassifier(nn.Module):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
             layers += [nn.MaxPool2d(2)] if outputs < 64 else []
         self.convolutions = nn.Sequential(*layers)
-        self.head = nn.Sequential(
-            nn.Linear(64 * (image_size // 4) ** 2, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, classes)
-        )
+        self.head = nn.Sequential(nn.Linear(64 * (image_size // 4) ** 2, 128), nn.ReLU(), nn.Linear(128, classes))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.convolutions(images).flatten(1))
@@ -67,10 +65,7 @@ def train_judge(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
 
         def loss(model: DigitClassifier, rows: Tensor, generator: torch.Generator) -> Tensor:
             part, device = train.take(rows), next(model.parameters()).device
-            with torch.random.fork_rng(devices=[]):  # dropout draws from the global generator
-                torch.manual_seed(generator.initial_seed())
-                logits = model(jitter(part.pixels().to(device), generator))
-            return F.cross_entropy(logits, part.labels.to(device))
+            return F.cross_entropy(model(jitter(part.pixels().to(device), generator)), part.labels.to(device))
 
         def validate(model: DigitClassifier) -> dict[str, float]:
             logits = logits_of(model, validation.images)
@@ -118,15 +113,13 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = Schedule(1, batch, LEARNING_RATE, 0.01, 0)
     model.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(generator.initial_seed())
-        for step in range(steps):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(step / steps)
-            rows = torch.randint(len(labels), (batch,), generator=generator).to(device)
-            seen = jitter(images[rows], generator) if jittered else images[rows]
-            loss = F.cross_entropy(model(seen), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(step / steps)
+        rows = torch.randint(len(labels), (batch,), generator=generator).to(device)
+        seen = jitter(images[rows], generator) if jittered else images[rows]
+        loss = F.cross_entropy(model(seen), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     return model.eval()

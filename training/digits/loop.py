@@ -44,8 +44,9 @@ class Schedule:
 
 
 def keyed(*key: int) -> torch.Generator:
-    """A generator of the CPU with a seed made of several numbers."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1))
+    """A generator of the CPU with a seed made of several numbers, whose number counts, too."""
+    state = np.random.SeedSequence((len(key), *key)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
 
 class Loop(Generic[M]):

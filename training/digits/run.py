@@ -1,4 +1,4 @@
-"""A whole recipe of digits: images → autoencoders → judge → figures → pictures → report; a second run reuses it all."""
+"""A whole recipe of digits: images → judge → autoencoders → figures → pictures → report; a second run reuses it all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_digits(name_or_path: str | Path, output: Path | None = None) -> Path:
     run = RunFolder(output or Path("runs") / recipe.name, recipe)
     with run.lock(), Memory() as memory:
         digits = load_digits(recipe.dataset, recipe.validation_images)
-        for stage in (train_models, train_judge, evaluate, draw_pictures):
+        for stage in (train_judge, train_models, evaluate, draw_pictures):
             stage(run, recipe, digits)
             run.update(peak_memory_gb=memory.peak_gb)
         write_report(run.path)

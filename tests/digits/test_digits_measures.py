@@ -1,0 +1,183 @@
+"""Figures against worked cases, brute force, numpy and scipy."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from textvae.modeling_digit_autoencoder import DigitAutoencoderConfig, DigitAutoencoderModel
+from textvae.training.digits import few
+from textvae.training.digits.classifier import fit, jitter, logits_of, new_classifier
+from textvae.training.digits.data import Digits, load_digits
+from textvae.training.digits.evaluate import nearest_distances, reconstruction_figures, sample_figures, vae_figures
+from textvae.training.digits.passes import codes
+from textvae.training.digits.pictures import png
+from textvae.training.digits.recipe import AutoencoderRecipe, DigitsRecipe
+
+RECIPE = DigitsRecipe(
+    name="tiny",
+    main="points",
+    models={"points": AutoencoderRecipe(prior_components=1)},
+    few_labels=4,
+    subsets=3,
+    few_steps=3,
+)
+
+
+@pytest.fixture(scope="module")
+def digits(digits_folder):
+    return load_digits(str(digits_folder), 100)
+
+
+def model(**changes) -> DigitAutoencoderModel:
+    torch.manual_seed(0)
+    settings = {"image_size": 8, "channels": (4, 6), "hidden_size": 16, "latent_size": 3}
+    return DigitAutoencoderModel(DigitAutoencoderConfig(**(settings | changes))).eval()
+
+
+def test_errors_by_latent_size_and_those_of_principal_components(digits):
+    settings = {
+        "small": AutoencoderRecipe(latent_size=2),
+        "large": AutoencoderRecipe(latent_size=3),
+        "noisy": AutoencoderRecipe(latent_size=3, noise=0.2),
+        "vae": AutoencoderRecipe(latent_size=3, variational=True),
+    }
+    recipe = dataclasses.replace(RECIPE, models=settings | RECIPE.models)
+    models = {name: model(latent_size=one.latent_size, variational=one.variational) for name, one in settings.items()}
+    figures = reconstruction_figures(models, recipe, digits.train, digits.test)
+    clean = digits.test.pixels()
+    for size, name in ((2, "small"), (3, "large")):
+        wanted = (models[name](clean).reconstruction - clean).square().mean().item()
+        assert figures[f"mse_latent_{size}"] == pytest.approx(wanted, rel=1e-4)
+        train, test = digits.train.pixels().flatten(1).double().numpy(), clean.flatten(1).double().numpy()
+        directions = np.linalg.svd(train - train.mean(0), full_matrices=False)[2][:size]
+        rest = (test - train.mean(0)) @ (np.eye(64) - directions.T @ directions)
+        assert figures[f"pca_mse_latent_{size}"] == pytest.approx(np.square(rest).mean(), rel=1e-3)
+    # The noisy model has the weights of `large` here, so that both give the same.
+    assert figures["denoised_mse_noisy"] == figures["denoised_mse_noisy_by_large"]
+    assert 0.02 < figures["noisy_mse_noisy"] < 0.04  # 0.2 squared, less what black and white cut off
+    assert {"vae_loss_latent_3", "vae_nll_latent_3", "vae_kl_latent_3"} <= figures.keys()
+
+
+def test_the_loss_of_a_vae_is_its_mean_over_images_and_draws(digits):
+    vae = model(variational=True)
+    figures = vae_figures(vae, digits.test, 0)
+    assert figures["vae_loss"] == pytest.approx(figures["vae_nll"] + figures["vae_kl"])
+    clean = digits.test.pixels()
+    draws = torch.stack([vae(clean).nll + vae(clean).kl for _ in range(40)]).detach()
+    assert figures["vae_loss"] == pytest.approx(draws.mean().item(), rel=1e-3)
+    assert figures["vae_kl"] == pytest.approx(vae(clean).kl.mean().item(), rel=1e-5)
+    assert figures["vae_loss_standard_error"] == pytest.approx(stats.sem(draws.mean(0).numpy()), rel=0.02)
+    assert vae_figures(vae, digits.test, 0) == figures
+
+
+def test_distances_to_the_nearest_training_image(digits):
+    images = digits.test.pixels()[:7]
+    train = digits.train.pixels()
+    wanted = [min((image - other).square().sum().sqrt().item() for other in train) for image in images]
+    assert nearest_distances(images, digits.train).tolist() == pytest.approx(wanted, rel=1e-4)
+    assert nearest_distances(train[:3], digits.train).tolist() == pytest.approx([0, 0, 0], abs=1e-2)
+
+
+def test_what_a_judge_says_of_images(digits):
+    class Judge(torch.nn.Linear):
+        """Sure of images with a bright corner, and of class 2 for them; of class 0, and unsure, for the others."""
+
+        def forward(self, images):
+            bright = images[:, 0, 0, 0] > 0.5
+            return torch.where(bright[:, None], torch.tensor([0.0, 0.0, 9.0]), torch.tensor([0.5, 0.0, 0.0]))
+
+    images = torch.zeros(10, 1, 8, 8)
+    images[:3, 0, 0, 0] = 1
+    found = sample_figures(images, Judge(1, 1), digits.train)
+    assert found["accepted_share"] == pytest.approx(0.3)
+    assert [found[f"class_{label}_share"] for label in range(3)] == pytest.approx([0.7, 0, 0.3])
+    assert (found["rarest_class_share"], found["largest_class_share"]) == pytest.approx((0, 0.7))
+
+
+def test_jitter_moves_a_little_and_no_two_images_alike():
+    images = torch.zeros(200, 1, 28, 28)
+    images[:, :, 12:16, 12:16] = 1
+    moved = jitter(images, torch.Generator().manual_seed(0))
+    assert (float(moved.min()), float(moved.max())) == pytest.approx((0, 1), abs=0.05)
+    places = (moved * torch.arange(28.0)).sum((1, 2, 3)) / moved.sum((1, 2, 3)) - 13.5
+    assert places.abs().max() < 0.07 * 28 + 0.2
+    assert abs(places.mean()) < 0.3
+    assert len(set(places.tolist())) > 190
+    assert torch.equal(moved, jitter(images, torch.Generator().manual_seed(0)))
+
+
+def test_budgets_have_equal_numbers_and_differ(digits):
+    drawn = few.budgets(digits.train, RECIPE, 3)
+    assert len(drawn) == 3
+    for rows in drawn:
+        assert torch.bincount(digits.train.labels[rows]).tolist() == [4, 4, 4]
+        assert len(set(rows.tolist())) == 12
+    assert set(drawn[0].tolist()) != set(drawn[1].tolist())
+
+
+def test_features_of_few_labels(digits):
+    figures = few.features(model(), RECIPE, digits.train, digits.test)
+    for kind in ("code", "pca", "pixels"):
+        assert 0.3 < figures[f"{kind}_accuracy_few"] <= 1
+        assert (
+            figures[f"{kind}_accuracy_few_low"]
+            <= figures[f"{kind}_accuracy_few"]
+            <= figures[f"{kind}_accuracy_few_high"]
+        )
+    assert figures["pixels_accuracy_all"] == 1  # blocks are told apart by single pixels
+
+
+def test_intervals_are_students():
+    values = [1.0, 2.0, 4.0]
+    found = few._interval(values, "lift")
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert (found["lift"], found["lift_low"], found["lift_high"]) == pytest.approx((np.mean(values), low, high))
+
+
+def test_arms_keep_the_labelled_images_and_make_others_of_their_class(digits):
+    autoencoder = model()
+    labelled = digits.train.take(few.budgets(digits.train, RECIPE, 3)[0])
+    arms = few._arms(autoencoder, codes(autoencoder, digits.train.images).std(0), 0)
+    for name in ("neighbours", "interpolations"):
+        made = arms[name](labelled, 0)
+        assert len(made) == (1 + few.COPIES) * len(labelled)
+        assert torch.equal(made.images[: len(labelled)], labelled.images)
+        assert torch.equal(made.labels, labelled.labels.repeat(1 + few.COPIES))
+        again = arms[name](labelled, 0)
+        assert torch.equal(made.images, again.images)
+        assert not torch.equal(made.images, arms[name](labelled, 1).images)
+    assert arms["duplicate"](labelled, 0) is labelled
+
+
+def test_augmentation_pairs_its_arms(digits):
+    figures = few.augmentation(model(), RECIPE, digits, digits.test)
+    for name in ("neighbours", "interpolations", "jitter", "jitter_and_neighbours"):
+        wanted = 100 * (figures[f"augment_accuracy_{name}"] - figures["augment_accuracy_duplicate"])
+        assert figures[f"augment_lift_{name}_over_duplicate"] == pytest.approx(wanted)
+    assert "augment_lift_jitter_over_jitter" not in figures
+    assert figures == few.augmentation(model(), RECIPE, digits, digits.test)
+
+
+def test_a_small_classifier_learns_blocks_alike_every_time(digits):
+    part = Digits(digits.train.images[:60], digits.train.labels[:60])
+    fitted = [fit(new_classifier(digits, 0), part, 40, 16, torch.Generator().manual_seed(1)) for _ in range(2)]
+    found = [logits_of(one, digits.test.images) for one in fitted]
+    assert torch.equal(*found)
+    assert (found[0].argmax(1) == digits.test.labels).float().mean() > 0.9
+
+
+def test_a_grid_shows_every_pixel(tmp_path):
+    import io
+
+    from PIL import Image
+
+    rows = [torch.rand(3, 1, 8, 8), torch.rand(2, 1, 8, 8)]
+    picture = np.asarray(Image.open(io.BytesIO(png(rows))))
+    assert picture.shape == (2 * 58 - 2, 3 * 58 - 2)
+    shown = picture[58 : 58 + 56, 58 : 58 + 56][3::7, 3::7]
+    assert np.array_equal(shown, (255 * rows[1][1, 0]).round().to(torch.uint8).numpy())

@@ -1,0 +1,58 @@
+"""Recipes of digits: those that are shipped, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from textvae.training.common.errors import UserError
+from textvae.training.common.recipe_files import load_sister_recipe, shipped_recipes
+from textvae.training.digits.recipe import DigitsRecipe
+
+
+def test_shipped_recipes_are_read():
+    names = shipped_recipes("digits")
+    assert names[0] == "digits"
+    for name in names:
+        recipe = load_sister_recipe(DigitsRecipe, name, "digits")
+        assert (recipe.name, recipe.batch_size, recipe.epochs, recipe.learning_rate) == (name, 32, 10, 0.001)
+
+
+def test_mnist_has_every_figure_that_is_asked_of_it():
+    models = load_sister_recipe(DigitsRecipe, "digits_mnist", "digits").models.values()
+    assert {model.latent_size for model in models if not model.variational and not model.noise} >= {2, 16, 32}
+    assert 20 in {model.latent_size for model in models if model.variational}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epochs": "0"}, "'epochs' must be at least 1, not 0"),
+        ({"batch_size": "1"}, "'batch_size' must be at least 2"),
+        ({"learning_rate": "3"}, "'learning_rate' must lie between 0 and 1, not 3"),
+        ({"final_learning_rate_share": "2"}, "'final_learning_rate_share' must lie in"),
+        ({"subsets": "1"}, "'subsets' must be at least 2"),
+        ({"main": "other"}, "'main' must be one of points, flat, vae, denoising, not 'other'"),
+        ({"main": "flat"}, "set its 'prior_components'"),
+        ({"epoch": "3"}, "unknown key 'epoch'; did you mean 'epochs'?"),
+    ],
+)
+def test_a_wrong_field_is_named(recipe_file, changes, told):
+    with pytest.raises(UserError, match=told.replace("?", r"\?")):
+        load_sister_recipe(DigitsRecipe, recipe_file(**changes), "digits")
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ("{}", "'models' is empty"),
+        ("{points: {prior_components: 3}, judge: {}}", "'models' key 'judge'"),
+        ("{points: {prior_components: 3}, ../up: {}}", "'models' key '../up'"),
+        ("{points: {prior_components: 3}, other: {}}", "would have the same figures"),
+        ("{points: {prior_components: 3, noise: 2}}", r"'models.points.noise' must lie in \[0, 1\], not 2"),
+    ],
+)
+def test_wrong_models_are_named(tmp_path, models, told):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(f"main: points\nmodels: {models}\n")
+    with pytest.raises(UserError, match=told):
+        load_sister_recipe(DigitsRecipe, path, "digits")
