@@ -41,7 +41,7 @@ REQUIRED = {
 }
 
 
-def check_run(run: Path) -> None:
+def check_run(run: Path, parts: Sequence[str]) -> None:
     """Refuse a run folder that somebody has put a pickle or a link into, where files are taken from.
 
     Checkpoints are pickles of our own, in folders that nothing is taken from.
@@ -49,7 +49,7 @@ def check_run(run: Path) -> None:
     Raises:
         UserError: names the file.
     """
-    for part in ("vae", "evaluation", "augmented", "classifiers", "plots"):
+    for part in parts:
         for path in sorted((run / part).rglob("*")):
             if {"checkpoints", "language_model"} & set(path.relative_to(run).parts):
                 continue
@@ -165,6 +165,8 @@ def _task(repo: Repo) -> tuple[str, str, dict[str, Any]]:
         arguments["classes"] = _classes(folder / "adapter_model.safetensors")
         return "adapter", repo.id, arguments
     if repo.kind == "model":
-        config = json.loads((folder / "config.json").read_bytes())
-        return "text_vae" if "AutoModel" in config.get("auto_map", {}) else "classifier", repo.id, arguments
+        kind = json.loads((folder / "config.json").read_bytes())["model_type"]
+        return {"textvae": "text_vae"}.get(kind, "classifier"), repo.id, arguments
+    if repo.kind == "dataset":
+        return "grown_dataset" if (folder / "candidates.parquet").exists() else "test_dataset", repo.id, arguments
     return repo.kind, repo.id, arguments

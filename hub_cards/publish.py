@@ -11,8 +11,8 @@ from huggingface_hub import HfApi
 from ..training.common.errors import UserError
 from ..training.common.progress import say
 from .checks import check, check_run
+from .layouts import layout_of
 from .push import check_access, collect, connect, push
-from .run_repos import RunRepos
 from .space import space
 from .staging import Repo
 
@@ -20,7 +20,7 @@ UNKNOWN_COMMIT = "0" * 40  # before anything is pushed
 
 
 def publish(args: argparse.Namespace) -> None:
-    """Lay out, check, list and, where asked, push what the run in `args.run_folder` has for the Hub.
+    """Lay out, check, list and, where asked, push what the runs in `args.run_folders` have for the Hub.
 
     Everything is checked before anything is pushed. The Space comes last, because it names the others' commits.
 
@@ -28,13 +28,23 @@ def publish(args: argparse.Namespace) -> None:
         UserError: nothing to publish, a check that fails, or the Hub refuses.
     """
     with tempfile.TemporaryDirectory(prefix="textvae-publish-") as staging:
-        run = RunRepos(args.run_folder, args.namespace, Path(staging), args.model_name)
-        check_run(args.run_folder)
-        repos = list(run.all())
-        if not repos:
-            raise UserError(f"{args.run_folder}: holds nothing to publish; run a recipe into it first")
+        first, *others = args.run_folders
+        layouts = [
+            layout_of(first, args.namespace, Path(staging), args.model_name),
+            *(layout_of(run, args.namespace, Path(staging)) for run in others),
+        ]
+        repos, pinned = [], []
+        for layout in layouts:
+            check_run(layout.run, layout.parts)
+            found = list(layout.all())
+            if not found:
+                raise UserError(f"{layout.run}: holds nothing to publish; run a recipe into it first")
+            repos += found
+            pinned.append((layout, found))
         commits = dict.fromkeys([repo.id for repo in repos], UNKNOWN_COMMIT)
-        last = space(args.namespace, run.recipe, repos, commits, Path(staging) / "dry")
+        if len(commits) < len(repos):
+            raise UserError("two of the runs have a repository of the same name; publish them one by one")
+        last = space(args.namespace, pinned, commits, Path(staging) / "dry")
         say(f"publish: checking {len(repos) + len(last)} repositories")
         check([*repos, *last])
         visibility = "public" if args.public else "private"
@@ -48,9 +58,10 @@ def publish(args: argparse.Namespace) -> None:
         for repo in repos:
             commits[repo.id] = push(api, repo, args.public)
             _say_pushed(api, repo, commits[repo.id])
-        for repo in space(args.namespace, run.recipe, repos, commits, Path(staging) / "pushed"):
+        for repo in space(args.namespace, pinned, commits, Path(staging) / "pushed"):
             _say_pushed(api, repo, push(api, repo, args.public))
-        slug = collect(api, f"textvae {run.recipe['name']}", args.namespace, [*repos, *last], args.public)
+        title = f"textvae {layouts[0].recipe['name']}"
+        slug = collect(api, title, args.namespace, [*repos, *last], args.public)
         print(f"collection {api.endpoint}/collections/{slug}")
 
 

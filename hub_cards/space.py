@@ -1,4 +1,4 @@
-"""The Space of a run: on the Hub, its pins at commits; on this machine, at folders."""
+"""The Space of runs: on the Hub, its pins at commits; on this machine, at folders."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import SpaceCard
 
 from ..training.common.errors import UserError
-from ..training.common.files import read_json, write_json
+from ..training.common.files import write_json
+from .layout import Json, Layout
+from .layouts import layout_of
 from .staging import CARD, Repo, stage
 
 NAME = "textvae-demo"
-Json = dict[str, Any]
 
 
-def space(namespace: str, recipe: Json, repos: list[Repo], commits: dict[str, str], folder: Path) -> list[Repo]:
-    """The Space of repositories at their commits, laid out in `folder`: one, or none where there is no text VAE."""
-    model = next((repo for repo in repos if (repo.folder / "modeling_textvae.py").exists()), None)
-    if model is None:
+def space(
+    namespace: str, pinned: Sequence[tuple[Layout, Sequence[Repo]]], commits: Mapping[str, str], folder: Path
+) -> list[Repo]:
+    """The Space of runs' repositories at their commits, laid out in `folder`: one, or none where no model has a tab."""
+    pins = _together(layout.pins(repos, commits) for layout, repos in pinned)
+    if not pins:
         return []
-    datasets = [repo for repo in repos if repo.kind == "dataset"]
-    pins = _pins(recipe, {"id": model.id, "revision": commits[model.id]})
-    if datasets:
-        largest = max(datasets, key=lambda repo: (repo.folder / "train.parquet").stat().st_size)
-        pins["dataset"] = pins["evidence"] = {"id": largest.id, "revision": commits[largest.id]}
     folder.mkdir()
     write_json(folder / "pins.json", pins)
+    repos = [repo for _, found in pinned for repo in found]
+    named = {pin["id"] for pin in [*pins.get("models", {}).values(), *pins.values()] if "id" in pin}
 
     def card(_: str) -> str:
         page = SpaceCard((source / CARD).read_text(encoding="utf-8"))
-        page.data["models"], page.data["datasets"] = [model.id], [repo.id for repo in datasets]
+        page.data["models"] = [repo.id for repo in repos if repo.kind == "model" and repo.id in named]
+        page.data["datasets"] = [repo.id for repo in repos if repo.kind == "dataset"]
         return str(page)
 
     with resources.as_file(resources.files("textvae.spaces_demo")) as source:
@@ -46,22 +47,15 @@ def space(namespace: str, recipe: Json, repos: list[Repo], commits: dict[str, st
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Start the Space on this machine, on the model, datasets and report of a run folder; returns its exit code.
+    """Start the Space on this machine, on what run folders hold; returns its exit code.
 
     Raises:
-        UserError: Gradio is not installed, or the folder holds no trained VAE.
+        UserError: Gradio is not installed, or a folder holds no trained model.
     """
-    run: Path = args.run_folder
-    if not (run / "vae" / "training.json").exists():
-        raise UserError(f"{run}: holds no trained text VAE; give a folder that `textvae run` made")
     if find_spec("gradio") is None:
         raise UserError("gradio is not installed; run `pip install 'textvae[demo]'`")
-    pins = _pins(read_json(run / "run.json")["recipe"], {"id": str((run / "vae").resolve())})
-    rows = sorted((run / "augmented").glob("*/train.parquet"), key=lambda path: path.stat().st_size)
-    if rows:
-        pins["dataset"] = {"id": str(rows[-1].parent.resolve())}
-    if (run / "report.md").exists():
-        pins["evidence"] = {"id": str(run.resolve())}
+    nowhere = Path()  # nothing is laid out
+    pins = _together(layout_of(run, "", nowhere).local_pins() for run in args.run_folders)
     with resources.as_file(resources.files("textvae.spaces_demo")) as source, tempfile.TemporaryDirectory() as scratch:
         write_json(Path(scratch) / "pins.json", pins)
         command = [sys.executable, str(source / "app.py"), "--pins", str(Path(scratch) / "pins.json")]
@@ -69,12 +63,10 @@ def demo(args: argparse.Namespace) -> int:
         return subprocess.run(command, env=environment).returncode
 
 
-def _pins(recipe: Json, model: Json) -> Json:
-    """What the Space's `pins.json` says of the model: where it is, and how its draws read best."""
-    evaluation = recipe["evaluation"]
-    sampling = {
-        "prior_temperature": evaluation["prior_temperature"],
-        "latent_share": evaluation["latent_share"],
-        "top_p": evaluation["token_top_p"],
-    }
-    return {"models": {evaluation["profile"]: model | {"sampling": sampling}}}
+def _together(parts: Iterable[Json]) -> Json:
+    """Pins of several runs: models of both profiles, of the rest the last that names it."""
+    pins: Json = {}
+    for part in parts:
+        models = pins.get("models", {}) | part.get("models", {})
+        pins |= part | ({"models": models} if models else {})
+    return pins

@@ -42,7 +42,7 @@ def adapter(folder: str, base: str, classes: int) -> None:
     assert model(**tokenizer("a film.", return_tensors="pt")).logits.isfinite().all()
 
 
-def dataset(folder: str) -> None:
+def grown_dataset(folder: str) -> None:
     from datasets import ClassLabel, load_dataset
 
     rows, candidates = (load_dataset(folder, name, split="train") for name in ("default", "candidates"))
@@ -50,10 +50,18 @@ def dataset(folder: str) -> None:
     assert isinstance(rows.features["label"], ClassLabel)
 
 
+def test_dataset(folder: str) -> None:
+    from datasets import load_dataset
+
+    rows = load_dataset(folder, split="test")
+    assert len(rows)
+    assert {"text", "label"} <= set(rows.column_names)
+
+
 def space(folder: str) -> None:
     for path in Path(folder).rglob("*.py"):
         ast.parse(path.read_text(encoding="utf-8"))
-    assert json.loads((Path(folder) / "pins.json").read_bytes())["models"]
+    assert json.loads((Path(folder) / "pins.json").read_bytes())
 
 
 if __name__ == "__main__":

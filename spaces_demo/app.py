@@ -17,8 +17,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
 import limits
-from loading import PinError, PinnedModel, Pins, read_pins
-from panels import TAKE_SEED, evidence, generate, grow, interpolate, latent_map, reconstruct
+from loading import Pin, PinError, Pinned, PinnedClassifier, PinnedModel, Pins, read_pins
+from panels import TAKE_SEED, belief, evidence, generate, grow, interpolate, latent_map, reconstruct
 from starlette.middleware import Middleware
 
 CSS = """
@@ -33,34 +33,47 @@ CSS = """
 KEEP_SECONDS = 3600
 
 
-def build(pins: Pins) -> tuple[gr.Blocks, list[PinnedModel]]:
+def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
     """The page, and the models that it will load.
 
     Raises:
         PinError: a pin leads nowhere.
     """
     models = {profile: PinnedModel(pin) for profile, pin in pins.models.items()}
-    model = models.get("augment") or models["generate"]
+    used: list[Pinned] = list(models.values())
     seeds = []
     with gr.Blocks(title="textvae", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
         gr.Markdown("# textvae\nA variational autoencoder for text: what it remembers, mixes, makes up and grows.")
         with gr.Tabs():
-            with gr.Tab("Reconstruct"):
-                seeds.append(reconstruct.build(model))
-            with gr.Tab("Interpolate"):
-                interpolate.build(model)
-            with gr.Tab("Generate"):
-                seeds.append(generate.build(models))
-            if pins.dataset:
-                with gr.Tab("Latent map") as tab:
-                    latent_map.build(model, pins.dataset, tab)
-            with gr.Tab("Grow a dataset"):
-                seeds.append(grow.build(model))
+            if models:
+                seeds += _text_vae(models, pins.dataset)
             if pins.evidence:
                 with gr.Tab("Evidence"):
                     evidence.build(pins.evidence.folder("datasets", "**/report.md"))
-        page.load(None, None, seeds, js=TAKE_SEED.replace("COUNT", str(len(seeds))))
-    return page, list(models.values())
+            if pins.lstm:
+                with gr.Tab("Belief word by word"):
+                    used.append(PinnedClassifier(pins.lstm))
+                    belief.build(used[-1])
+        if seeds:
+            page.load(None, None, seeds, js=TAKE_SEED.replace("COUNT", str(len(seeds))))
+    return page, used
+
+
+def _text_vae(models: dict[str, PinnedModel], dataset: Pin | None) -> list[gr.Number]:
+    """The tabs of the text VAE; returns their seeds."""
+    model, seeds = models.get("augment") or models["generate"], []
+    with gr.Tab("Reconstruct"):
+        seeds.append(reconstruct.build(model))
+    with gr.Tab("Interpolate"):
+        interpolate.build(model)
+    with gr.Tab("Generate"):
+        seeds.append(generate.build(models))
+    if dataset:
+        with gr.Tab("Latent map") as tab:
+            latent_map.build(model, dataset, tab)
+    with gr.Tab("Grow a dataset"):
+        seeds.append(grow.build(model))
+    return seeds
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 PROFILES = ("augment", "generate")
+SISTERS = ("lstm",)  # systems with a tab of their own
 SAMPLING = {"prior_temperature": 1.0, "latent_share": 1.0, "top_p": 0.9}
 PRIOR = "classes.prior.safetensors"
 
@@ -67,27 +68,30 @@ class Pin:
 
 @dataclass(frozen=True)
 class Pins:
-    """What a pins file says; one model may serve all tabs, and without a dataset or evidence theirs is left out."""
+    """What a pins file says; what it does not pin has no tab, and one text VAE may serve all of its tabs."""
 
-    models: dict[str, Pin]
+    models: dict[str, Pin]  # text VAEs by profile
     dataset: Pin | None = None
     evidence: Pin | None = None
+    lstm: Pin | None = None
 
 
 def read_pins(path: str | Path) -> Pins:
     """The pins in a JSON file.
 
     Raises:
-        PinError: the file cannot be read, or pins no model.
+        PinError: the file cannot be read, or pins no model that has a tab.
     """
     try:
         table = json.loads(Path(path).read_text(encoding="utf-8"))
-        models = {name: Pin(**pin) for name, pin in table["models"].items()}
-        others = {name: Pin(**table[name]) for name in ("dataset", "evidence") if table.get(name)}
+        models = {name: Pin(**pin) for name, pin in table.get("models", {}).items()}
+        others = {name: Pin(**table[name]) for name in ("dataset", "evidence", *SISTERS) if table.get(name)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PinError(f"{path}: no pins file ({error}); spaces_demo/README.md shows one") from error
-    if not models or not set(models) <= set(PROFILES):
-        raise PinError(f"{path}: models must hold `augment`, `generate` or both, nothing else")
+    if not set(models) <= set(PROFILES):
+        raise PinError(f"{path}: models may hold `augment` and `generate`, nothing else")
+    if not models and not set(SISTERS) & set(others):
+        raise PinError(f"{path}: pins no model; spaces_demo/README.md shows how")
     for pin in models.values():
         if not set(pin.sampling) <= set(SAMPLING):
             raise PinError(f"{path}: sampling may hold {', '.join(SAMPLING)}, nothing else")
@@ -104,13 +108,42 @@ class Loaded(NamedTuple):
     prior: Any | None
 
 
-class PinnedModel:
+class Pinned:
     """A model in a folder, loaded when it is first asked for and then shared by all requests, which only read it."""
 
     def __init__(self, pin: Pin) -> None:
-        self.pin, self.folder, self.sampling = pin, pin.folder("models", "config.json"), SAMPLING | pin.sampling
+        self.pin, self.folder = pin, pin.folder("models", "config.json")
         self._lock = threading.Lock()
-        self._loaded: Loaded | None = None
+        self._loaded: Any = None
+
+    def load(self) -> Any:
+        """The model; the first call runs the code that came with its weights."""
+        with self._lock:
+            if self._loaded is None:
+                for name in ("config.json", "tokenizer_config.json"):
+                    path = self.folder / name
+                    if path.is_file() and "--" in json.dumps(json.loads(path.read_text("utf-8")).get("auto_map", {})):
+                        raise PinError(
+                            f"{path}: auto_map names another repository, whose code is not pinned; keep it here"
+                        )
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> Any:
+        raise NotImplementedError
+
+    def record(self, **settings: Any) -> str:
+        """One line that says how to get a result again."""
+        told = (f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
+        return " · ".join([str(self.pin), *told])
+
+
+class PinnedModel(Pinned):
+    """A text VAE."""
+
+    def __init__(self, pin: Pin) -> None:
+        super().__init__(pin)
+        self.sampling = SAMPLING | pin.sampling
 
     @cached_property
     def classes(self) -> list[str]:
@@ -122,18 +155,7 @@ class PinnedModel:
         with safe_open(self.folder / PRIOR, framework="np") as file:
             return [str(name) for name in json.loads(file.metadata()["facts"]).get("classes", [])]
 
-    def load(self) -> Loaded:
-        """The model; the first call runs the code that came with its weights."""
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = self._load()
-            return self._loaded
-
     def _load(self) -> Loaded:
-        for name in ("config.json", "tokenizer_config.json"):
-            path = self.folder / name
-            if path.is_file() and "--" in json.dumps(json.loads(path.read_text("utf-8")).get("auto_map", {})):
-                raise PinError(f"{path}: auto_map names another repository, whose code is not pinned; keep it here")
         from transformers import AutoModel, AutoTokenizer
 
         model = AutoModel.from_pretrained(self.folder, trust_remote_code=True).eval()
@@ -142,10 +164,15 @@ class PinnedModel:
         generation, sentences = (import_module(f"{package}.{name}") for name in ("generation", "sentences"))
         return Loaded(model, tokenizer, generation, sentences, model.load_prior("classes") if self.classes else None)
 
-    def record(self, **settings: Any) -> str:
-        """One line that says how to get a result again."""
-        told = (f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
-        return " · ".join([str(self.pin), *told])
+
+class PinnedClassifier(Pinned):
+    """A text classifier; loaded, it is a pair of model and tokenizer."""
+
+    def _load(self) -> tuple[Any, Any]:
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        model = AutoModelForSequenceClassification.from_pretrained(self.folder, trust_remote_code=True).eval()
+        return model, AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
 
 
 def seeded(seed: int) -> Any:

@@ -166,17 +166,23 @@ def lstm(parser: argparse.ArgumentParser) -> None:
 
 
 def publish(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
+    parser.add_argument(
+        "run_folders", nargs="+", type=Path, metavar="RUN_FOLDER", help="folders that `textvae run`, `lstm` … made"
+    )
     parser.add_argument("--namespace", required=True, metavar="ORG", help="your user name or organisation on the Hub")
     parser.add_argument("--push", action="store_true", help="do it; without, list what would be pushed")
     parser.add_argument("--public", action="store_true", help="for everybody; without, the repositories are private")
     parser.add_argument(
-        "--model-name", metavar="NAME", help="of the text VAE (default: textvae-rt for Rotten Tomatoes)"
+        "--model-name",
+        metavar="NAME",
+        help="of the first run's model (default: as textvae-rt for Rotten Tomatoes)",
     )
 
 
 def demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", type=Path, metavar="RUN_FOLDER", help="a folder that `textvae run` made")
+    parser.add_argument(
+        "run_folders", nargs="+", type=Path, metavar="RUN_FOLDER", help="folders that `textvae run`, `lstm` … made"
+    )
     parser.add_argument("--port", type=positive, metavar="N", help="default: the first free one from 7860 on")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -32,6 +33,11 @@ def sentences_of(model: PinnedModel, text: Any, name: str) -> list[str]:
     if len(sentences) > limits.SENTENCES:
         raise limits.refuse(f"{name} has {len(sentences)} sentences: shorten it to {limits.SENTENCES}.")
     return sentences
+
+
+def plain(text: str) -> str:
+    """Text for a page, in which neither HTML nor the templates of Gradio's HTML component see anything of theirs."""
+    return escape(text).replace("{", "&#123;").replace("$", "&#36;").replace("@", "&#64;")
 
 
 def seed_box() -> gr.Number:

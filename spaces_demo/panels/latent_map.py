@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import limits
 import numpy as np
 import pyarrow.parquet as pq
 from loading import Pin, PinnedModel
-from panels import MODEL_WORK, record_box, sentences_of
+from panels import MODEL_WORK, plain, record_box, sentences_of
 
 SENTENCES_A_ROW, SENTENCES = 3, 300
 NEAREST = 5
@@ -107,11 +106,6 @@ def picture(drawn: Map, points: np.ndarray, own: list[str]) -> str:
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Latent map">{circles}</svg>'
         f'<p class="said" aria-live="polite">The plane shows {drawn.share:.0%} of the variance of the means.</p>'
     )
-
-
-def plain(text: str) -> str:
-    """Text for a page, in which neither HTML nor the templates of Gradio's HTML component see anything of theirs."""
-    return escape(text).replace("{", "&#123;").replace("$", "&#36;").replace("@", "&#64;")
 
 
 def build(model: PinnedModel, dataset: Pin, tab: gr.Tab) -> None:

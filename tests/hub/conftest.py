@@ -34,6 +34,26 @@ def finished_run(smoke_mirror, tmp_path_factory, testrun_uid):
     return shared
 
 
+@pytest.fixture(scope="session")
+def lstm_run(smoke_mirror, tmp_path_factory):
+    """A small LSTM, trained and evaluated; to be read only."""
+    work = tmp_path_factory.mktemp("lstm")
+    recipe = {
+        "tokenizer": "hf-internal-testing/tiny-random-BertModel",
+        "precision": "float32",
+        "max_length": 32,
+        "embedding_size": 8,
+        "hidden_size": 8,
+        "epochs": 1,
+        "evaluations": 2,
+        "temperature_scaling": True,
+    }
+    (work / "lstm_tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    done = textvae(["lstm", "lstm_tiny.yaml"], work, TEXTVAE_MIRROR=str(smoke_mirror), HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return work / "runs/lstm_tiny"
+
+
 @pytest.fixture
 def hub():
     with LoopbackHub() as hub:

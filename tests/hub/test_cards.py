@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from textvae import hub_cards
-from textvae.hub_cards.run_repos import RunRepos
+from textvae.hub_cards.study_repos import StudyRepos
 from textvae.modeling_textvae.priors import FittedPrior
 from textvae.training import augment
 from textvae.training.common.errors import UserError
@@ -29,7 +29,7 @@ def run(finished_run, tmp_path):
 
 def cards(run, staging) -> dict[str, str]:
     shutil.rmtree(staging, ignore_errors=True)
-    repos = RunRepos(run, "org", staging, None).all()
+    repos = StudyRepos(run, "org", staging, None).all()
     return {repo.id: re.sub(REVISION, "v-0", (repo.folder / "README.md").read_text()) for repo in repos}
 
 
@@ -110,7 +110,7 @@ def test_every_number_of_every_card_stands_in_a_results_file(run, tmp_path):
 def test_a_fact_that_is_deleted_or_null_is_an_error_never_a_blank(run, tmp_path, file, at):
     def card():
         shutil.rmtree(tmp_path / "staging", ignore_errors=True)
-        parts = RunRepos(run, "org", tmp_path / "staging", None)
+        parts = StudyRepos(run, "org", tmp_path / "staging", None)
         (repo,) = [parts.dataset((run / file).parent)] if "augmented" in file else [parts.text_vae(run / "vae")]
         return re.sub(REVISION, "v-0", (repo.folder / "README.md").read_text())
 

@@ -13,8 +13,8 @@ from loopback import TOKEN
 
 from textvae.hub_cards import checks
 from textvae.hub_cards.checks import check_run
-from textvae.hub_cards.run_repos import RunRepos
 from textvae.hub_cards.staging import Repo
+from textvae.hub_cards.study_repos import StudyRepos
 from textvae.training.common.errors import UserError
 
 CARD = "---\npretty_name: a\nlicense: mit\nconfigs: [1]\ntask_categories: [1]\n---\n# a\n"
@@ -135,21 +135,21 @@ def run(finished_run, tmp_path):
 
 
 def test_a_run_that_somebody_has_put_something_into(run, tmp_path):
-    check_run(run)
+    check_run(run, StudyRepos.parts)
     (run / "vae/checkpoints/step-9").mkdir(parents=True)
     (run / "vae/checkpoints/step-9/optimizer.bin").write_bytes(b"ours, and left behind")
-    check_run(run)
+    check_run(run, StudyRepos.parts)
     (run / "classifiers/bert/training_args.bin").write_bytes(b"")
     with pytest.raises(UserError, match=r"training_args\.bin: is a pickle"):
-        check_run(run)
+        check_run(run, StudyRepos.parts)
     (run / "classifiers/bert/training_args.bin").unlink()
     (run / "vae/tokenizer.json").unlink()
     (tmp_path / "passwd").write_text("root")
     (run / "vae/tokenizer.json").symlink_to(tmp_path / "passwd")
     with pytest.raises(UserError, match=r"tokenizer\.json: links to a file outside"):
-        check_run(run)
+        check_run(run, StudyRepos.parts)
     with pytest.raises(UserError, match=r"tokenizer\.json: links to a file outside"):
-        list(RunRepos(run, "org", tmp_path / "staging", None).all())
+        list(StudyRepos(run, "org", tmp_path / "staging", None).all())
 
 
 def test_figures_of_other_weights_are_not_printed(run, tmp_path):
@@ -157,13 +157,13 @@ def test_figures_of_other_weights_are_not_printed(run, tmp_path):
         file.seek(-4, 2)
         file.write(b"\0\0\0\1")
     with pytest.raises(UserError, match=r"evaluation\.json: its figures are not of .*vae/model\.safetensors"):
-        list(RunRepos(run, "org", tmp_path / "staging", None).all())
+        list(StudyRepos(run, "org", tmp_path / "staging", None).all())
 
 
 def test_a_vae_without_figures_is_not_published(run, tmp_path):
     shutil.rmtree(run / "evaluation")
     with pytest.raises(UserError, match=r"its VAE has no figures; run `textvae evaluate-vae smoke` first"):
-        list(RunRepos(run, "org", tmp_path / "staging", None).all())
+        list(StudyRepos(run, "org", tmp_path / "staging", None).all())
 
 
 def test_the_token_is_no_part_of_a_run(finished_run):

@@ -34,6 +34,10 @@ def test_demo_starts_on_a_run_folder(finished_run, tmp_path):
 def test_demo_refuses_a_folder_without_a_model(tmp_path):
     done = textvae(["demo", "."], tmp_path)
     assert done.returncode == 2
+    assert "holds no run.json" in done.stderr
+    (tmp_path / "run.json").write_text('{"system": "study", "recipe": {}}')
+    done = textvae(["demo", "."], tmp_path)
+    assert done.returncode == 2
     assert "holds no trained text VAE" in done.stderr
 
 

@@ -45,6 +45,7 @@ def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
         weight = torch.randn(tiny_model.config.decoder_vocab_size, 2, generator=torch.Generator().manual_seed(0))
         facts = {"candidates": 2, "sharpness": 1.0, "classes": ["neg", "pos"]}
         ResampledPrior(weight, torch.zeros(2), facts).save(root / "vae/classes.prior.safetensors")
+        _save_lstm(root / "lstm", tiny_tokenizer)
         texts = [*sentences, "<b>bold</b> & <img src=x onerror=window.pwned=1>"]
         rows = pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 4 + ["neg"], "method": "original"})
         (root / "dataset").mkdir()
@@ -52,11 +53,36 @@ def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
         pins = {
             "models": {name: {"id": str(root / "vae")} for name in ("augment", "generate")},
             "dataset": {"id": str(root / "dataset")},
+            "lstm": {"id": str(root / "lstm")},
             "evidence": {"id": str(ROOT / "docs/results/quickstart")},
         }
         (root / "pins.json").write_text(json.dumps(pins))
         kept.folder = root
     return kept.folder
+
+
+def _save_lstm(folder, tokenizer):
+    """A random classifier."""
+    import torch
+
+    from textvae.modeling_lstm import LstmConfig, LstmForSequenceClassification
+
+    names = {0: "neg", 1: "pos"}
+    config = LstmConfig(vocab_size=len(tokenizer), embedding_size=4, hidden_size=4, pooling="last", id2label=names)
+    torch.manual_seed(0)
+    lstm = LstmForSequenceClassification(config)
+    with torch.no_grad():
+        for parameter in lstm.parameters():
+            parameter.uniform_(-1, 1)
+    lstm.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture
+def classifier(folder):
+    from loading import Pin, PinnedClassifier
+
+    return PinnedClassifier(Pin(str(folder / "lstm")))
 
 
 @pytest.fixture

@@ -79,8 +79,8 @@ def test_the_pins_of_the_demo_can_be_read_but_not_started():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "no pins file"), ("[]", "no pins file"), ("{}", "no pins file"),
-        ('{"models": {}}', "`augment`, `generate` or both"),
+        ("", "no pins file"), ("[]", "no pins file"), ("{}", "pins no model"),
+        ('{"models": {}}', "pins no model"),
         ('{"models": {"augment": {"id": "a", "branch": "b"}}}', "no pins file"),
         ('{"models": {"augment": {"id": "a"}, "other": {"id": "a"}}}', "nothing else"),
         ('{"models": {"augment": {"id": "a", "sampling": {"beams": 4}}}}', "sampling may hold"),

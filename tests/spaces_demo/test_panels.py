@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from loading import Pin
-from panels import evidence, generate, grow, interpolate, latent_map, reconstruct
+from panels import belief, evidence, generate, grow, interpolate, latent_map, reconstruct
 
 REPORT = Path(__file__).parents[2] / "docs/results/quickstart"
 TEXT = "a moving and funny film."
@@ -192,3 +192,33 @@ def test_generated_rows_of_the_run_are_told_by_label():
     samples = evidence.samples(REPORT)
     assert len(samples) == 20
     assert {label for label, _ in samples} == {"neg", "pos"}
+
+
+def test_belief_after_each_word_is_the_classifiers_about_the_review_that_ends_there(classifier):
+    review = "A moving film, but it isn't funny."
+    found = belief.believe(classifier, review)
+    assert "".join(found.words) == review
+    assert found.words[:4] == ["A", " moving", " film", ","]
+    lstm, tokenizer = classifier.load()
+    for end, share in ((2, found.probabilities[1]), (len(found.words), found.probabilities[-1])):
+        text = "".join(found.words[:end])
+        logits = lstm(**tokenizer(text, return_tensors="pt")).logits
+        assert share == pytest.approx(logits.softmax(-1)[0, 1].item(), abs=1e-5)
+    verdict, _, rows, record = belief.show(classifier, review)
+    assert verdict.startswith("pos" if found.probabilities[-1] >= 0.5 else "neg")
+    assert record.startswith(classifier.pin.id)
+    assert len(rows) == belief.MOVERS
+    assert float(rows[0][2]) == pytest.approx(max((float(row[2]) for row in rows), key=abs))
+
+
+def test_a_coloured_review_stays_text(classifier):
+    _, html, _, _ = belief.show(classifier, HOSTILE)
+    assert "<img" not in html
+    assert "{{" not in html
+    assert "${" not in html
+
+
+@pytest.mark.parametrize("text", ["", None, "a " * 400])
+def test_what_is_no_review_is_refused(classifier, text):
+    with pytest.raises(gr.Error, match="Review"):
+        belief.believe(classifier, text)

@@ -59,7 +59,7 @@ def train_rival(
         num_labels=len(parts.train.label_names),
         features=features,
     )
-    about = {"parameters": None, "seconds": outcome.train_seconds, "weights": outcome.weights}
+    about = {"parameters": None, "seconds": outcome.train_seconds, "body": outcome.weights}
     return outcome.probabilities, about
 
 
@@ -74,5 +74,5 @@ def _tfidf(parts: Parts, scored: LabelledTexts) -> Rival:
     return pipeline.predict_proba(scored.texts).astype(np.float32), {
         "parameters": pipeline[-1].coef_.size + pipeline[-1].intercept_.size,
         "seconds": seconds,
-        "weights": None,
+        "body": None,
     }

@@ -15,7 +15,7 @@ from ..classify.train import predict
 from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, write_json
 from ..common.progress import say
 from ..common.run_folder import RunFolder
-from ..common.sources import LabelledTexts
+from ..common.sources import LabelledTexts, content_revision
 from . import speed
 from .data import Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
@@ -92,6 +92,7 @@ def _evaluate(run: RunFolder, parts: Parts, tricky: TrickyReviews, tokenizer: An
     validation = predict(model, encode_rows(parts.validation, tokenizer))
     found = {
         **training,
+        "weights": content_revision([run.path / "model" / "model.safetensors"]),
         "operations_per_second": speed.training_operations(training["recurrent_parameters"], training["tokens"])
         / training["seconds"],
         "matmul_peak": speed.matmul_peak(),

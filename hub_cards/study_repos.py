@@ -1,11 +1,10 @@
-"""The repositories of a run folder: its VAE, its grown datasets, its classifiers."""
+"""The repositories of a study's run: its VAE, its grown datasets, its classifiers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -13,13 +12,12 @@ from textvae.modeling_textvae.priors import FittedPrior
 
 from ..training.augment.card import dataset_card
 from ..training.classify.models import INPUT_SUFFIX
-from ..training.common.cards import render_card
 from ..training.common.errors import UserError
 from ..training.common.files import read_json, read_jsonl
-from ..training.common.known import DATASETS
-from ..training.common.sources import Source, content_revision
+from ..training.common.sources import Source
 from ..training.study.report import report_facts
 from ..training.study.statistics import wilson_interval
+from .layout import Json, Layout, check_weights, language, needed
 from .staging import DATASET_FILES, MODEL_FILES, Repo, hardware, short_name, stage
 
 SAMPLES = 20
@@ -29,22 +27,18 @@ EVALUATION_PLOTS = {
     "neighbours.svg": "How near neighbours stay to their source, by the noise",
     "latent-map.svg": "Posterior means of the test sentences on two principal components",
 }
-Json = dict[str, Any]
 
 
-class RunRepos:
-    """Lays the repositories of the run in `run` out under `staging`, for the user or organisation `namespace`."""
+class StudyRepos(Layout):
+    """A text VAE, grown datasets and classifiers, of which a run may have some only."""
 
-    def __init__(self, run: Path, namespace: str, staging: Path, model_name: str | None) -> None:
-        if not (run / "run.json").is_file():
-            raise UserError(f"{run}: holds no run.json; give a folder that `textvae run` or `evaluate-vae` made")
-        self.run, self.namespace, self.staging = run, namespace, staging
-        self.info: Json = read_json(run / "run.json")
-        self.recipe: Json = self.info["recipe"]
-        self.model_name = model_name or f"textvae-{short_name(self.recipe['vae']['texts'])}"
+    parts = ("vae", "evaluation", "augmented", "classifiers", "plots")
 
-    def all(self) -> Iterator[Repo]:
-        """What of these the run has, each laid out when it is asked for."""
+    @property
+    def model_name(self) -> str:
+        return self.asked_name or f"textvae-{short_name(self.recipe['vae']['texts'])}"
+
+    def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
         parts: list[tuple[str, Callable[[Path], Repo]]] = [
             ("vae/training.json", self.text_vae),
             ("augmented/*/provenance.json", self.dataset),
@@ -52,15 +46,39 @@ class RunRepos:
         ]
         for sign, lay_out in parts:
             for folder in sorted(path.parent for path in self.run.glob(sign)):
-                try:
-                    yield lay_out(folder)
-                except (KeyError, TypeError) as error:  # results of another version, or edited ones
-                    raise UserError(f"{folder}: a fact is missing in its results ({error}); make them anew") from error
+                yield folder, partial(lay_out, folder)
 
-    def _place(self, name: str) -> tuple[str, Path]:
-        folder = self.staging / name
-        folder.mkdir(parents=True)
-        return f"{self.namespace}/{name}", folder
+    def pins(self, repos: Sequence[Repo], commits: Mapping[str, str]) -> Json:
+        model = next((repo for repo in repos if (repo.folder / "modeling_textvae.py").exists()), None)
+        if model is None:
+            return {}
+        pins = self._models({"id": model.id, "revision": commits[model.id]})
+        datasets = [repo for repo in repos if repo.kind == "dataset"]
+        if datasets:
+            largest = max(datasets, key=lambda repo: (repo.folder / "train.parquet").stat().st_size)
+            pins["dataset"] = pins["evidence"] = {"id": largest.id, "revision": commits[largest.id]}
+        return pins
+
+    def local_pins(self) -> Json:
+        if not (self.run / "vae" / "training.json").exists():
+            raise UserError(f"{self.run}: holds no trained text VAE; give a folder that `textvae run` made")
+        pins = self._models({"id": str((self.run / "vae").resolve())})
+        rows = sorted((self.run / "augmented").glob("*/train.parquet"), key=lambda path: path.stat().st_size)
+        if rows:
+            pins["dataset"] = {"id": str(rows[-1].parent.resolve())}
+        if (self.run / "report.md").exists():
+            pins["evidence"] = {"id": str(self.run.resolve())}
+        return pins
+
+    def _models(self, model: Json) -> Json:
+        """Where the VAE is, and how its draws read best."""
+        evaluation = self.recipe["evaluation"]
+        sampling = {
+            "prior_temperature": evaluation["prior_temperature"],
+            "latent_share": evaluation["latent_share"],
+            "top_p": evaluation["token_top_p"],
+        }
+        return {"models": {evaluation["profile"]: model | {"sampling": sampling}}}
 
     def text_vae(self, vae: Path) -> Repo:
         """The VAE with its fitted priors, its figures and plots.
@@ -74,9 +92,9 @@ class RunRepos:
                 f"{self.run}: its VAE has no figures; run `textvae evaluate-vae {self.recipe['name']}` first"
             )
         figures, page = read_json(evaluation / "evaluation.json"), read_json(evaluation / "page.json")
-        _check_weights(vae / "model.safetensors", figures.get("weights"), evaluation / "evaluation.json")
+        check_weights(vae / "model.safetensors", figures.get("weights"), evaluation / "evaluation.json")
         training = read_json(vae / "training.json")["facts"]
-        repo_id, folder = self._place(self.model_name)
+        repo_id, folder = self.place(self.model_name)
         facts = {
             "name": self.model_name,
             "repo_id": repo_id,
@@ -99,7 +117,7 @@ class RunRepos:
             license="apache-2.0",
             library_name="transformers",
             pipeline_tag="text-generation",
-            language=_language(texts["id"]),
+            language=language(texts["id"]),
             base_model=encoder["id"] if Source(**encoder).is_same_model else None,
             datasets=[source["id"] for source in (texts, *others) if source["origin"] != "path"],
             tags=["variational-autoencoder", "data-augmentation", "custom_code", "textvae"],
@@ -107,7 +125,7 @@ class RunRepos:
             eval_results=[
                 EvalResult(
                     task_type="text-generation", dataset_type=texts["id"], dataset_name=texts["id"],
-                    dataset_split="test", metric_type=kind, metric_name=name, metric_value=_needed(figures, figure),
+                    dataset_split="test", metric_type=kind, metric_name=name, metric_value=needed(figures, figure),
                 )
                 for kind, name, figure in (
                     ("bleu", "reconstruction BLEU", "bleu_reconstruction"),
@@ -116,13 +134,13 @@ class RunRepos:
                 )
             ],
         )  # fmt: skip
-        write_card = partial(self._card, "text_vae", metadata, facts, evaluation)
+        write_card = partial(self.card, "text_vae", metadata, facts, evaluation)
         plots = (evaluation / "plots", tuple(EVALUATION_PLOTS), "plots")
         results = (evaluation, ("evaluation.json",), "")
         return stage("model", repo_id, folder, [(vae, MODEL_FILES, ""), plots, results], write_card)
 
     def dataset(self, source: Path) -> Repo:
-        repo_id, folder = self._place(source.name)
+        repo_id, folder = self.place(source.name)
         evidence = [
             (self.run, ("report.md", "run.json", "summary.json", "results.jsonl"), "evidence"),
             (self.run / "plots", ("*.svg",), "evidence/plots"),
@@ -143,7 +161,7 @@ class RunRepos:
         if row is None:
             raise UserError(f"{results}: has no figures of the classifier in {source}; run the recipe again")
         adapter = (source / "adapter_config.json").exists()
-        _check_weights(
+        check_weights(
             source / ("adapter_model.safetensors" if adapter else "model.safetensors"), row["model_revision"], results
         )
         facts = report_facts(rows, self.info)
@@ -151,7 +169,7 @@ class RunRepos:
         settings = self.recipe["classifiers"][kind]
         study, dataset = self.info["study"], self.info["study"]["dataset"].rpartition("/")[2]
         name = f"{dataset}-{kind.replace('_', '-')}-vae-aug{row['size']}"
-        repo_id, folder = self._place(name)
+        repo_id, folder = self.place(name)
         asked = {source.pop("asked"): Source(**source) for source in map(dict, self.info["sources"])}
         body = asked[settings["model"]]
         if adapter and not body.is_same_model:
@@ -189,7 +207,7 @@ class RunRepos:
             license="apache-2.0",
             library_name="peft" if adapter else "transformers",
             pipeline_tag="text-classification",
-            language=_language(study["dataset"]),
+            language=language(study["dataset"]),
             base_model=settings["model"] if body.is_same_model else None,
             datasets=[study["dataset"], card["dataset_id"]],
             tags=["textvae", *(["lora"] if adapter else ["custom_code"] if card["remote_code"] else [])],
@@ -198,33 +216,14 @@ class RunRepos:
             eval_results=[
                 EvalResult(
                     task_type="text-classification", dataset_type=study["dataset"], dataset_name=study["dataset"],
-                    dataset_split=split, metric_type=metric, metric_name=metric, metric_value=_needed(row, metric),
+                    dataset_split=split, metric_type=metric, metric_name=metric, metric_value=needed(row, metric),
                 )
                 for metric in ("accuracy", "precision", "recall", "f1")
             ],
         )  # fmt: skip
-        write_card = partial(self._card, "classifier", metadata, card, results)
+        write_card = partial(self.card, "classifier", metadata, card, results)
         sources = [(source, MODEL_FILES, ""), (self.run / "plots", (plot,), "plots")]
         return stage("model", repo_id, folder, sources, write_card)
-
-    def _card(self, template: str, metadata: ModelCardData, facts: Json, place: Path, revision: str) -> str:
-        return render_card(__package__, template, metadata, facts | {"revision": revision}, place)
-
-
-def _language(dataset: str) -> str | None:
-    """The datasets that we know are English."""
-    return "en" if dataset in DATASETS else None
-
-
-def _needed(facts: Json, name: str) -> Any:
-    if facts[name] is None:
-        raise KeyError(name)
-    return facts[name]
-
-
-def _check_weights(weights: Path, measured: str | None, place: Path) -> None:
-    if content_revision([weights]) != measured:
-        raise UserError(f"{place}: its figures are not of {weights}; measure that model anew")
 
 
 def _prior(path: Path) -> Json:

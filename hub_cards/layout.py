@@ -1,0 +1,123 @@
+"""What laying out the repositories of a run has in common, whatever system the run is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import DatasetCardData, ModelCardData
+
+from ..training.common.cards import render_card
+from ..training.common.errors import UserError
+from ..training.common.files import read_json
+from ..training.common.known import DATASETS
+from ..training.common.sources import Source, content_revision
+from .staging import Repo, hardware
+
+Json = dict[str, Any]
+
+
+class Layout:
+    """Lays the repositories of the run in `run` out under `staging`, for the user or organisation `namespace`."""
+
+    parts: tuple[str, ...] = ()  # folders of a run that files are taken from
+
+    def __init__(self, run: Path, namespace: str, staging: Path, model_name: str | None = None) -> None:
+        self.run, self.namespace, self.staging, self.asked_name = run, namespace, staging, model_name
+        self.info: Json = read_run(run)
+        self.recipe: Json = self.info["recipe"]
+
+    def all(self) -> Iterator[Repo]:
+        """What the run has, each laid out when it is asked for.
+
+        Raises:
+            UserError: it is not finished, a fact is missing, or its figures are of other weights.
+        """
+        for folder, lay_out in self.repositories():
+            try:
+                yield lay_out()
+            except (KeyError, TypeError) as error:  # results of another version, or edited ones
+                raise UserError(f"{folder}: a fact is missing in its results ({error}); make them anew") from error
+
+    def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
+        """What lays out each of them, with the results that it reads."""
+        raise NotImplementedError
+
+    def pins(self, repos: Sequence[Repo], commits: Mapping[str, str]) -> Json:
+        """What the Space's `pins.json` says of the run's repositories, at their commits."""
+        model = next(repo for repo in repos if repo.kind == "model")
+        return {self.info["system"]: {"id": model.id, "revision": commits[model.id]}}
+
+    def local_pins(self) -> Json:
+        """The same, for the run's own folders on this machine.
+
+        Raises:
+            UserError: there is no trained model in it.
+        """
+        if not (self.run / "model" / "config.json").exists():
+            raise UserError(f"{self.run}: holds no trained model yet; run `{self.info['command']}` to its end")
+        return {self.info["system"]: {"id": str((self.run / "model").resolve())}}
+
+    def place(self, name: str) -> tuple[str, Path]:
+        """The id of a repository, and the new folder that it is laid out in."""
+        folder = self.staging / name
+        folder.mkdir(parents=True)
+        return f"{self.namespace}/{name}", folder
+
+    def facts(self) -> Json:
+        """What every card says of the run."""
+        return {
+            "recipe": self.recipe,
+            "sources": [_source(source) for source in self.info.get("sources", [])],
+            "versions": self.info["versions"],
+            "textvae": self.info["textvae"],
+            "hardware": hardware,
+            "machine": self.info["hardware"],
+            "command": self.info["command"],
+            "seed": self.info["seed"],
+        }
+
+    def card(
+        self, template: str, metadata: ModelCardData | DatasetCardData, facts: Json, results: Path, revision: str
+    ) -> str:
+        return render_card(__package__, template, metadata, facts | {"revision": revision}, results)
+
+
+def read_run(run: Path) -> Json:
+    """What `run.json` holds.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not (run / "run.json").is_file():
+        raise UserError(f"{run}: holds no run.json; give a folder that textvae made")
+    return read_json(run / "run.json")
+
+
+def language(dataset: str) -> str | None:
+    """The datasets that we know are English."""
+    return "en" if dataset in DATASETS else None
+
+
+def needed(facts: Json, name: str) -> Any:
+    """A figure for a card's metadata.
+
+    Raises:
+        KeyError: it is null, or not there.
+    """
+    if facts[name] is None:
+        raise KeyError(name)
+    return facts[name]
+
+
+def check_weights(weights: Path, measured: str | None, place: Path) -> None:
+    """Raises:
+    UserError: the figures in `place` were measured with other weights.
+    """
+    if content_revision([weights]) != measured:
+        raise UserError(f"{place}: its figures are not of {weights}; measure that model anew")
+
+
+def _source(source: Json) -> Source:
+    return Source(**{name: value for name, value in source.items() if name != "asked"})

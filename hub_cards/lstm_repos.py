@@ -1,0 +1,107 @@
+"""The repositories of an LSTM's run: the classifier, and the tricky reviews that it was scored on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+
+from ..training.common.errors import UserError
+from ..training.common.files import file_digest, read_json
+from ..training.lstm.data import TRICKY, load_tricky
+from ..training.study.statistics import wilson_interval
+from .layout import Json, Layout, check_weights, language, needed
+from .staging import MODEL_FILES, Repo, short_name, stage
+
+REVIEWS = "tricky-reviews"
+EXAMPLES = 3  # pairs that the dataset's card shows
+
+
+class LstmRepos(Layout):
+    parts = ("model", "plots")
+
+    def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
+        if not (self.run / "evaluation.json").exists():
+            raise UserError(f"{self.run}: its LSTM is not evaluated yet; run `{self.info['command']}` to its end")
+        yield self.run / "evaluation.json", self.classifier
+        yield TRICKY, self.reviews
+
+    def classifier(self) -> Repo:
+        results = self.run / "evaluation.json"
+        figures: Json = read_json(results)
+        check_weights(self.run / "model" / "model.safetensors", figures.get("weights"), results)
+        dataset = self.recipe["dataset"]
+        name = self.asked_name or f"{short_name(dataset)}-{self.recipe['name'].replace('_', '-')}"
+        repo_id, folder = self.place(name)
+        plots = {
+            f"learning-{self.recipe['name']}.svg": "Loss and accuracy of training and validation rows",
+            "reliability.svg": "Accuracy by confidence",
+        }
+        test = figures["test"]
+        facts = self.facts() | {
+            "name": name,
+            "repo_id": repo_id,
+            "figures": figures,
+            "interval": wilson_interval(test["accuracy"], test["rows"]),
+            "label_names": list(read_json(self.run / "model" / "config.json")["id2label"].values()),
+            "plots": [{"file": file, "title": title} for file, title in plots.items()],
+            "reviews_id": f"{self.namespace}/{REVIEWS}",
+        }
+        metadata = ModelCardData(
+            license="apache-2.0",
+            library_name="transformers",
+            pipeline_tag="text-classification",
+            language=language(dataset),
+            datasets=[dataset, facts["reviews_id"]],
+            tags=["lstm", "custom_code", "textvae"],
+            metrics=["accuracy", "f1", "precision", "recall"],
+            model_name=name,
+            eval_results=[
+                EvalResult(
+                    task_type="text-classification", dataset_type=dataset, dataset_name=dataset, dataset_split="test",
+                    metric_type=metric, metric_name=metric, metric_value=needed(test, metric),
+                )
+                for metric in ("accuracy", "precision", "recall", "f1")
+            ],
+        )  # fmt: skip
+        write_card = partial(self.card, "lstm", metadata, facts, results)
+        sources = [
+            (self.run / "model", MODEL_FILES, ""),
+            (self.run / "plots", tuple(plots), "plots"),
+            (self.run, ("evaluation.json",), ""),
+        ]
+        return stage("model", repo_id, folder, sources, write_card)
+
+    def reviews(self) -> Repo:
+        """The tricky reviews as a dataset."""
+        repo_id, folder = self.place(REVIEWS)
+        reviews = load_tricky(["negative", "positive"])
+        names = reviews.texts.label_names
+        rows = [
+            {"text": text, "label": names[label], "category": category, "pair": pair}
+            for text, label, category, pair in zip(
+                reviews.texts.texts, reviews.texts.labels or [], reviews.categories, reviews.pairs, strict=True
+            )
+        ]
+        facts = self.facts() | {
+            "repo_id": repo_id,
+            "rows": len(rows),
+            "pairs": len({row["pair"] for row in rows} - {None}),
+            "categories": list(dict.fromkeys(reviews.categories)),
+            "examples": [row for row in rows if row["pair"] is not None][: 2 * EXAMPLES],
+            "file": TRICKY.name,
+            "sha256": file_digest(TRICKY),
+        }
+        metadata = DatasetCardData(
+            license="apache-2.0",
+            language="en",
+            pretty_name="Tricky film reviews",
+            task_categories=["text-classification"],
+            size_categories="n<1K",
+            tags=["textvae"],
+            configs=[{"config_name": "default", "data_files": [{"split": "test", "path": TRICKY.name}]}],
+        )
+        write_card = partial(self.card, "tricky_reviews", metadata, facts, TRICKY)
+        return stage("dataset", repo_id, folder, [(TRICKY.parent, (TRICKY.name,), "")], write_card)
