@@ -105,7 +105,7 @@ def test_jitter_moves_a_little_and_no_two_images_alike():
     moved = jitter(images, torch.Generator().manual_seed(0))
     assert (float(moved.min()), float(moved.max())) == pytest.approx((0, 1), abs=0.05)
     places = (moved * torch.arange(28.0)).sum((1, 2, 3)) / moved.sum((1, 2, 3)) - 13.5
-    assert places.abs().max() < 0.07 * 28 + 0.2
+    assert places.abs().max() < 0.07 * 28 / 0.9 + 0.2  # a zoom by 0.9 moves farther, too
     assert abs(places.mean()) < 0.3
     assert len(set(places.tolist())) > 190
     assert torch.equal(moved, jitter(images, torch.Generator().manual_seed(0)))
