@@ -17,8 +17,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
 import limits
-from loading import Pin, PinError, Pinned, PinnedClassifier, PinnedModel, Pins, read_pins
-from panels import TAKE_SEED, belief, evidence, generate, grow, interpolate, latent_map, reconstruct
+from loading import Pin, PinError, Pinned, PinnedAutoencoder, PinnedClassifier, PinnedModel, Pins, read_pins
+from panels import TAKE_SEED, belief, digits, evidence, generate, grow, interpolate, latent_map, reconstruct
 from starlette.middleware import Middleware
 
 CSS = """
@@ -54,6 +54,10 @@ def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
                 with gr.Tab("Belief word by word"):
                     used.append(PinnedClassifier(pins.lstm))
                     belief.build(used[-1])
+            if pins.digits:
+                with gr.Tab("Digits"):
+                    used.append(PinnedAutoencoder(pins.digits))
+                    seeds.append(digits.build(used[-1]))
         if seeds:
             page.load(None, None, seeds, js=TAKE_SEED.replace("COUNT", str(len(seeds))))
     return page, used

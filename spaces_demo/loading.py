@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 PROFILES = ("augment", "generate")
-SISTERS = ("lstm",)  # systems with a tab of their own
+SISTERS = ("lstm", "digits")  # systems with a tab of their own
 SAMPLING = {"prior_temperature": 1.0, "latent_share": 1.0, "top_p": 0.9}
 PRIOR = "classes.prior.safetensors"
 
@@ -74,6 +74,7 @@ class Pins:
     dataset: Pin | None = None
     evidence: Pin | None = None
     lstm: Pin | None = None
+    digits: Pin | None = None
 
 
 def read_pins(path: str | Path) -> Pins:
@@ -173,6 +174,15 @@ class PinnedClassifier(Pinned):
 
         model = AutoModelForSequenceClassification.from_pretrained(self.folder, trust_remote_code=True).eval()
         return model, AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
+
+
+class PinnedAutoencoder(Pinned):
+    """An autoencoder of images; loaded, it is the model."""
+
+    def _load(self) -> Any:
+        from transformers import AutoModel
+
+        return AutoModel.from_pretrained(self.folder, trust_remote_code=True).eval()
 
 
 def seeded(seed: int) -> Any:

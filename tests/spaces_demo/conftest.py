@@ -46,6 +46,7 @@ def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
         facts = {"candidates": 2, "sharpness": 1.0, "classes": ["neg", "pos"]}
         ResampledPrior(weight, torch.zeros(2), facts).save(root / "vae/classes.prior.safetensors")
         _save_lstm(root / "lstm", tiny_tokenizer)
+        _save_autoencoder(root / "digits")
         texts = [*sentences, "<b>bold</b> & <img src=x onerror=window.pwned=1>"]
         rows = pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 4 + ["neg"], "method": "original"})
         (root / "dataset").mkdir()
@@ -54,6 +55,7 @@ def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
             "models": {name: {"id": str(root / "vae")} for name in ("augment", "generate")},
             "dataset": {"id": str(root / "dataset")},
             "lstm": {"id": str(root / "lstm")},
+            "digits": {"id": str(root / "digits")},
             "evidence": {"id": str(ROOT / "docs/results/quickstart")},
         }
         (root / "pins.json").write_text(json.dumps(pins))
@@ -76,6 +78,24 @@ def _save_lstm(folder, tokenizer):
             parameter.uniform_(-1, 1)
     lstm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _save_autoencoder(folder):
+    """A random autoencoder that generates."""
+    import torch
+
+    from textvae.modeling_digit_autoencoder import DigitAutoencoderConfig, DigitAutoencoderModel
+
+    torch.manual_seed(0)
+    config = DigitAutoencoderConfig(image_size=28, latent_size=3, channels=(4, 4), hidden_size=8, variational=True)
+    DigitAutoencoderModel(config).save_pretrained(folder)
+
+
+@pytest.fixture
+def autoencoder(folder):
+    from loading import Pin, PinnedAutoencoder
+
+    return PinnedAutoencoder(Pin(str(folder / "digits")))
 
 
 @pytest.fixture

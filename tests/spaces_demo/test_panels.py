@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from loading import Pin
-from panels import belief, evidence, generate, grow, interpolate, latent_map, reconstruct
+from panels import belief, digits, evidence, generate, grow, interpolate, latent_map, reconstruct
 
 REPORT = Path(__file__).parents[2] / "docs/results/quickstart"
 TEXT = "a moving and funny film."
@@ -222,3 +223,45 @@ def test_a_coloured_review_stays_text(classifier):
 def test_what_is_no_review_is_refused(classifier, text):
     with pytest.raises(gr.Error, match="Review"):
         belief.believe(classifier, text)
+
+
+def drawing(*, rows=(40, 140), columns=(200, 220), size=280):
+    """A canvas with one black bar on white."""
+    picture = np.full((size, size, 3), 255, dtype=np.uint8)
+    picture[slice(*rows), slice(*columns)] = 0
+    return {"background": None, "layers": [], "composite": picture}
+
+
+def test_a_drawing_is_seen_as_training_images_are_made():
+    seen = digits.as_seen(digits.drawn_pixels(drawing()), 28)
+    assert seen.shape == (28, 28)
+    rows, columns = np.nonzero(seen > 0.5)
+    assert (rows.min(), rows.max()) == (4, 23)  # 20 pixels, in the middle
+    assert (columns.min(), columns.max()) == (12, 15)
+    assert seen.max() == 1
+
+
+def test_a_drawing_is_rebuilt_by_the_model(autoencoder):
+    seen, rebuilt, told, record = digits.rebuild(autoencoder, drawing())
+    model = autoencoder.load()
+    pixels = torch.from_numpy(digits.as_seen(digits.drawn_pixels(drawing()), 28))[None, None]
+    expected = model.decode(model.encode(pixels).mean)[0, 0].detach().numpy()
+    assert np.array_equal(rebuilt, digits.enlarged(expected))
+    assert seen.shape == rebuilt.shape == (28 * digits.SHOWN, 28 * digits.SHOWN)
+    assert f"{((expected - pixels[0, 0].numpy()) ** 2).mean():.4f}" in told
+    assert record.startswith(autoencoder.pin.id)
+
+
+def test_digits_are_made_up_by_their_seed(autoencoder):
+    (one, record), (same, _), (other, _) = (digits.make(autoencoder, seed) for seed in (3, 3, 4))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    assert "seed 3" in record
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, {"composite": None}, "text", drawing(rows=(0, 0)), drawing(size=digits.LARGEST + 1)]
+)
+def test_what_is_no_drawing_is_refused(autoencoder, value):
+    with pytest.raises(gr.Error, match="Drawing"):
+        digits.rebuild(autoencoder, value)
