@@ -27,6 +27,8 @@ from ..common.progress import bar, say
 from .objective import TERMS, beta, objective
 from .recipe import EmotionModelRecipe
 
+WINDOW = 16  # batches whose texts are sorted by length
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -90,6 +92,7 @@ class Loop:
         self.unwrapped = model
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(model, recipe))
         self.step, self.seconds, self.sums = 0, 0.0, [0.0] * len(TERMS)
+        self.planned: tuple[int, list[np.ndarray]] = (-1, [])
         self.accelerator.register_for_checkpointing(self)
 
     def state_dict(self) -> dict[str, Any]:
@@ -128,8 +131,7 @@ class Loop:
         """One optimiser step on the mean over a batch's texts, whatever number of processes shares them."""
         accelerator, recipe, config = self.accelerator, self.recipe, self.unwrapped.config
         epoch, place = divmod(self.step, self.batches)
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.train))
-        rows = np.array_split(order, self.batches)[place]
+        rows = self._batches(epoch)[place]
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         shape = (2, config.num_members, len(rows), 2)
         noise, prior = torch.randn(shape, generator=generator)
@@ -163,6 +165,20 @@ class Loop:
                 f"({recipe.learning_rate:g})"
             )
         self.sums = [total + value for total, value in zip(self.sums, terms.tolist(), strict=True)]
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """An epoch's batches of rows; of tokens, those of like length together, so that little is padded."""
+        if self.planned[0] != epoch:
+            random = np.random.default_rng([self.seed, epoch])
+            batches = np.array_split(random.permutation(len(self.train)), self.batches)
+            if self.train.tokens is not None:
+                lengths = np.array([len(row) for row in self.train.tokens])
+                windows = np.array_split(np.concatenate(batches), max(1, self.batches // WINDOW))
+                order = np.concatenate([window[np.argsort(lengths[window], kind="stable")] for window in windows])
+                batches = np.array_split(order, self.batches)
+                batches = [batches[place] for place in random.permutation(self.batches)]
+            self.planned = (epoch, batches)
+        return self.planned[1]
 
     def _rate(self) -> float:
         warm = min(1.0, (self.step + 1) / max(1, self.recipe.warmup_steps))

@@ -52,7 +52,7 @@ def measure(predictions: Predictions, data: AnnotatedTexts, rows: np.ndarray) ->
 
 def correlation(left: np.ndarray, right: np.ndarray) -> float | None:
     """Pearson's r; null where one side does not vary."""
-    if left.std() == 0 or right.std() == 0:
+    if np.ptp(left) == 0 or np.ptp(right) == 0:
         return None
     return float(np.corrcoef(left, right)[0, 1])
 

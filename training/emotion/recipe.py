@@ -30,8 +30,8 @@ class EmotionModelRecipe:
 
     # How it is trained
     epochs: int = 8
-    batch_size: int = 64  # texts of one optimiser step, all processes together
-    learning_rate: float = 1e-3
+    batch_size: int = 128  # texts of one optimiser step, all processes together
+    learning_rate: float = 1.5e-3
     encoder_learning_rate: float = 3e-5  # of the encoder's own layers, where some are trained
     warmup_steps: int = 100  # and then a cosine down to 0
     weight_decay: float = 0.01

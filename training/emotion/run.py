@@ -21,6 +21,7 @@ from ..common.machine import Memory
 from ..common.progress import say
 from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder
+from ..common.sources import resolve_model
 from . import baselines
 from .data import Split, fold_rows, load_annotated, official_rows
 from .measures import Predictions, measure
@@ -74,11 +75,10 @@ class Work:
 
     def all(self) -> None:
         """Everything that the report reads."""
-        models = {MODEL: self.recipe.model, **self.variants()}
-        sources = [self.data.source, *(self.encode(settings).source for settings in models.values())]
-        unique = {source.id: source for source in sources}
+        encoders = dict.fromkeys(one.encoder for one in (self.recipe.model, *self.recipe.variants.values()))
+        sources = [self.data.source, *(resolve_model(encoder)[1] for encoder in encoders)]
         self.run.update(
-            sources=[{"asked": name, **source.to_dict()} for name, source in unique.items()],
+            sources=[{"asked": source.id, **source.to_dict()} for source in sources],
             data={
                 "texts": len(self.data),
                 "distinct_texts": len(set(self.data.texts)),
@@ -87,14 +87,14 @@ class Work:
                 "official": {part: len(getattr(self.official, part)) for part in ("train", "validation", "test")},
             },
         )
-        for name, settings in models.items():
-            for number, rows in enumerate(self.folds):
-                self.train_fold(name, settings, number, rows)
+        self.train_folds(MODEL, self.recipe.model)
+        self.train_official()
         if self.recipe.baselines:
             for name, kind, last_layer in BASELINES:
                 for number, rows in enumerate([*self.folds, self.official]):
                     self.fit_baseline(name, kind, last_layer, number, rows)
-        self.train_official()
+        for name, settings in self.variants().items():
+            self.train_folds(name, settings)
 
     def variants(self) -> dict[str, EmotionModelRecipe]:
         """The recipe's, less those that want a category where the data has none: it may be a stand-in."""
@@ -109,6 +109,11 @@ class Work:
         if self.encoded is None or self.encoded.settings != settings:
             self.encoded = Encoded(settings, self.recipe, self.data)
         return self.encoded
+
+    def train_folds(self, name: str, settings: EmotionModelRecipe) -> None:
+        """Train and measure one model on every fold."""
+        for number, rows in enumerate(self.folds):
+            self.train_fold(name, settings, number, rows)
 
     def train_fold(self, name: str, settings: EmotionModelRecipe, number: int, rows: Split) -> None:
         """Train one model without a fold's texts, and measure it on them."""

@@ -1,0 +1,162 @@
+"""The training loop: the same weights however a training is cut, killed or distributed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
+from textvae.training.common.errors import UserError
+from textvae.training.common.files import read_jsonl
+from textvae.training.emotion.loop import Examples, Loop
+from textvae.training.emotion.recipe import EmotionModelRecipe
+from textvae.training.emotion.train import _set_trained
+
+RECIPE = {
+    "encoder_layers": (0, 2), "hidden_size": 8, "num_members": 2, "epochs": 3, "batch_size": 8, "checkpoint_every": 4,
+    "conditional": True, "prior_components": 2, "learning_rate": 0.01, "warmup_steps": 3, "num_hidden_layers": 2,
+}  # fmt: skip
+
+
+@pytest.fixture
+def parts(tiny_encoder, tiny_tokenizer, sentences):
+    """Makes a fresh model and the loop that trains it, on embeddings or, with layers to train, on tokens."""
+
+    def parts(trainable: int = 0, made_from: str = "this", num_processes: int = 1, **changes) -> Loop:
+        torch.manual_seed(5)
+        recipe = EmotionModelRecipe(**{**RECIPE, "trainable_encoder_layers": trainable, **changes})
+        model = EmotionVAEModel.from_encoder_pretrained(
+            str(tiny_encoder), encoder_layers=recipe.encoder_layers, hidden_size=recipe.hidden_size,
+            num_hidden_layers=recipe.num_hidden_layers, num_members=recipe.num_members,
+            prior_components=recipe.prior_components, categories=("a", "b"),
+        )  # fmt: skip
+        texts = sentences * 5
+        embeddings = model.eval().embed_texts(texts, tiny_tokenizer)
+        random = np.random.default_rng(0)
+        ratings = torch.from_numpy(random.uniform(1, 5, (len(texts), 2))).float()
+        model.set_scales(embeddings, ratings)
+        _set_trained(model, trainable)
+        examples = Examples(
+            ratings, ratings / 10, torch.tensor([place % 2 for place in range(len(texts))]),
+            None if trainable else embeddings, tiny_tokenizer(texts)["input_ids"] if trainable else None,
+        )  # fmt: skip
+        return Loop(
+            model,
+            examples,
+            examples,
+            recipe,
+            seed=3,
+            dtype=torch.float32,
+            num_processes=num_processes,
+            made_from=made_from,
+        )
+
+    return parts
+
+
+def weights(model):
+    return {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+@pytest.mark.parametrize("trainable", [0, 1, -1])
+def test_a_resumed_training_ends_with_the_same_bits(parts, tmp_path, trainable):
+    whole = parts(trainable)
+    fresh = weights(whole.unwrapped)
+    expected = weights(whole.run(tmp_path / "whole", "whole"))
+    loop = parts(trainable)
+    step = loop.train_step
+
+    def die():
+        if loop.step == 10:  # in the third epoch, two steps after a checkpoint
+            raise KeyboardInterrupt
+        step()
+
+    loop.train_step = die
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(tmp_path / "cut", "cut")
+    torch.manual_seed(99)
+    loop = parts(trainable)
+    assert_same(weights(loop.run(tmp_path / "cut", "cut")), expected)
+    rows = [read_jsonl(tmp_path / name / "metrics.jsonl") for name in ("whole", "cut")]
+    for row in (*rows[0], *rows[1]):
+        row.pop("seconds")
+    assert rows[0] == rows[1]
+    assert [row["epoch"] for row in rows[0]] == [1, 2, 3]
+    moved = {name for name in fresh if not torch.equal(fresh[name], expected[name])}
+    assert any(name.startswith("encoder.") for name in moved) == bool(trainable)
+    assert any(name.startswith("encoder.encoder.layer.0") for name in moved) == (trainable == -1)
+    assert {"categories.weight", "prior.means", "recognition.error.weight"} <= moved
+
+
+def test_a_checkpoint_of_another_training_is_not_gone_on_with(parts, tmp_path):
+    loop = parts(made_from="other")
+    for _ in range(4):
+        loop.train_step()
+        loop.step += 1
+    loop.save(tmp_path / "checkpoints")
+    loop = parts()
+    loop.resume(tmp_path / "checkpoints", "this")
+    assert loop.step == 0
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_truncated_checkpoint_is_named(parts, tmp_path):
+    loop = parts()
+    loop.step = 4
+    loop.save(tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "step-000004" / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"step-000004: cannot be read, .*delete it"):
+        parts().resume(tmp_path / "checkpoints", "this")
+
+
+def test_a_loss_that_is_not_finite_names_the_remedy(parts):
+    loop = parts()
+    loop.unwrapped.recognition.posterior.bias.data.fill_(float("inf"))
+    with pytest.raises(UserError, match=r"no longer finite at step 1; lower 'learning_rate'"):
+        loop.train_step()
+
+
+def test_a_part_without_arousal_leaves_its_prediction_where_it_was(parts, tmp_path):
+    """The KL and the decoder still shape that latent; the ratings must not."""
+    loop = parts(beta=0.0, reconstruction_weight=0.0, weight_decay=0.0)
+    loop.train.ratings[:, 1] = loop.train.deviations[:, 1] = torch.nan
+    before = loop.unwrapped.recognition.posterior.weight.detach().clone()
+    for _ in range(3):
+        loop.train_step()
+        loop.step += 1
+    moved = (loop.unwrapped.recognition.posterior.weight.detach() - before).abs().sum((0, 1))
+    assert moved[1] == moved[3] == 0
+    assert moved[0] > 0
+    assert moved[2] > 0
+
+
+def test_fewer_processes_than_the_recipe_says_are_refused(parts):
+    with pytest.raises(UserError, match="num_processes: the recipe says 2, 1 were launched"):
+        parts(num_processes=2)
+
+
+def test_accelerate_launch_trains_a_model_that_loads(tmp_path, tiny_encoder, write, annotated_rows):
+    (tmp_path / "r.yaml").write_text(
+        f"data: {write(annotated_rows)}\n"
+        f"model: {{encoder: {tiny_encoder}, encoder_layers: [2], hidden_size: 8, num_members: 1, epochs: 1}}\n"
+    )
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    quiet = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    module = ["-m", "textvae.training.emotion.train", str(tmp_path / "r.yaml"), "--output", str(tmp_path / "model")]
+    done = subprocess.run(
+        [*launch, *quiet, *module], capture_output=True, text=True, env={**os.environ}, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    model = EmotionVAEModel.from_pretrained(tmp_path / "model")
+    assert model.rating_mean[0] != 0
+    assert not (tmp_path / "model" / "checkpoints").exists()

@@ -1,0 +1,112 @@
+"""Figures against scipy and worked cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from textvae.training.emotion.calibration import fit_calibration
+from textvae.training.emotion.data import AnnotatedTexts
+from textvae.training.emotion.measures import NORMAL_90, Predictions, measure, reliability, summary
+from textvae.training.emotion.objective import beta, discrepancy
+from textvae.training.emotion.recipe import EmotionModelRecipe, EmotionRecipe
+
+RANDOM = np.random.default_rng(0)
+
+
+def annotated(ratings, deviations):
+    return AnnotatedTexts(["x"] * len(ratings), ratings, deviations, None, np.array(["train"] * len(ratings)), None)
+
+
+def test_figures_are_those_of_scipy():
+    ratings, deviations = RANDOM.normal(3, 0.5, (50, 2)), RANDOM.uniform(0, 1, (50, 2))
+    said = Predictions(RANDOM.normal(3, 0.5, (30, 2)), RANDOM.uniform(0.1, 1, (30, 2)), RANDOM.uniform(0.2, 1, (30, 2)))
+    rows = np.arange(20, 50)
+    figures = measure(said, annotated(ratings, deviations), rows)
+    for index, name in enumerate(("valence", "arousal")):
+        truth, mean, width = ratings[rows, index], said.mean[:, index], said.mean_deviation[:, index]
+        assert figures[f"r_{name}"] == pytest.approx(stats.pearsonr(truth, mean)[0])
+        assert figures[f"nll_{name}"] == pytest.approx(-stats.norm.logpdf(truth, mean, width).mean())
+        low, high = stats.norm.interval(0.9, mean, width)
+        assert figures[f"coverage_{name}"] == ((low <= truth) & (truth <= high)).mean()
+        assert figures[f"r_std_{name}"] == pytest.approx(
+            stats.pearsonr(said.rater_deviation[:, index], deviations[rows, index])[0]
+        )
+    assert pytest.approx(stats.norm.ppf(0.95)) == NORMAL_90
+
+
+def test_what_is_not_rated_has_no_figure():
+    ratings = np.stack([RANDOM.normal(3, 0.5, 20), np.full(20, np.nan)], axis=1)
+    said = Predictions(ratings + 0.1, np.full((20, 2), 0.3), np.full((20, 2), 0.3))
+    figures = measure(said, annotated(ratings, np.full((20, 2), 0.2)), np.arange(20))
+    assert figures["r_valence"] == pytest.approx(1.0)
+    assert figures["r_std_valence"] is None  # neither side varies
+    assert {figures[f"{key}_arousal"] for key in ("r", "nll", "coverage", "r_std")} == {None}
+    both = summary([figures, {**figures, "r_valence": 0.5}])
+    assert both["r_valence"] == pytest.approx(0.75)
+    assert both["r_valence_sd"] == pytest.approx(np.std([1.0, 0.5], ddof=1))
+    assert both["r_arousal"] is both["r_arousal_sd"] is None
+
+
+def test_reliability_of_a_true_normal_is_the_diagonal():
+    truth = RANDOM.normal(0, 2.0, 20000)
+    for level, share in reliability(truth, np.zeros(20000), np.full(20000, 2.0)):
+        assert share == pytest.approx(level, abs=0.015)
+
+
+def test_calibration_finds_scale_and_slope():
+    logs = RANDOM.uniform(-2, 2, 40000)
+    residuals = RANDOM.normal(0, np.exp(0.5 * (0.7 + 0.5 * logs)))
+    assert fit_calibration(residuals, logs) == pytest.approx((0.7, 0.5), abs=0.04)
+    offset, slope = fit_calibration(RANDOM.normal(0, np.exp(-0.5 * logs)), logs)  # certain where it should not be
+    assert slope == 0.0
+    assert np.isfinite(offset)
+
+
+def test_discrepancy_is_zero_for_one_distribution_and_has_a_gradient():
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.randn(2, 2, 400, 2, generator=generator)
+    same = discrepancy(one, other)
+    assert same.shape == (2,)
+    assert same.abs().max() < 0.01
+    shifted = (other + 1.0).requires_grad_()
+    far = discrepancy(one, shifted)
+    assert far.min() > 0.1
+    far.sum().backward()
+    assert shifted.grad.isfinite().all()
+    points, more = torch.randn(1, 3, 2, generator=generator), torch.randn(1, 3, 2, generator=generator)
+
+    def kernel(a, b):
+        return float(torch.exp(-(a - b).square().sum() / 4))
+
+    within = sum(kernel(s[i], s[j]) for s in (points[0], more[0]) for i in range(3) for j in range(3) if i != j) / 6
+    between = sum(kernel(points[0, i], more[0, j]) for i in range(3) for j in range(3)) / 9
+    assert float(discrepancy(points, more)) == pytest.approx(within - 2 * between, abs=1e-6)
+
+
+def test_beta_rises_on_a_line():
+    recipe = EmotionModelRecipe(beta=0.2, anneal_share=0.5)
+    assert [beta(recipe, step, 100) for step in (0, 25, 50, 99)] == pytest.approx([0.0, 0.1, 0.2, 0.2])
+    assert beta(EmotionModelRecipe(beta=0.2, anneal_share=0.0), 0, 100) == 0.2
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "name"),
+    [
+        (EmotionModelRecipe, {"epochs": 0}, "epochs"),
+        (EmotionModelRecipe, {"hidden_skip_share": 1.5}, "hidden_skip_share"),
+        (EmotionModelRecipe, {"beta": -1.0}, "beta"),
+        (EmotionModelRecipe, {"learning_rate": 0.0}, "learning_rate"),
+        (EmotionModelRecipe, {"mmd_weight": 1.0, "prior_components": 3}, "mmd_weight"),
+        (EmotionModelRecipe, {"trainable_encoder_layers": -2}, "trainable_encoder_layers"),
+        (EmotionRecipe, {"name": "x", "folds": 1}, "folds"),
+        (EmotionRecipe, {"name": "x", "calibration_share": 1.0}, "calibration_share"),
+        (EmotionRecipe, {"name": "x", "lowest_rating": 6.0}, "lowest_rating"),
+        (EmotionRecipe, {"name": "x", "min_deviation": 0.0}, "min_deviation"),
+    ],
+)
+def test_an_impossible_recipe_names_the_field(kind, wrong, name):
+    with pytest.raises(ValueError, match=f"'{name}'"):
+        kind(**wrong)
