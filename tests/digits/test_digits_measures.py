@@ -80,6 +80,8 @@ def test_distances_to_the_nearest_training_image(digits):
     train = digits.train.pixels()
     wanted = [min((image - other).square().sum().sqrt().item() for other in train) for image in images]
     assert nearest_distances(images, digits.train).tolist() == pytest.approx(wanted, rel=1e-4)
+    many = Digits(torch.cat([digits.train.images, digits.train.images[:1].expand(6000, 1, 8, 8)]), torch.zeros(6300))
+    assert nearest_distances(images, many).tolist() == pytest.approx(wanted, rel=1e-4)  # in several parts
     assert nearest_distances(train[:3], digits.train).tolist() == pytest.approx([0, 0, 0], abs=1e-2)
 
 
@@ -152,6 +154,10 @@ def test_arms_keep_the_labelled_images_and_make_others_of_their_class(digits):
         assert torch.equal(made.images, again.images)
         assert not torch.equal(made.images, arms[name](labelled, 1).images)
     assert arms["duplicate"](labelled, 0) is labelled
+    # Where all images of a class are one, nothing lies between two of them.
+    same = Digits(labelled.images[::4].repeat_interleave(4, 0), labelled.labels)
+    rebuilt = (255 * autoencoder(same.pixels()).reconstruction).round().to(torch.uint8).repeat(few.COPIES, 1, 1, 1)
+    assert (arms["interpolations"](same, 0).images[len(same) :].int() - rebuilt.int()).abs().max() <= 1
 
 
 def test_augmentation_pairs_its_arms(digits):

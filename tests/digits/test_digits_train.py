@@ -44,15 +44,15 @@ def metrics(path: Path) -> list[dict]:
 
 @pytest.fixture
 def interrupted(monkeypatch):
-    """The first process of a training is killed right after its first checkpoint."""
+    """A training is killed between an epoch's line in metrics.jsonl and its checkpoint."""
 
-    def interrupt(after: int) -> None:
-        save, count = Loop._save, iter(range(100))
+    def interrupt(epoch: int) -> None:
+        save, count = Loop._save, iter(range(1, 100))
 
         def once(self, checkpoints):
-            save(self, checkpoints)
-            if next(count) + 1 == after:
+            if next(count) == epoch:
                 raise KeyboardInterrupt
+            save(self, checkpoints)
 
         monkeypatch.setattr(Loop, "_save", once)
 
@@ -98,15 +98,15 @@ def test_another_mixture_costs_no_training(recipe_file, tmp_path, monkeypatch):
         run(str(path), tmp_path / "run")
 
 
-@pytest.mark.parametrize("after", [1, 4, 5])
+@pytest.mark.parametrize("epoch", [2, 4, 6])
 def test_an_interrupted_training_ends_with_the_same_bits(
-    recipe_file, tmp_path, interrupted, monkeypatch, capsys, after
+    recipe_file, tmp_path, interrupted, monkeypatch, capsys, epoch
 ):
-    """Of the first model's two epochs, of the second's, of the third's."""
+    """In the second epoch of the first model, of the second, and of the third, which is variational."""
     path = recipe_file()
     run(path, tmp_path / "whole")
     with monkeypatch.context():
-        interrupted(after)
+        interrupted(epoch)
         with pytest.raises(KeyboardInterrupt):
             run(path, tmp_path / "run")
     monkeypatch.undo()
@@ -123,7 +123,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(
 def test_an_interrupted_judge_ends_with_the_same_bits(recipe_file, tmp_path, interrupted, monkeypatch):
     path = recipe_file()
     run(path, tmp_path / "whole", train_judge)
-    interrupted(2)
+    interrupted(3)
     with pytest.raises(KeyboardInterrupt):
         run(path, tmp_path / "run", train_judge)
     monkeypatch.undo()
@@ -136,7 +136,7 @@ def test_an_interrupted_judge_ends_with_the_same_bits(recipe_file, tmp_path, int
 
 
 def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(recipe_file, tmp_path, interrupted, monkeypatch, capsys):
-    interrupted(1)
+    interrupted(2)
     with pytest.raises(KeyboardInterrupt):
         run(recipe_file(only=True), tmp_path / "run")
     monkeypatch.undo()
@@ -148,7 +148,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(recipe_file, tmp_pat
 
 
 def test_a_damaged_checkpoint_is_named(recipe_file, tmp_path, interrupted, monkeypatch):
-    interrupted(1)
+    interrupted(2)
     with pytest.raises(KeyboardInterrupt):
         run(recipe_file(only=True), tmp_path / "run")
     monkeypatch.undo()

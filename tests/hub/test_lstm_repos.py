@@ -88,7 +88,8 @@ print(len(reviews), model(**tokenizer(reviews[0]["text"], return_tensors="pt")).
 
 
 def test_runs_are_published_together_with_one_space(lstm_run, finished_run, smoke_mirror, hub, tmp_path):
-    done = publish(hub, finished_run, smoke_mirror, tmp_path, str(lstm_run))
+    command = ["publish", str(finished_run), str(lstm_run), "--namespace", "org"]
+    done = textvae(command, tmp_path, TEXTVAE_MIRROR=str(smoke_mirror), **hub.environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "org/textvae-rt" in done.stdout
     assert "org/imdb-lstm-tiny" in done.stdout

@@ -157,6 +157,7 @@ def test_weights_that_are_missing_start_like_new_ones(tmp_path):
         old = model.get_parameter(name)
         assert torch.isfinite(new).all()
         assert new.abs().max() <= 3 * old.abs().max() + 1e-6, name
+        assert new.ndim == 1 or 0.05 < new.std() < 0.5, name  # 1 / √(3 · inputs)
 
 
 @pytest.mark.parametrize("variational", [False, True])

@@ -21,7 +21,7 @@ COLUMNS = ("r", "nll", "coverage", "r_std")
 MARKED = 8  # texts that the emotion map numbers
 TERMS = {
     "mean_error": "squared error of means",
-    "deviation_error": "of deviations",
+    "deviation_error": "squared error of deviations",
     "reconstruction": "reconstruction",
     "kl": "KL, nats",
 }
