@@ -17,8 +17,18 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
 import limits
-from loading import Pin, PinError, Pinned, PinnedAutoencoder, PinnedClassifier, PinnedModel, Pins, read_pins
-from panels import TAKE_SEED, belief, digits, evidence, generate, grow, interpolate, latent_map, reconstruct
+from loading import (
+    Pin,
+    PinError,
+    Pinned,
+    PinnedAutoencoder,
+    PinnedClassifier,
+    PinnedEmotion,
+    PinnedModel,
+    Pins,
+    read_pins,
+)
+from panels import TAKE_SEED, belief, digits, emotion, evidence, generate, grow, interpolate, latent_map, reconstruct
 from starlette.middleware import Middleware
 
 CSS = """
@@ -54,6 +64,10 @@ def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
                 with gr.Tab("Belief word by word"):
                     used.append(PinnedClassifier(pins.lstm))
                     belief.build(used[-1])
+            if pins.emotion:
+                with gr.Tab("Emotion map"):
+                    used.append(PinnedEmotion(pins.emotion))
+                    emotion.build(used[-1])
             if pins.digits:
                 with gr.Tab("Digits"):
                     used.append(PinnedAutoencoder(pins.digits))

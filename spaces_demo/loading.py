@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 PROFILES = ("augment", "generate")
-SISTERS = ("lstm", "digits")  # systems with a tab of their own
+SISTERS = ("lstm", "emotion", "digits")  # systems with a tab of their own
 SAMPLING = {"prior_temperature": 1.0, "latent_share": 1.0, "top_p": 0.9}
 PRIOR = "classes.prior.safetensors"
 
@@ -74,6 +74,7 @@ class Pins:
     dataset: Pin | None = None
     evidence: Pin | None = None
     lstm: Pin | None = None
+    emotion: Pin | None = None
     digits: Pin | None = None
 
 
@@ -173,6 +174,16 @@ class PinnedClassifier(Pinned):
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         model = AutoModelForSequenceClassification.from_pretrained(self.folder, trust_remote_code=True).eval()
+        return model, AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
+
+
+class PinnedEmotion(Pinned):
+    """A model that reads valence and arousal; loaded, it is a pair of model and tokenizer."""
+
+    def _load(self) -> tuple[Any, Any]:
+        from transformers import AutoModel, AutoTokenizer
+
+        model = AutoModel.from_pretrained(self.folder, trust_remote_code=True).eval()
         return model, AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
 
 

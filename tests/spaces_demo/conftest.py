@@ -30,7 +30,7 @@ def kept():
 
 
 @pytest.fixture
-def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
+def folder(kept, tiny_model, tiny_encoder, tiny_tokenizer, sentences, tmp_path_factory):
     """A folder with `vae`, `dataset` and `evidence`, and the pins of these in `pins.json`."""
     if kept.folder is None:
         import pandas as pd
@@ -46,6 +46,7 @@ def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
         facts = {"candidates": 2, "sharpness": 1.0, "classes": ["neg", "pos"]}
         ResampledPrior(weight, torch.zeros(2), facts).save(root / "vae/classes.prior.safetensors")
         _save_lstm(root / "lstm", tiny_tokenizer)
+        _save_emotion(root / "emotion", tiny_encoder, tiny_tokenizer)
         _save_autoencoder(root / "digits")
         texts = [*sentences, "<b>bold</b> & <img src=x onerror=window.pwned=1>"]
         rows = pd.DataFrame({"text": texts, "label": ["pos", "neg"] * 4 + ["neg"], "method": "original"})
@@ -55,6 +56,7 @@ def folder(kept, tiny_model, tiny_tokenizer, sentences, tmp_path_factory):
             "models": {name: {"id": str(root / "vae")} for name in ("augment", "generate")},
             "dataset": {"id": str(root / "dataset")},
             "lstm": {"id": str(root / "lstm")},
+            "emotion": {"id": str(root / "emotion")},
             "digits": {"id": str(root / "digits")},
             "evidence": {"id": str(ROOT / "docs/results/quickstart")},
         }
@@ -78,6 +80,27 @@ def _save_lstm(folder, tokenizer):
             parameter.uniform_(-1, 1)
     lstm.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _save_emotion(folder, encoder, tokenizer):
+    """A random model of emotions, and a map of two sentences."""
+    import torch
+
+    from textvae.modeling_emotion_vae import EmotionVAEModel
+
+    torch.manual_seed(0)
+    model = EmotionVAEModel.from_encoder_pretrained(str(encoder), encoder_layers=(0, 2), hidden_size=8, num_members=2)
+    model.rating_mean.fill_(3)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "map.json").write_text(json.dumps([["<b>i loved it</b>", 4.1, 3.5], ["a dull film.", 2.2, 2.4]]))
+
+
+@pytest.fixture
+def emotion(folder):
+    from loading import Pin, PinnedEmotion
+
+    return PinnedEmotion(Pin(str(folder / "emotion")))
 
 
 def _save_autoencoder(folder):

@@ -12,6 +12,7 @@ import pytest
 import torch
 from loading import Pin
 from panels import belief, digits, evidence, generate, grow, interpolate, latent_map, reconstruct
+from panels import emotion as emotion_panel
 
 REPORT = Path(__file__).parents[2] / "docs/results/quickstart"
 TEXT = "a moving and funny film."
@@ -265,3 +266,32 @@ def test_digits_are_made_up_by_their_seed(autoencoder):
 def test_what_is_no_drawing_is_refused(autoencoder, value):
     with pytest.raises(gr.Error, match="Drawing"):
         digits.rebuild(autoencoder, value)
+
+
+def test_sentences_are_placed_where_the_model_says(emotion):
+    placed = emotion_panel.place(emotion, "I loved this movie.\n\n the story is dull. \n")
+    model, tokenizer = emotion.load()
+    said = model.predict(["I loved this movie.", "the story is dull."], tokenizer)
+    assert [one.text for one in placed] == ["I loved this movie.", "the story is dull."]
+    assert [[one.valence, one.arousal] for one in placed] == said.mean.tolist()
+    low, high = said.interval(0.9)
+    assert placed[1].interval[0] == [low[1, 0].item(), high[1, 0].item()]
+    html, rows, record = emotion_panel.show(emotion, emotion_panel.corpus(emotion.folder), "I loved this movie.")
+    assert rows[0][1] == f"{said.mean[0, 0]:.2f} ({low[0, 0]:.2f} to {high[0, 0]:.2f})"
+    assert rows[0][3] == f"{said.rater_deviation[0, 0]:.2f}"
+    assert html.count("<circle") == 3
+    assert "&lt;b&gt;i loved it" in html
+    assert record.startswith(emotion.pin.id)
+
+
+def test_a_model_that_rates_valence_alone_has_no_arousal_to_tell(emotion):
+    model, _ = emotion.load()
+    model.config.rated = ["valence"]
+    _, rows, _ = emotion_panel.show(emotion, [], "the story is dull.")
+    assert rows[0][2] == "not rated"
+
+
+@pytest.mark.parametrize("text", ["", None, "a\n" * 9])
+def test_what_are_no_sentences_is_refused(emotion, text):
+    with pytest.raises(gr.Error, match="Sentences"):
+        emotion_panel.place(emotion, text)

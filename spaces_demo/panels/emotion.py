@@ -1,0 +1,158 @@
+"""Sentences on the map of emotions, with how sure the model is and how far people differ."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+import limits
+from loading import PinnedEmotion
+from panels import MODEL_WORK, plain, record_box
+from panels.latent_map import CSS, HEIGHT, JS, MARGIN, WIDTH
+
+MAP = "map.json"  # beside the weights: sentences as the model places them
+COVERAGE = 0.9
+HEADERS = ["Sentence", "Valence", "Arousal", "People differ by"]
+EXAMPLES = [
+    ["What a lovely day!\nI could scream.\nThe meeting is at nine."],
+    ["He closed the door softly and went to sleep.\nThey won, they won, they won!"],
+    ["The dog died last night."],
+]
+AXES = """
+svg text { fill: var(--body-text-color); font-size: 14px; }
+svg .axis { stroke: var(--border-color-primary); stroke-width: 1; }
+svg .width { stroke: #dc2626; stroke-width: 2; }
+"""
+
+
+class Placed(NamedTuple):
+    """A text and where it lies, in rating units; the ends of the interval of its mean rating, and raters' deviation.
+
+    What the model's training data never rated is None.
+    """
+
+    text: str
+    valence: float
+    arousal: float | None
+    interval: list[list[float]]  # (valence and, where rated, arousal) × (lowest, highest)
+    raters: float
+
+
+def place(model: PinnedEmotion, text: Any) -> list[Placed]:
+    """Each line of a text on the map."""
+    lines = [line.strip() for line in limits.text(text, "Sentences").splitlines() if line.strip()]
+    if len(lines) > limits.SENTENCES:
+        raise limits.refuse(f"Sentences: {len(lines)} lines; give at most {limits.SENTENCES}.")
+    emotion, tokenizer = model.load()
+    said = emotion.predict(lines, tokenizer)
+    low, high = said.interval(COVERAGE)
+    rated = emotion.rated
+    return [
+        Placed(
+            line,
+            said.mean[row, 0].item(),
+            said.mean[row, 1].item() if 1 in rated else None,
+            [[low[row, place].item(), high[row, place].item()] for place in rated],
+            said.rater_deviation[row, 0].item(),
+        )
+        for row, line in enumerate(lines)
+    ]
+
+
+def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, float]) -> str:
+    """The map as HTML: sentences of the corpus, those that were typed with their intervals, each said when pointed at.
+
+    Args:
+        others: text, valence, arousal of each sentence of the corpus.
+        scale: lowest and highest rating.
+    """
+    shown = [(text, valence, arousal, None) for text, valence, arousal in others]
+    shown += [(one.text, one.valence, one.arousal or sum(scale) / 2, one.interval) for one in placed]
+    # The scale's ends are hardly ever given: what is shown is where sentences are.
+    spans = []
+    for axis in (1, 2):
+        values = [point[axis] for point in shown]
+        values += [end for *_, interval in shown if interval and axis <= len(interval) for end in interval[axis - 1]]
+        low, high = min(values, default=scale[0]), max(values, default=scale[1])
+        spans.append((low, max(high - low, 0.5)))
+
+    def at(axis: int, value: float) -> float:
+        low, length = spans[axis]
+        side = (WIDTH, HEIGHT)[axis]
+        share = (value - low) / length
+        return MARGIN + (side - 2 * MARGIN) * (share if axis == 0 else 1 - share)
+
+    marks = []
+    for text, valence, arousal, interval in shown:
+        x, y = at(0, valence), at(1, arousal)
+        if interval:
+            left, right = (at(0, end) for end in interval[0])
+            marks.append(f'<line class="width" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
+            if len(interval) > 1:
+                low, high = (at(1, end) for end in interval[1])
+                marks.append(f'<line class="width" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
+        kind = 'r="8" class="yours"' if interval else 'r="5" fill="#0d9488"'
+        told = f"{plain(text)} (valence {valence:.2f}, arousal {arousal:.2f})"
+        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {kind} tabindex="0"><title>{told}</title></circle>')
+    names = (
+        f'<text x="{MARGIN}" y="{HEIGHT - 4}">unpleasant</text>'
+        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 4}" text-anchor="end">pleasant</text>'
+        f'<text x="4" y="{HEIGHT - MARGIN}" transform="rotate(-90 14 {HEIGHT - MARGIN})" dy="10">calm</text>'
+        f'<text x="4" y="{MARGIN}" transform="rotate(-90 14 {MARGIN})" dy="10" text-anchor="end">excited</text>'
+    )
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Emotion map">{names}{"".join(marks)}</svg>'
+        '<p class="said" aria-live="polite">Point at a sentence, or tap it, to read it.</p>'
+    )
+
+
+def show(model: PinnedEmotion, others: list[list[Any]], text: Any) -> tuple[str, list[list[Any]], str]:
+    """Map and table of what was typed, and how to get them again."""
+    placed = place(model, text)
+    config = model.load()[0].config
+    rows = [
+        [
+            one.text,
+            *(
+                f"{mean:.2f} ({one.interval[axis][0]:.2f} to {one.interval[axis][1]:.2f})"
+                if mean is not None
+                else "not rated"
+                for axis, mean in enumerate((one.valence, one.arousal))
+            ),
+            f"{one.raters:.2f}",
+        ]
+        for one in placed
+    ]
+    scale = (config.lowest_rating, config.highest_rating)
+    return picture(placed, others, scale), rows, model.record() + " · and the same sentences"
+
+
+def corpus(folder: Path) -> list[list[Any]]:
+    """Sentences that came with the model: text, valence, arousal."""
+    file = folder / MAP
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
+def build(model: PinnedEmotion) -> None:
+    """The tab."""
+    gr.Markdown(
+        "How pleasant (valence) and how excited (arousal) sentences are to their readers: one a line. The lines "
+        f"through a point hold the mean rating of {COVERAGE:.0%} of such sentences."
+    )
+    text = gr.Textbox(label="Sentences", lines=3, max_length=limits.TEXT, placeholder="One a line")
+    button = gr.Button("Put on the map", variant="primary")
+    gr.Examples(EXAMPLES, text, label="Example sentences")
+    shown = gr.HTML(label="Emotion map", css_template=CSS + AXES, js_on_load=JS)
+    table = gr.Dataframe(
+        headers=HEADERS, label=f"Mean ratings with {COVERAGE:.0%} intervals; standard deviation of raters, valence",
+        interactive=False, wrap=True, buttons=[], column_widths=["40%", "22%", "22%", "16%"],
+    )  # fmt: skip
+    record = record_box()
+    others = cache(lambda: corpus(model.folder))
+    gr.on(
+        button.click, lambda value: show(model, others(), value), text, [shown, table, record],
+        api_name="emotion", **MODEL_WORK,
+    )  # fmt: skip
