@@ -21,7 +21,7 @@ class LstmRecipe(AnyRecipe):
     system = SYSTEM
 
     dataset: str = "stanfordnlp/imdb"
-    tokenizer: str = "google-bert/bert-base-uncased"  # of this model, whose weights are not read
+    tokenizer: str = "sentence-transformers/all-MiniLM-L6-v2"  # of this model (BERT's); its weights are not read
     precision: Precision = "auto"
     max_length: int = 400  # tokens of a text that are read
     truncation_side: Literal["left", "right"] = "left"  # left: the last ones are, where reviews say what they think
