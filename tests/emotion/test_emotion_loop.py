@@ -98,6 +98,17 @@ def test_a_resumed_training_ends_with_the_same_bits(parts, tmp_path, trainable):
     assert {"categories.weight", "prior.means", "recognition.error.weight"} <= moved
 
 
+def test_a_step_is_the_same_whatever_was_drawn_before(parts):
+    """Dropout, too: else a step would hang on how many processes or evaluations went before it."""
+    ends = []
+    for seed in (1, 2):
+        loop = parts()
+        torch.manual_seed(seed)
+        loop.train_step()
+        ends.append(weights(loop.unwrapped))
+    assert_same(*ends)
+
+
 def test_a_checkpoint_of_another_training_is_not_gone_on_with(parts, tmp_path):
     loop = parts(made_from="other")
     for _ in range(4):
