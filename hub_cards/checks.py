@@ -34,6 +34,8 @@ SECRETS = {
     "a Slack token": r"\bxox[a-z]-[A-Za-z0-9-]{20,}",
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
 }
+# Types of our own models, and what `try_out` does with them; every other model is a classifier.
+ALONE = {"textvae": "text_vae", "emotion_vae": "emotion_vae", "digit_autoencoder": "digit_autoencoder"}
 REQUIRED = {
     "model": ("license", "library_name", "pipeline_tag", "datasets", "model-index"),
     "dataset": ("license", "pretty_name", "configs", "task_categories"),
@@ -166,7 +168,7 @@ def _task(repo: Repo) -> tuple[str, str, dict[str, Any]]:
         return "adapter", repo.id, arguments
     if repo.kind == "model":
         kind = json.loads((folder / "config.json").read_bytes())["model_type"]
-        return {"textvae": "text_vae"}.get(kind, "classifier"), repo.id, arguments
+        return ALONE.get(kind, "classifier"), repo.id, arguments
     if repo.kind == "dataset":
         return "grown_dataset" if (folder / "candidates.parquet").exists() else "test_dataset", repo.id, arguments
     return repo.kind, repo.id, arguments

@@ -21,12 +21,15 @@ Json = dict[str, Any]
 class Layout:
     """Lays the repositories of the run in `run` out under `staging`, for the user or organisation `namespace`."""
 
-    parts: tuple[str, ...] = ()  # folders of a run that files are taken from
-
     def __init__(self, run: Path, namespace: str, staging: Path, model_name: str | None = None) -> None:
         self.run, self.namespace, self.staging, self.asked_name = run, namespace, staging, model_name
         self.info: Json = read_run(run)
         self.recipe: Json = self.info["recipe"]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Folders of the run that files are taken from."""
+        raise NotImplementedError
 
     def all(self) -> Iterator[Repo]:
         """What the run has, each laid out when it is asked for.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .digits_repos import DigitsRepos
 from .layout import Layout, read_run
 from .lstm_repos import LstmRepos
 from .study_repos import StudyRepos
 
-SYSTEMS: dict[str, type[Layout]] = {"study": StudyRepos, "lstm": LstmRepos}
+SYSTEMS: dict[str, type[Layout]] = {"study": StudyRepos, "lstm": LstmRepos, "digits": DigitsRepos}
 
 
 def layout_of(run: Path, namespace: str, staging: Path, model_name: str | None = None) -> Layout:

@@ -24,7 +24,7 @@ MODEL_FILES = (
     "tokenizer.json", "tokenizer_config.json", "*.prior.safetensors",
 )  # fmt: skip
 DATASET_FILES = ("train.parquet", "candidates.parquet", "provenance.json")
-REMOTE_CODE = ("modeling_textvae", "modeling_lstm")
+REMOTE_CODE = ("modeling_textvae", "modeling_lstm", "modeling_emotion_vae", "modeling_digit_autoencoder")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,25 @@ def text_vae(folder: str) -> None:
         model.load_prior(path.name.removesuffix(".prior.safetensors"))
 
 
+def emotion_vae(folder: str) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    assert model.predict(["a film."], tokenizer).mean[:, model.rated].isfinite().all()
+
+
+def digit_autoencoder(folder: str) -> None:
+    import torch
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(folder, trust_remote_code=True).eval()
+    side = model.config.image_size
+    assert model(torch.zeros(1, 1, side, side)).reconstruction.isfinite().all()
+    if model.config.variational or model.config.prior_components:
+        assert len(model.generate(2)) == 2
+
+
 def classifier(folder: str) -> None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

@@ -54,6 +54,29 @@ def lstm_run(smoke_mirror, tmp_path_factory):
     return work / "runs/lstm_tiny"
 
 
+@pytest.fixture(scope="session")
+def digits_run(tmp_path_factory):
+    """Small autoencoders of scikit-learn's digits; to be read only."""
+    work = tmp_path_factory.mktemp("digits")
+    recipe = {
+        "main": "ae_4",
+        "models": {
+            "ae_4": {"latent_size": 4, "channels": [4], "hidden_size": 8, "prior_components": 2},
+            "vae_3": {"latent_size": 3, "channels": [4], "hidden_size": 8, "variational": True},
+            "denoising": {"latent_size": 4, "channels": [4], "hidden_size": 8, "noise": 0.2},
+        },
+        "epochs": 1,
+        "judge_epochs": 1,
+        "samples": 40,
+        "subsets": 2,
+        "few_steps": 3,
+    }
+    (work / "digits_tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    done = textvae(["digits", "digits_tiny.yaml"], work)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return work / "runs/digits_tiny"
+
+
 @pytest.fixture
 def hub():
     with LoopbackHub() as hub:

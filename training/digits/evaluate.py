@@ -15,6 +15,7 @@ from textvae.modeling_digit_autoencoder.modeling_digit_autoencoder import DigitA
 from ..common.files import read_json, write_json
 from ..common.progress import say
 from ..common.run_folder import RunFolder
+from ..common.sources import content_revision
 from .classifier import DigitClassifier, load_judge, logits_of
 from .data import Digits, Splits, pixels
 from .few import augmentation, features
@@ -63,7 +64,11 @@ def _figures(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> dict[str, 
     figures |= augmentation(models[recipe.main], recipe, digits, digits.test)
     for name in recipe.models:
         facts = read_json(run.path / name / "training.json")
-        figures |= {f"train_minutes_{name}": round(facts["seconds"] / 60, 2), f"parameters_{name}": facts["parameters"]}
+        figures |= {
+            f"weights_{name}": content_revision([run.path / name / "model" / "model.safetensors"]),
+            f"train_minutes_{name}": round(facts["seconds"] / 60, 2),
+            f"parameters_{name}": facts["parameters"],
+        }
     return figures
 
 
