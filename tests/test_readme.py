@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from textvae import cli
-from textvae.training.common.recipe_files import load_recipe, shipped_recipes
+from textvae.training.common.recipe_files import SISTERS, read_recipe, shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,7 +33,8 @@ def commands(program: str) -> list[list[str]]:
 def test_textvae_commands_parse(arguments):
     args = cli.build_parser().parse_args(arguments)
     if getattr(args, "recipe", None):
-        load_recipe(args.recipe)
+        system = args.verb if args.verb in SISTERS else ""
+        assert args.recipe in shipped_recipes(system) or read_recipe(args.recipe, system)
     for place in ("input", "test_input", "train", "test"):
         file = getattr(args, place, None)
         if file and file.startswith("examples/"):

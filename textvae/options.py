@@ -135,34 +135,17 @@ def classify(parser: argparse.ArgumentParser) -> None:
 
 
 def digits(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(shipped_recipes("digits"))
-    parser.add_argument(
-        "recipe",
-        nargs="?",
-        default="digits",
-        metavar="RECIPE",
-        help=f"a recipe file, or one of {names} (default: digits)",
-    )
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+    _sister(parser, "digits", default="digits")
 
 
 def emotion(parser: argparse.ArgumentParser) -> None:
-    names = ", ".join(shipped_recipes("emotion"))
-    parser.add_argument(
-        "recipe",
-        nargs="?",
-        default="emotion",
-        metavar="RECIPE",
-        help=f"a recipe file, or one of {names} (default: emotion)",
-    )
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+    _sister(parser, "emotion", default="emotion")
     parser.add_argument("--texts", metavar="FILE|ID", help="texts to place on the map of emotions, with both widths")
     parser.add_argument("--text-column", default="text", metavar="NAME", help="default: text")
 
 
 def lstm(parser: argparse.ArgumentParser) -> None:
-    _recipe(parser, "lstm")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
+    _sister(parser, "lstm", default=None)
 
 
 def publish(parser: argparse.ArgumentParser) -> None:
@@ -202,9 +185,17 @@ def nothing(parser: argparse.ArgumentParser) -> None:
     pass
 
 
-def _recipe(parser: argparse.ArgumentParser, system: str = "") -> None:
-    shipped = ", ".join(shipped_recipes(system))
-    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {shipped}")
+def _recipe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe file, or one of {', '.join(shipped_recipes())}")
+
+
+def _sister(parser: argparse.ArgumentParser, system: str, default: str | None) -> None:
+    told = f"a recipe file, or one of {', '.join(shipped_recipes(system))}"
+    if default is None:
+        parser.add_argument("recipe", metavar="RECIPE", help=told)
+    else:
+        parser.add_argument("recipe", nargs="?", default=default, metavar="RECIPE", help=f"{told} (default: {default})")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
