@@ -39,6 +39,7 @@ def test_it_learns_and_writes_what_it_says(finished):
     assert "test rows" in (folder / "report.html").read_text()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert 3 <= len(rows) <= 6
+    assert rows[0]["epoch"] == pytest.approx(rows[0]["step"] * 8 / 216, abs=0.06)
     assert set(rows[0]) == {
         "step", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
     }  # fmt: skip

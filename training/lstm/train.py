@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 import time
@@ -71,7 +72,7 @@ def train_lstm(
         compute_metrics=_accuracy,
         callbacks=[
             clock,
-            Report(run / "metrics.jsonl", steps),
+            Report(run / "metrics.jsonl", steps, len(rows) / recipe.batch_size),
             *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else []),
         ],
     )
@@ -192,8 +193,8 @@ class Clock(TrainerCallback, ExportableState):
 class Report(TrainerCallback):
     """A progress bar, and each evaluation as a line of a file."""
 
-    def __init__(self, file: Path, steps: int):
-        self.file, self.steps = file, steps
+    def __init__(self, file: Path, steps: int, steps_an_epoch: float):
+        self.file, self.steps, self.steps_an_epoch = file, steps, steps_an_epoch
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar = bar(total=self.steps, label="train", unit="step")
@@ -203,7 +204,7 @@ class Report(TrainerCallback):
         self.bar.update(state.global_step - self.bar.n)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        rows = evaluations(state.log_history)
+        rows = evaluations(state.log_history, self.steps_an_epoch)
         write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
         last = rows[-1]
         self.bar.set_postfix(validation=f"{100 * last['validation_accuracy']:.1f} %")
@@ -212,11 +213,14 @@ class Report(TrainerCallback):
         self.bar.close()
 
 
-def evaluations(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts."""
+def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[dict[str, Any]]:
+    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts.
+
+    The Trainer's own epochs are not read: its sampler gives all passes over the rows as one.
+    """
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:
-        row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["epoch"], 4)})
+        row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["step"] / steps_an_epoch, 4)})
         if entry.get("of") == "train":
             row |= {"train_loss": entry["loss"], "train_accuracy": entry["accuracy"]}
         elif BEST in entry:
@@ -225,7 +229,7 @@ def evaluations(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:
-    interval = max(1, round(steps / recipe.evaluations))
+    interval = math.ceil(steps / recipe.evaluations)  # so that the last one falls on the last step
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
