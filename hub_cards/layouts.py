@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from .digits_repos import DigitsRepos
+from .emotion_repos import EmotionRepos
 from .layout import Layout, read_run
 from .lstm_repos import LstmRepos
 from .study_repos import StudyRepos
 
-SYSTEMS: dict[str, type[Layout]] = {"study": StudyRepos, "lstm": LstmRepos, "digits": DigitsRepos}
+SYSTEMS: dict[str, type[Layout]] = {
+    "study": StudyRepos,
+    "lstm": LstmRepos,
+    "digits": DigitsRepos,
+    "emotion": EmotionRepos,
+}
 
 
 def layout_of(run: Path, namespace: str, staging: Path, model_name: str | None = None) -> Layout:

@@ -69,9 +69,9 @@ def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
                     used.append(PinnedEmotion(pins.emotion))
                     emotion.build(used[-1])
             if pins.digits:
-                with gr.Tab("Digits"):
+                with gr.Tab("Digits") as tab:
                     used.append(PinnedAutoencoder(pins.digits))
-                    seeds.append(digits.build(used[-1]))
+                    seeds.append(digits.build(used[-1], tab))
         if seeds:
             page.load(None, None, seeds, js=TAKE_SEED.replace("COUNT", str(len(seeds))))
     return page, used

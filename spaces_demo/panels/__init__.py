@@ -45,7 +45,7 @@ def seed_box() -> gr.Number:
     return gr.Number(0, label="Seed", info=f"0 to {limits.LAST_SEED:,}; the same seed gives the same result", step=1)
 
 
-def record_box() -> gr.Textbox:
+def record_box(label: str = "To get this again") -> gr.Textbox:
     """The line below a result that says how to get it again."""
     # No copy button: Gradio puts it into the label, which then names the button and leaves the text nameless.
-    return gr.Textbox(label="To get this again", interactive=False, lines=1, max_lines=4)
+    return gr.Textbox(label=label, interactive=False, lines=1, max_lines=4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
 
 import gradio as gr
@@ -15,7 +17,12 @@ LARGEST = 2 * CANVAS  # of a drawing that comes from elsewhere
 INK = 0.05  # lightest grey that counts as drawn
 INNER = 20 / 28  # of an image's side is taken by the digit, as in MNIST
 MADE = 16
-SHOWN = 8  # screen pixels a pixel
+CSS = """
+figure { display: inline-block; margin: 0 16px 8px 0; }
+img { height: 224px; max-width: 100%; image-rendering: pixelated; border: 1px solid var(--border-color-primary); }
+"""
+# Gradio's canvas waits for its brush to be chosen, which nobody expects; it is there a moment after the tab.
+CHOOSE_BRUSH = """() => { setTimeout(() => document.querySelector("button[title=Brush]")?.click(), 500); }"""
 
 
 def drawn_pixels(value: Any) -> np.ndarray:
@@ -54,8 +61,8 @@ def as_seen(ink: np.ndarray, side: int) -> np.ndarray:
     return image.clip(0, 1)
 
 
-def rebuild(model: PinnedAutoencoder, value: Any) -> tuple[np.ndarray, np.ndarray, str, str]:
-    """What the model sees of a drawing, what it makes of it, how far these differ, and how to get it again."""
+def rebuild(model: PinnedAutoencoder, value: Any) -> tuple[str, str, str]:
+    """What the model sees of a drawing beside what it makes of it, how far these differ, and how to get it again."""
     import torch
 
     autoencoder = model.load()
@@ -65,46 +72,49 @@ def rebuild(model: PinnedAutoencoder, value: Any) -> tuple[np.ndarray, np.ndarra
         rebuilt = autoencoder.decode(autoencoder.encode(pixels).mean)
     error = (rebuilt - pixels).square().mean().item()
     told = f"{autoencoder.config.latent_size} numbers; mean squared error a pixel {error:.4f}"
-    return enlarged(seen), enlarged(rebuilt[0, 0].numpy()), told, model.record() + " · and the same drawing"
+    both = picture(seen, "As the model sees it") + picture(rebuilt[0, 0].numpy(), "Rebuilt")
+    return both, told, model.record() + " · and the same drawing"
 
 
-def make(model: PinnedAutoencoder, seed: Any) -> tuple[np.ndarray, str]:
+def make(model: PinnedAutoencoder, seed: Any) -> tuple[str, str]:
     """A sheet of digits that nobody drew, and how to get it again."""
     seed = limits.seed(seed)
     images = model.load().generate(MADE, generator=seeded(seed))[:, 0].numpy()
     across = MADE // 2
     sheet = np.concatenate([np.concatenate(list(images[start : start + across]), 1) for start in (0, across)])
-    return enlarged(sheet), model.record(digits=MADE, seed=seed)
+    return picture(sheet, f"{MADE} digits that nobody drew"), model.record(digits=MADE, seed=seed)
 
 
-def enlarged(image: np.ndarray) -> np.ndarray:
-    """(H, W) in [0, 1] → dark ink on white, SHOWN times as large, 8 bits."""
-    return (255 * (1 - image)).round().astype(np.uint8).repeat(SHOWN, 0).repeat(SHOWN, 1)
+def picture(image: np.ndarray, alt: str) -> str:
+    """(H, W) in [0, 1] → HTML of a picture with dark ink on white. Gradio's own has a button that nothing names."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray((255 * (1 - image)).round().astype(np.uint8)).save(file, "png")
+    data = base64.b64encode(file.getvalue()).decode()
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{alt}"><figcaption>{alt}</figcaption></figure>'
 
 
-def build(model: PinnedAutoencoder) -> gr.Number:
+def build(model: PinnedAutoencoder, tab: gr.Tab) -> gr.Number:
     """The tab; returns its seed."""
-    gr.Markdown(
-        "Draw a digit with the mouse or a finger: the autoencoder keeps a few numbers of it, and draws it anew."
-    )
+    gr.Markdown("Choose the brush and draw a digit: the autoencoder keeps a few numbers of it, and draws it anew.")
     canvas = gr.Sketchpad(
         label="Drawing", type="numpy", image_mode="RGB", canvas_size=(CANVAS, CANVAS), fixed_canvas=True, layers=False,
         brush=gr.Brush(default_size=22, colors=["#000000"], color_mode="fixed"), transforms=(), buttons=[],
     )  # fmt: skip
+    tab.select(None, None, None, js=CHOOSE_BRUSH)
     button = gr.Button("Rebuild", variant="primary")
-    with gr.Row():
-        seen = gr.Image(label="As the model sees it", interactive=False, buttons=[])
-        rebuilt = gr.Image(label="Rebuilt", interactive=False, buttons=[])
+    shown = gr.HTML(label="The drawing, and what became of it", css_template=CSS)
     told = gr.Textbox(label="What it kept", interactive=False)
     record = record_box()
     gr.on(
-        button.click, lambda value: rebuild(model, value), canvas, [seen, rebuilt, told, record],
+        button.click, lambda value: rebuild(model, value), canvas, [shown, told, record],
         api_name="rebuild", **MODEL_WORK,
     )  # fmt: skip
     seed = seed_box()
     another = gr.Button("Make digits up")
-    sheet = gr.Image(label="Digits that nobody drew", interactive=False, buttons=[])
-    made_record = record_box()
+    sheet = gr.HTML(label="Digits that nobody drew", css_template=CSS)
+    made_record = record_box("To get these digits again")
     gr.on(
         another.click, lambda value: make(model, value), seed, [sheet, made_record], api_name="digits", **MODEL_WORK
     ).success(None, seed, None, js=SHARE_SEED)

@@ -143,7 +143,7 @@ def build(model: PinnedEmotion) -> None:
         f"through a point hold the mean rating of {COVERAGE:.0%} of such sentences."
     )
     text = gr.Textbox(label="Sentences", lines=3, max_length=limits.TEXT, placeholder="One a line")
-    button = gr.Button("Put on the map", variant="primary")
+    button = gr.Button("Place on the map", variant="primary")
     gr.Examples(EXAMPLES, text, label="Example sentences")
     shown = gr.HTML(label="Emotion map", css_template=CSS + AXES, js_on_load=JS)
     table = gr.Dataframe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -75,6 +76,32 @@ def digits_run(tmp_path_factory):
     done = textvae(["digits", "digits_tiny.yaml"], work)
     assert done.returncode == 0, done.stderr[-3000:]
     return work / "runs/digits_tiny"
+
+
+@pytest.fixture(scope="session")
+def emotion_run(tiny_encoder, tmp_path_factory):
+    """A small emotion VAE of made-up ratings; to be read only."""
+    work = tmp_path_factory.mktemp("emotion")
+    things, words = ("film", "story", "cast", "movie"), ("dull", "bad", "worst", "good", "funny", "moving")
+    rows = [
+        {"text": f"the {thing} is {one} and {other}.", "V": 2 + 0.2 * (words.index(one) + words.index(other)),
+         "A": 3 + 0.1 * things.index(thing), "stdV": 0.2 + 0.1 * words.index(one),
+         "stdA": 0.3 + 0.1 * words.index(other)}
+        for thing in things for one in words for other in words
+    ]  # fmt: skip
+    (work / "rated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    recipe = {
+        "data": "rated.jsonl",
+        "folds": 2,
+        "model": {
+            "encoder": str(tiny_encoder), "encoder_layers": [0, 2], "max_length": 32, "hidden_size": 8,
+            "num_hidden_layers": 1, "num_members": 2, "epochs": 2, "batch_size": 16,
+        },
+    }  # fmt: skip
+    (work / "emotion_tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    done = textvae(["emotion", "emotion_tiny.yaml"], work)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return work / "runs/emotion_tiny"
 
 
 @pytest.fixture

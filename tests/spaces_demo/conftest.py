@@ -89,7 +89,9 @@ def _save_emotion(folder, encoder, tokenizer):
     from textvae.modeling_emotion_vae import EmotionVAEModel
 
     torch.manual_seed(0)
-    model = EmotionVAEModel.from_encoder_pretrained(str(encoder), encoder_layers=(0, 2), hidden_size=8, num_members=2)
+    model = EmotionVAEModel.from_encoder_pretrained(
+        str(encoder), encoder_layers=(0, 2), hidden_size=8, num_members=2, max_text_length=64
+    )
     model.rating_mean.fill_(3)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -150,6 +150,7 @@ def test_the_demo_needs_its_requirements_and_nothing_of_ours(path):
     own = {file.stem for file in DEMO.glob("*.py")} | {"panels"}
     lines = (DEMO / "requirements.txt").read_text().split()
     required = {line.split(">")[0].split("=")[0] for line in lines} | {"starlette"}
+    required |= {"PIL"} if "pillow" in required else set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []

@@ -181,6 +181,36 @@ def test_every_tab_is_used_by_hand(open_page, width, tmp_path):
     page.get_by_label("File upload").first.set_input_files(tmp_path / "own.csv")
     assert faults(page) == []
 
+    go_to(page, "Belief word by word")
+    visible(page, "Review").fill(HOSTILE)
+    press(page, "Read")
+    assert re.fullmatch(r"(neg|pos), \d+\.\d% sure", visible(page, "Verdict").input_value())
+    words = page.locator("p.review span")
+    assert words.count() > 10
+    words.last.hover(force=True)
+    page.locator(".said:visible", has_text="pos").first.wait_for()
+    assert faults(page) == []
+
+    go_to(page, "Emotion map")
+    visible(page, "Sentences").fill(f"{HOSTILE}\nthe story is dull.")
+    press(page, "Place on the map")
+    assert page.locator("svg[aria-label='Emotion map'] circle").count() == 4
+    assert faults(page) == []
+
+    go_to(page, "Digits")
+    page.wait_for_timeout(1500)  # the brush is chosen
+    canvas = page.locator("canvas").locator("visible=true").first
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 3 * box["height"] / 4, steps=8)
+    page.mouse.up()
+    press(page, "Rebuild")
+    assert "mean squared error" in visible(page, "What it kept").input_value()
+    page.get_by_role("button", name="Make digits up").click()
+    page.get_by_alt_text("16 digits that nobody drew").wait_for()
+    assert faults(page) == []
+
     go_to(page, "Evidence")
     page.get_by_text("Overall, we cannot tell").first.wait_for()
     pictures = page.locator(".plots img")

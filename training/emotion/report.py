@@ -19,6 +19,7 @@ from .recipe import EmotionRecipe
 
 COLUMNS = ("r", "nll", "coverage", "r_std")
 MARKED = 8  # texts that the emotion map numbers
+PLACED = 300  # test sentences that go to the Hub with the model
 TERMS = {
     "mean_error": "squared error of means",
     "deviation_error": "squared error of deviations",
@@ -75,6 +76,7 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         colours=Markup(stylesheet()),
     )
     write_text(folder / "report.html", text)
+    write_json(folder / "model" / "map.json", _placed(official, data))
     say(f"report: {folder / 'report.html'}")
     return figures
 
@@ -127,6 +129,14 @@ def _table(folds: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, 
         (CALLED.get(name, name.replace("_", " ")), summary([record["figures"] for record in records]))
         for name, records in folds.items()
     ]
+
+
+def _placed(official: dict[str, Any], data: AnnotatedTexts) -> list[list[Any]]:
+    """Text, valence and arousal of test sentences as the one model places them; it travels with the model."""
+    if len(data.rated) < len(NAMES):
+        return []
+    means = official["predictions"]["mean"]
+    return [[data.texts[row], *mean] for row, mean in list(zip(official["rows"], means, strict=True))[:PLACED]]
 
 
 def _drawings(folds: list[dict[str, Any]], official: dict[str, Any], data: AnnotatedTexts) -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""An emotion VAE on the Hub."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from running import publish
+
+from textvae.hub_cards.layouts import layout_of
+from textvae.training.common.errors import UserError
+
+CODE = ["configuration_emotion_vae.py", "modeling_emotion_vae.py", "networks.py", "outputs.py"]
+
+
+def laid_out(run, staging):
+    (repo,) = layout_of(run, "org", staging).all()
+    return repo
+
+
+def test_exactly_these_files_travel(emotion_run, tmp_path):
+    repo = laid_out(emotion_run, tmp_path / "staging")
+    assert repo.id == "org/emotion-tiny-vae"
+    files = [path.relative_to(repo.folder).as_posix() for path in repo.files]
+    assert sorted(name for name in files if not name.startswith("plots/")) == sorted(
+        ["README.md", "config.json", "evaluation.json", "map.json", "model.safetensors", "tokenizer.json",
+         "tokenizer_config.json", *CODE]
+    )  # fmt: skip
+    assert {"plots/emotion-map.svg", "plots/reliability.svg"} <= set(files)
+
+
+def test_the_card_says_what_was_measured(emotion_run, tmp_path):
+    found = json.loads((emotion_run / "evaluation.json").read_text())
+    card = (laid_out(emotion_run, tmp_path / "staging").folder / "README.md").read_text()
+    r, sd, one = (found[name] for name in ("r_valence", "r_valence_sd", "official_r_valence"))
+    assert f"| Pearson r, valence | {r:.3f} ({sd:.3f}) | {one:.3f} |" in card
+    assert f"| means inside the 90 % interval, arousal | {100 * found['coverage_arousal']:.1f} % |" in card
+
+
+def test_the_map_holds_sentences_as_the_model_places_them(emotion_run):
+    placed = json.loads((emotion_run / "model/map.json").read_text())
+    official = json.loads((emotion_run / "official.json").read_text())
+    assert [place[1:] for place in placed] == official["predictions"]["mean"][: len(placed)]
+    assert all(isinstance(place[0], str) for place in placed)
+
+
+def test_figures_of_other_weights_are_not_published(emotion_run, tmp_path):
+    run = shutil.copytree(emotion_run, tmp_path / "run")
+    weights = run / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
+    with pytest.raises(UserError, match="figures are not of"):
+        laid_out(run, tmp_path / "staging")
+
+
+def test_all_that_is_checked_before_publishing_passes(emotion_run, smoke_mirror, hub, tmp_path):
+    done = publish(hub, emotion_run, smoke_mirror, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "model org/emotion-tiny-vae" in done.stdout
+    assert "space org/textvae-demo" in done.stdout
