@@ -17,7 +17,8 @@ class EmotionVAEConfig(PreTrainedConfig):
         encoder_config: configuration of any `AutoModel` body; BERT's by default.
         encoder_layers: hidden states whose means over the tokens, each of length 1, are a sentence's embedding side by
             side; 0 is the embedding layer.
-        max_text_length: encoder tokens of a text, special tokens included; longer texts are cut.
+        max_text_length: encoder tokens of a text, special tokens included, and no more than the encoder has positions;
+            longer texts are cut.
         hidden_size: units of each layer of the recognition network and of the decoder.
         num_hidden_layers: layers of either.
         num_members: independent networks over the one encoder whose predictions are averaged.
@@ -85,7 +86,7 @@ class EmotionVAEConfig(PreTrainedConfig):
         self.encoder = encoder
         self.encoder_config = encoder_config
         self.encoder_layers = list(encoder_layers)
-        self.max_text_length = max_text_length
+        self.max_text_length = min(max_text_length, getattr(encoder_config, "max_position_embeddings", max_text_length))
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_members = num_members

@@ -105,6 +105,12 @@ def test_a_text_is_read_alike_whatever_stands_beside_it(build, tiny_tokenizer, s
     torch.testing.assert_close(norms, torch.ones(len(sentences), 2))
 
 
+def test_a_long_text_is_cut_to_what_the_encoder_reads(build, tiny_tokenizer, sentences):
+    model = build(max_text_length=1000)
+    assert model.config.max_text_length == model.config.encoder_config.max_position_embeddings
+    assert model.predict([" ".join(sentences * 5)], tiny_tokenizer).mean.isfinite().all()
+
+
 def test_an_arousal_that_is_not_annotated_has_no_gradient(build):
     model = build()
     inputs = batch(model)

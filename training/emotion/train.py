@@ -47,10 +47,11 @@ class Encoded:
         self.settings, self.recipe, self.data = settings, recipe, data
         folder, self.source = resolve_model(settings.encoder)
         self.folder, self.tokenizer = str(folder), AutoTokenizer.from_pretrained(folder)
-        self.embeddings = embeddings_of(self.new_model(), self.tokenizer, data.texts, self.source.revision)
+        model = self.new_model()
+        self.embeddings = embeddings_of(model, self.tokenizer, data.texts, self.source.revision)
         self.tokens = None
         if settings.trainable_encoder_layers:
-            read = self.tokenizer(data.texts, truncation=True, max_length=settings.max_length)
+            read = self.tokenizer(data.texts, truncation=True, max_length=model.config.max_text_length)
             self.tokens = read["input_ids"]
         self.category_ids = None
         if settings.conditional:
