@@ -48,7 +48,14 @@ def test_wheel_has_one_top_level_name(wheel):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["training/recipes/*.yaml", "training/*/templates/*", "hub_cards/**/*.j*", "modeling_*/*.py", "spaces_demo/*"],
+    [
+        "training/recipes/*.yaml",
+        "training/*/templates/*",
+        "training/*/*.csv",
+        "hub_cards/**/*.j*",
+        "modeling_*/*.py",
+        "spaces_demo/*",
+    ],
 )
 def test_wheel_has_every_file(wheel, pattern):
     files = {path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern) if path.is_file()}
@@ -69,9 +76,10 @@ def test_installed_wheel_works_outside_the_checkout(wheel, tmp_path):
 
     assert "usage: textvae" in run(sys.executable, site / "bin" / "textvae", "--help")
     program = (
-        "import sys, textvae; from textvae.training.common.recipe_files import load_recipe, shipped_recipes;"
-        "[load_recipe(name) for name in shipped_recipes()];"
-        "print(textvae.__file__, textvae.__version__, *shipped_recipes())"
+        "import textvae; from textvae.training.common.recipe_files import SISTERS, read_recipe, shipped_recipes;"
+        "names = [name for system in ('', *SISTERS) for name in shipped_recipes(system) if read_recipe(name, system)];"
+        "[textvae.load_recipe(name) for name in shipped_recipes()];"
+        "print(textvae.__file__, textvae.__version__, *names)"
     )
     place, version, *recipes = run(sys.executable, "-c", program).split()
     assert Path(place).is_relative_to(site)
