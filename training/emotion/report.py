@@ -18,6 +18,7 @@ from .measures import NAMES, reliability, summary
 from .recipe import EmotionRecipe
 
 COLUMNS = ("r", "nll", "coverage", "r_std")
+SINGLE = "single"  # the variant that the others differ from in one thing
 MARKED = 8  # texts that the emotion map numbers
 PLACED = 300  # test sentences that go to the Hub with the model
 TERMS = {
@@ -66,6 +67,7 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         figures=figures,
         model=summary([fold["figures"] for fold in folds["model"]]),
         table=_table(folds),
+        differences=_differences(folds, variants),
         official=[(CALLED.get(name, name), found) for name, found in on_test.items()],
         one=official,
         names=[NAMES[index] for index in data.rated],
@@ -137,6 +139,22 @@ def _placed(official: dict[str, Any], data: AnnotatedTexts) -> list[list[Any]]:
         return []
     means = official["predictions"]["mean"]
     return [[data.texts[row], *mean] for row, mean in list(zip(official["rows"], means, strict=True))[:PLACED]]
+
+
+def _differences(folds: dict[str, list[dict[str, Any]]], variants: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """What each variant's figures are above those of SINGLE on the same folds: means, and deviations over folds."""
+    if SINGLE not in variants:
+        return []
+    found = []
+    for name in (name for name in variants if name != SINGLE):
+        pairs = zip(folds[name], folds[SINGLE], strict=True)
+        keys = [f"{key}_{dimension}" for key in ("r", "nll") for dimension in NAMES]
+        paired = [
+            {key: None if one["figures"][key] is None else one["figures"][key] - base["figures"][key] for key in keys}
+            for one, base in pairs
+        ]
+        found.append((CALLED.get(name, name.replace("_", " ")), summary(paired)))
+    return found
 
 
 def _drawings(folds: list[dict[str, Any]], official: dict[str, Any], data: AnnotatedTexts) -> dict[str, str]:
