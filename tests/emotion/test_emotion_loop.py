@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
+from textvae.training.common.checkpoints import save_checkpoint
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_jsonl
 from textvae.training.emotion.loop import Examples, Loop
@@ -114,7 +115,7 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_with(parts, tmp_path):
     for _ in range(4):
         loop.train_step()
         loop.step += 1
-    loop.save(tmp_path / "checkpoints")
+    save_checkpoint(loop.accelerator, tmp_path / "checkpoints", loop.step, loop.made_from)
     loop = parts()
     loop.resume(tmp_path / "checkpoints", "this")
     assert loop.step == 0
@@ -124,8 +125,8 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_with(parts, tmp_path):
 def test_a_truncated_checkpoint_is_named(parts, tmp_path):
     loop = parts()
     loop.step = 4
-    loop.save(tmp_path / "checkpoints")
-    (tmp_path / "checkpoints" / "step-000004" / "model.safetensors").write_bytes(b"half")
+    save_checkpoint(loop.accelerator, tmp_path / "checkpoints", loop.step, loop.made_from)
+    (tmp_path / "checkpoints" / "step-000004" / "pytorch_model.bin").write_bytes(b"half")
     with pytest.raises(UserError, match=r"step-000004: cannot be read, .*delete it"):
         parts().resume(tmp_path / "checkpoints", "this")
 

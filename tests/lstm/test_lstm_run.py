@@ -140,7 +140,7 @@ def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tin
     folder = run_lstm(comparison)
     assert (tmp_path / "runs" / "lstm_tiny" / "model").is_dir()
     assert (folder / "no_pairs" / "model").is_dir()
-    figures = json.loads((folder / "figures.json").read_text())
+    figures = json.loads((folder / "evaluation.json").read_text())
     assert figures["parameters_whole"] - figures["parameters_no_pairs"] > 50 * 4
     assert {name.rpartition("_")[2] for name in figures if name.startswith("accuracy_")} == {
         "whole", "pairs", "tfidf", "probe", "bert",

@@ -12,6 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from textvae.modeling_textvae.generation import decode_latents
+from textvae.training.common.checkpoints import save_checkpoint
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.recipe import VaeRecipe
@@ -189,14 +190,15 @@ def test_micro_batches_give_the_gradient_of_the_whole_step(tiny_model, tiny_toke
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(tiny_model, tiny_tokenizer, sentences, tmp_path):
-    make_loop(tiny_model, tiny_tokenizer, sentences).save(tmp_path)
+    loop = make_loop(tiny_model, tiny_tokenizer, sentences)
+    save_checkpoint(loop.accelerator, tmp_path, loop.step, loop.fingerprint)
     with pytest.raises(UserError, match="another recipe"):
         make_loop(tiny_model, tiny_tokenizer, sentences, learning_rate=1e-3).resume(tmp_path)
 
 
 def test_a_truncated_checkpoint_is_named(tiny_model, tiny_tokenizer, sentences, tmp_path):
     loop = make_loop(tiny_model, tiny_tokenizer, sentences)
-    loop.save(tmp_path)
+    save_checkpoint(loop.accelerator, tmp_path, loop.step, loop.fingerprint)
     file = tmp_path / "step-000000" / "pytorch_model.bin"
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"step-000000.*damaged.*delete"):

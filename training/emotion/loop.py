@@ -6,7 +6,6 @@ What is drawn at a step follows from the seed and the step alone: a training tha
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -15,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 
+from ..common.checkpoints import load_checkpoint, new_accelerator, newest_checkpoint, save_checkpoint
 from ..common.errors import UserError
-from ..common.files import append_jsonl, atomic_folder, read_json, read_jsonl, write_json, write_text
+from ..common.files import append_jsonl, read_jsonl, write_text
 from ..common.progress import bar, say
 from .objective import TERMS, beta, objective
 from .recipe import EmotionModelRecipe
@@ -73,17 +71,7 @@ class Loop:
         num_processes: int,
         made_from: str,
     ) -> None:
-        AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
-        self.accelerator = Accelerator(
-            cpu=not torch.cuda.is_available(), mixed_precision="bf16" if dtype == torch.bfloat16 else "no"
-        )
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
-        if not launched == self.accelerator.num_processes == num_processes:
-            raise UserError(
-                f"num_processes: the recipe says {num_processes}, {launched} were launched and "
-                f"{self.accelerator.num_processes} work together; change the recipe, or launch as many with torchrun "
-                "--nproc_per_node (on a CPU, accelerate launch starts only one)"
-            )
+        self.accelerator = new_accelerator(dtype, num_processes)
         self.train, self.validation, self.recipe, self.seed, self.made_from = train, validation, recipe, seed, made_from
         # Batches of like size, so that no last one of a few texts takes a whole step.
         self.batches = max(1, round(len(train) / recipe.batch_size))
@@ -124,7 +112,7 @@ class Loop:
                     if main:
                         append_jsonl(metrics, row)
                 if self.step % self.recipe.checkpoint_every == 0 and self.step < self.steps:
-                    self.save(checkpoints)
+                    save_checkpoint(self.accelerator, checkpoints, self.step, self.made_from)
         return self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
 
     def train_step(self) -> None:
@@ -208,45 +196,24 @@ class Loop:
             sums += torch.stack([getattr(output, term).float().mean(0).sum().cpu() for term in TERMS])
         return dict(zip(TERMS, (sums / len(self.validation)).tolist(), strict=True))
 
-    def save(self, checkpoints: Path) -> None:
-        """Write a checkpoint under a temporary name, rename it, and drop the ones before it."""
-        place, temporary = checkpoints / f"step-{self.step:06d}", checkpoints / f".step-{self.step:06d}"
-        if self.accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-        self.accelerator.save_state(str(temporary))
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            with atomic_folder(place) as whole:
-                for item in temporary.iterdir():
-                    item.rename(whole / item.name)
-                write_json(whole / "checkpoint.json", {"made_from": self.made_from, "step": self.step})
-            for old in (temporary, *sorted(checkpoints.glob("step-*"))[:-1]):
-                shutil.rmtree(old, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-
     def resume(self, checkpoints: Path, label: str) -> None:
         """Load the newest checkpoint, if there is one of this training; one of another is thrown away.
 
         Raises:
             UserError: it is truncated.
         """
-        found = sorted(checkpoints.glob("step-*"))
-        if not found:
+        found = newest_checkpoint(checkpoints)
+        if found is None:
             return
-        if read_json(found[-1] / "checkpoint.json")["made_from"] != self.made_from:
+        place, fingerprint = found
+        if fingerprint != self.made_from:
             self.accelerator.wait_for_everyone()
             if self.accelerator.is_main_process:
                 shutil.rmtree(checkpoints)
             return
-        try:
-            self.accelerator.load_state(str(found[-1]))
-        except Exception as error:
-            raise UserError(
-                f"{found[-1]}: cannot be read, it is truncated or damaged; delete it and run again"
-            ) from error
+        load_checkpoint(self.accelerator, place)
         if self.accelerator.is_main_process:
-            say(f"{label}: going on at step {self.step} of {self.steps} from {found[-1]}")
+            say(f"{label}: going on at step {self.step} of {self.steps} from {place}")
 
 
 def _padded(rows: list[list[int]], pad: int) -> dict[str, Tensor | None]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ..common.drawing import standalone, stylesheet
-from ..common.files import read_json, write_json, write_text
+from ..common.files import read_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
 from . import plots
@@ -21,20 +21,19 @@ SCORED = {"test": "test rows", "validation": "validation rows (choices are made 
 
 
 def write_report(folder: Path, found: Mapping[str, Json], curves: Mapping[str, list[Json]]) -> None:
-    """Write `report.html`, `plots/` and `figures.json` for classifiers by name.
+    """Write `report.html` and `plots/` for classifiers by name.
 
     Args:
         found: classifier → what its `evaluation.json` holds; rivals have a name in RIVALS.
         curves: LSTM → its rows of `metrics.jsonl`.
     """
-    part = "test" if all("test" in one for one in found.values()) else "validation"
+    part = scored_part(found)
     drawings = {f"learning-{name}": plots.learning_curves(name, rows) for name, rows in curves.items()}
     drawings["reliability"] = plots.reliability(
         {name: found[name][part]["reliability"] for name in curves if len(curves) <= len(plots.SHADES)}
     )
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
-    write_json(folder / "figures.json", flat(found, part))
     sentence = verdict(found, part)
     page = environment(__package__, autoescape=True).get_template("report.html.j2")
     text = page.render(
@@ -54,9 +53,15 @@ def write_report(folder: Path, found: Mapping[str, Json], curves: Mapping[str, l
     say(f"lstm: {sentence} → {folder / 'report.html'}")
 
 
-def flat(found: Mapping[str, Json], part: str) -> dict[str, float | None]:
+def scored_part(found: Mapping[str, Json]) -> str:
+    """The rows that all of them were scored on."""
+    return "test" if all("test" in one for one in found.values()) else "validation"
+
+
+def flat(found: Mapping[str, Json]) -> dict[str, float | None]:
     """`quantity_classifier` → its value: accuracies and pairs in points (0 to 100), losses in nats."""
     figures: dict[str, float | None] = {}
+    part = scored_part(found)
     for name, one in found.items():
         scores = one[part]
         figures |= {

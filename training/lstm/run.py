@@ -20,7 +20,7 @@ from . import speed
 from .data import Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
 from .recipe import ComparisonRecipe, LstmRecipe, load_lstm_recipe
-from .report import write_report
+from .report import flat, write_report
 from .rivals import RIVALS, train_rival
 from .train import scorer, train_lstm
 
@@ -58,6 +58,7 @@ def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
     if recipe.rivals:
         with run.lock():
             found |= _rivals(run, recipe, next(iter(recipes.values())).dataset)
+    write_json(folder / "evaluation.json", flat(found))
     write_report(folder, found, curves)
 
 
@@ -95,7 +96,7 @@ def _evaluate(run: RunFolder, parts: Parts, tricky: TrickyReviews, tokenizer: An
         "weights": content_revision([run.path / "model" / "model.safetensors"]),
         "operations_per_second": speed.training_operations(training["recurrent_parameters"], training["tokens"])
         / training["seconds"],
-        "matmul_peak": speed.matmul_peak(),
+        "matmul_peak": speed.matmul_peak(getattr(torch, run.info["precision"]["dtype"])),
         "validation": figures(validation, parts.validation.labels or [], temperature),
     }
     if not test:

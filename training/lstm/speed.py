@@ -10,12 +10,12 @@ SIZE = 1024
 ROUNDS = 5
 
 
-def matmul_peak() -> float:
-    """The most floating-point operations a second of a float32 matrix product of SIZE, best of ROUNDS.
+def matmul_peak(dtype: torch.dtype) -> float:
+    """The most floating-point operations a second of a matrix product of SIZE, best of ROUNDS.
 
-    With as many threads as torch has now; a busy machine shows less than it has.
+    With as many threads as torch has now, and in the precision given; a busy machine shows less than it has.
     """
-    one = torch.randn(SIZE, SIZE)
+    one = torch.randn(SIZE, SIZE).to(dtype)
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()

@@ -8,23 +8,20 @@ micro-batches or spread over processes computes the same.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 
 from textvae.modeling_textvae.decoder import PAD
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel, TextVAEOutput
 from textvae.modeling_textvae.posterior import Posterior
 
+from ..common.checkpoints import load_checkpoint, new_accelerator, newest_checkpoint, save_checkpoint
 from ..common.errors import UserError
-from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_json, write_text
+from ..common.files import append_jsonl, fingerprint, read_jsonl, write_text
 from ..common.progress import bar, say
 from ..common.recipe import VaeRecipe
 from .data import Step, Tokens, plan_steps
@@ -65,17 +62,7 @@ class Loop:
         num_processes: int = 1,
         class_ids: list[int] | None = None,
     ) -> None:
-        AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
-        self.accelerator = Accelerator(
-            cpu=not torch.cuda.is_available(), mixed_precision="bf16" if dtype == torch.bfloat16 else "no"
-        )
-        launched = int(os.environ.get("WORLD_SIZE", "1"))
-        if not launched == self.accelerator.num_processes == num_processes:
-            raise UserError(
-                f"num_processes: the recipe says {num_processes}, {launched} were launched and "
-                f"{self.accelerator.num_processes} work together; change the recipe, or launch as many with torchrun "
-                "--nproc_per_node (on a CPU, accelerate launch starts only one)"
-            )
+        self.accelerator = new_accelerator(dtype, num_processes)
         self.recipe, self.seed = recipe, seed
         self.class_ids = None if class_ids is None else torch.tensor(class_ids)
         self.tokens = Tokens(tokenizer, texts, model.config.max_text_length)
@@ -151,7 +138,7 @@ class Loop:
                             say(f"vae: {warning}")
                             warned = True
                 if self.step % self.recipe.checkpoint_every == 0 and not last:
-                    self.save(checkpoints)
+                    save_checkpoint(self.accelerator, checkpoints, self.step, self.fingerprint)
         trained = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False).eval()
         trained.load_state_dict(self.average, strict=False)
         return trained
@@ -228,44 +215,22 @@ class Loop:
             for moment in self.optimizer.state.get(weight, {}).values():
                 moment.zero_()
 
-    def save(self, checkpoints: Path) -> None:
-        """Write a checkpoint under a temporary name, rename it, and drop the ones before it."""
-        place = checkpoints / f"step-{self.step:06d}"
-        temporary = checkpoints / f".step-{self.step:06d}"
-        if self.accelerator.is_main_process:
-            shutil.rmtree(temporary, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-        # Not as safetensors: on a GPU a GRU keeps its weights in one storage, of which those would lose all but one.
-        self.accelerator.save_state(str(temporary), safe_serialization=False)
-        self.accelerator.wait_for_everyone()
-        if self.accelerator.is_main_process:
-            with atomic_folder(place) as whole:
-                for item in temporary.iterdir():
-                    item.rename(whole / item.name)
-                write_json(whole / "checkpoint.json", {"fingerprint": self.fingerprint, "step": self.step})
-            for old in (temporary, *sorted(checkpoints.glob("step-*"))[:-1]):
-                shutil.rmtree(old, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
-
     def resume(self, checkpoints: Path) -> None:
         """Load the newest checkpoint, if there is one.
 
         Raises:
             UserError: it is truncated, or belongs to another recipe, other data or other processes.
         """
-        found = sorted(checkpoints.glob("step-*"))
-        if not found:
+        found = newest_checkpoint(checkpoints)
+        if found is None:
             return
-        place = found[-1]
-        if read_json(place / "checkpoint.json").get("fingerprint") != self.fingerprint:
+        place, fingerprint = found
+        if fingerprint != self.fingerprint:
             raise UserError(
                 f"{place}: was made by another recipe, other texts or another number of processes; "
                 f"delete {checkpoints} to train anew, or choose another --output"
             )
-        try:
-            self.accelerator.load_state(str(place))
-        except Exception as error:
-            raise UserError(f"{place}: cannot be read, it is truncated or damaged; delete it and run again") from error
+        load_checkpoint(self.accelerator, place)
         if self.accelerator.is_main_process:
             say(f"vae: going on at step {self.step} of {self.recipe.steps} from {place}")
 

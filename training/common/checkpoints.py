@@ -1,0 +1,73 @@
+"""What trainings through Accelerate share: the processes that work together, and checkpoints that are whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from .errors import UserError
+from .files import atomic_folder, read_json, write_json
+
+FINGERPRINT = "fingerprint"  # in a checkpoint's own file: of all that its training's weights follow from
+
+
+def new_accelerator(dtype: torch.dtype, num_processes: int) -> Accelerator:
+    """Accelerate in a precision, on the GPU or else the processor, of the processes that were launched.
+
+    Raises:
+        UserError: these are not as many as the recipe says.
+    """
+    AcceleratorState._reset_state()  # an earlier training in this process may have had another precision
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if dtype == torch.bfloat16 else "no"
+    )
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if not launched == accelerator.num_processes == num_processes:
+        raise UserError(
+            f"num_processes: the recipe says {num_processes}, {launched} were launched and "
+            f"{accelerator.num_processes} work together; change the recipe, or launch as many with torchrun "
+            "--nproc_per_node (on a CPU, accelerate launch starts only one)"
+        )
+    return accelerator
+
+
+def save_checkpoint(accelerator: Accelerator, checkpoints: Path, step: int, fingerprint: str) -> None:
+    """Write the folder `step-NNNNNN` under a temporary name, rename it, and drop those before it."""
+    place, temporary = checkpoints / f"step-{step:06d}", checkpoints / f".step-{step:06d}"
+    if accelerator.is_main_process:
+        shutil.rmtree(temporary, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    # Not as safetensors: on a GPU a GRU keeps its weights in one storage, of which those would lose all but one.
+    accelerator.save_state(str(temporary), safe_serialization=False)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        with atomic_folder(place) as whole:
+            for item in temporary.iterdir():
+                item.rename(whole / item.name)
+            write_json(whole / "checkpoint.json", {FINGERPRINT: fingerprint, "step": step})
+        for old in (temporary, *sorted(checkpoints.glob("step-*"))[:-1]):
+            shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+
+
+def newest_checkpoint(checkpoints: Path) -> tuple[Path, str | None] | None:
+    """The last one and the fingerprint of its training; None where there is none."""
+    found = sorted(checkpoints.glob("step-*"))
+    return (found[-1], read_json(found[-1] / "checkpoint.json").get(FINGERPRINT)) if found else None
+
+
+def load_checkpoint(accelerator: Accelerator, place: Path) -> None:
+    """Go on from a checkpoint of one's own.
+
+    Raises:
+        UserError: it is truncated.
+    """
+    try:
+        accelerator.load_state(str(place))
+    except Exception as error:  # torch's readers raise whatever they like
+        raise UserError(f"{place}: cannot be read, it is truncated or damaged; delete it and run again") from error
