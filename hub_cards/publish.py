@@ -13,7 +13,7 @@ from ..training.common.progress import say
 from .checks import check, check_run
 from .layouts import layout_of
 from .push import check_access, collect, connect, push
-from .space import space
+from .space import pins_there, space
 from .staging import Repo
 
 UNKNOWN_COMMIT = "0" * 40  # before anything is pushed
@@ -58,7 +58,8 @@ def publish(args: argparse.Namespace) -> None:
         for repo in repos:
             commits[repo.id] = push(api, repo, args.public)
             _say_pushed(api, repo, commits[repo.id])
-        for repo in space(args.namespace, pinned, commits, Path(staging) / "pushed"):
+        there = pins_there(api, args.namespace)
+        for repo in space(args.namespace, pinned, commits, Path(staging) / "pushed", there):
             _say_pushed(api, repo, push(api, repo, args.public))
         title = f"textvae {layouts[0].recipe['name']}"
         slug = collect(api, title, args.namespace, [*repos, *last], args.public)

@@ -12,38 +12,62 @@ from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
-from huggingface_hub import SpaceCard
+from huggingface_hub import HfApi, SpaceCard
 
 from ..training.common.errors import UserError
-from ..training.common.files import write_json
+from ..training.common.files import read_json, write_json
 from .layout import Json, Layout
 from .layouts import layout_of
+from .push import retried
 from .staging import CARD, Repo, stage
 
 NAME = "textvae-demo"
+PINS = "pins.json"
+OTHERS = ("models", "dataset", "evidence")  # pins of the text VAE; every other is a sister system's model
 
 
 def space(
-    namespace: str, pinned: Sequence[tuple[Layout, Sequence[Repo]]], commits: Mapping[str, str], folder: Path
+    namespace: str,
+    pinned: Sequence[tuple[Layout, Sequence[Repo]]],
+    commits: Mapping[str, str],
+    folder: Path,
+    there: Json | None = None,
 ) -> list[Repo]:
-    """The Space of runs' repositories at their commits, laid out in `folder`: one, or none where no model has a tab."""
-    pins = _together(layout.pins(repos, commits) for layout, repos in pinned)
+    """The Space of runs' repositories at their commits, laid out in `folder`: one, or none where no model has a tab.
+
+    Args:
+        there: pins of the Space as it is on the Hub: tabs of what was published before stay.
+    """
+    pins = _together([there or {}, *(layout.pins(repos, commits) for layout, repos in pinned)])
     if not pins:
         return []
     folder.mkdir()
-    write_json(folder / "pins.json", pins)
-    repos = [repo for _, found in pinned for repo in found]
-    named = {pin["id"] for pin in [*pins.get("models", {}).values(), *pins.values()] if "id" in pin}
+    write_json(folder / PINS, pins)
+    shown = {"datasets": ("dataset", "evidence"), "models": [name for name in pins if name not in OTHERS]}
 
     def card(_: str) -> str:
         page = SpaceCard((source / CARD).read_text(encoding="utf-8"))
-        page.data["models"] = [repo.id for repo in repos if repo.kind == "model" and repo.id in named]
-        page.data["datasets"] = [repo.id for repo in repos if repo.kind == "dataset"]
+        for kind, names in shown.items():
+            ids = [pins[name]["id"] for name in names if name in pins]
+            ids += [pin["id"] for pin in pins.get("models", {}).values()] if kind == "models" else []
+            page.data[kind] = sorted(set(ids))
         return str(page)
 
     with resources.as_file(resources.files("textvae.spaces_demo")) as source:
         files = [(source, ("[!_]*.py", "panels/*.py", "requirements.txt"), "")]
         return [stage("space", f"{namespace}/{NAME}", folder, files, card)]
+
+
+def pins_there(api: HfApi, namespace: str) -> Json:
+    """What the Space on the Hub shows already; nothing where there is none.
+
+    Raises:
+        UserError: the Hub refuses, or does not answer.
+    """
+    name = f"{namespace}/{NAME}"
+    if not retried(lambda: api.file_exists(name, PINS, repo_type="space"), name):
+        return {}
+    return read_json(retried(lambda: api.hf_hub_download(name, PINS, repo_type="space"), name))
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -57,8 +81,8 @@ def demo(args: argparse.Namespace) -> int:
     nowhere = Path()  # nothing is laid out
     pins = _together(layout_of(run, "", nowhere).local_pins() for run in args.run_folders)
     with resources.as_file(resources.files("textvae.spaces_demo")) as source, tempfile.TemporaryDirectory() as scratch:
-        write_json(Path(scratch) / "pins.json", pins)
-        command = [sys.executable, str(source / "app.py"), "--pins", str(Path(scratch) / "pins.json")]
+        write_json(Path(scratch) / PINS, pins)
+        command = [sys.executable, str(source / "app.py"), "--pins", str(Path(scratch) / PINS)]
         environment = os.environ | ({"GRADIO_SERVER_PORT": str(args.port)} if args.port else {})
         return subprocess.run(command, env=environment).returncode
 

@@ -53,7 +53,8 @@ def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
     used: list[Pinned] = list(models.values())
     seeds = []
     with gr.Blocks(title="textvae", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
-        gr.Markdown("# textvae\nA variational autoencoder for text: what it remembers, mixes, makes up and grows.")
+        told = "A variational autoencoder for text: what it remembers, mixes, makes up and grows." if models else ""
+        gr.Markdown(f"# textvae\n{told}")
         with gr.Tabs():
             if models:
                 seeds += _text_vae(models, pins.dataset)

@@ -96,6 +96,21 @@ def test_runs_are_published_together_with_one_space(lstm_run, finished_run, smok
     assert done.stdout.count("space org/textvae-demo") == 1
 
 
+def test_the_space_keeps_the_tabs_of_what_was_published_before(lstm_run, digits_run, smoke_mirror, hub, tmp_path):
+    for run in (digits_run, lstm_run):
+        done = publish(hub, run, smoke_mirror, tmp_path, "--push")
+        assert done.returncode == 0, done.stderr[-3000:]
+    files = hub.repo("org/textvae-demo", "spaces").files()
+    pins = json.loads(files["pins.json"])
+    assert {name: pin["id"] for name, pin in pins.items()} == {
+        "digits": "org/digits-ae-4",
+        "lstm": "org/imdb-lstm-tiny",
+    }
+    card = files["README.md"].decode()
+    assert "- org/digits-ae-4\n" in card
+    assert "- org/imdb-lstm-tiny\n" in card
+
+
 def test_the_verb_names_its_recipes(tmp_path):
     done = textvae(["lstm", "lstm_14m"], tmp_path)
     assert done.returncode == 2
