@@ -60,7 +60,7 @@ class DigitsRepos(Layout):
             if (self.run / "pictures" / pattern.format(name)).exists()
         }
         metric, value = self._measure(name, model, figures)
-        generates = f"accepted_share_{name}" in figures
+        generates = model["variational"] or model["prior_components"] > 0
         facts = self.facts() | {
             "name": repo_name,
             "repo_id": repo_id,
