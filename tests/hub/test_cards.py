@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from card_numbers import REVISION, leaves, untraced
+from running import textvae
 
 from textvae import hub_cards
 from textvae.hub_cards.study_repos import StudyRepos
@@ -43,10 +45,11 @@ def measured(run) -> list:
     found += leaves(rows)
     found += [bound for row in rows for bound in wilson_interval(row["accuracy"], row["test_rows"])]
     found += [(run / "report.md").read_text()]
-    figures = json.loads((run / "evaluation/evaluation.json").read_text())
-    for name, value in figures.items():
-        if f"{name}_standard_error" in figures:
-            found += [value + sign * 1.96 * figures[f"{name}_standard_error"] for sign in (-1, 1)]
+    for path in run.glob("evaluation/evaluation.json"):
+        figures = json.loads(path.read_text())
+        for name, value in figures.items():
+            if f"{name}_standard_error" in figures:
+                found += [value + sign * 1.96 * figures[f"{name}_standard_error"] for sign in (-1, 1)]
     found += leaves(json.loads(Path(hub_cards.__file__).with_name("compatibility.json").read_text()))
     for path in run.glob("vae/*.prior.safetensors"):
         found += leaves(FittedPrior.load(path).facts)
@@ -64,6 +67,25 @@ def test_every_number_of_every_card_stands_in_a_results_file(run, tmp_path):
     assert len(made) == 6
     for name, card in made.items():
         assert not untraced(card, name, values), name
+
+
+def test_so_does_every_number_on_the_card_of_rows_that_are_put_together_from_samples(
+    finished_run, smoke_mirror, tmp_path
+):
+    run = tmp_path / "runs/bank"
+    shutil.copytree(finished_run / "vae", run / "vae")
+    recipe = yaml.safe_load((finished_run / "recipe.yaml").read_text()) | {"name": "bank"}
+    recipe["augment"] |= {
+        "sizes": [16], "vae_latents": "prior", "bank_sentences": 120, "bank_share": 0.8, "oversample": 3,
+    }  # fmt: skip
+    recipe["classifiers"] = {"probe": recipe["classifiers"]["probe"] | {"arms": {"duplicate": [16], "vae": [16]}}}
+    (tmp_path / "bank.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    done = textvae(["run", "bank.yaml"], tmp_path, TEXTVAE_MIRROR=str(smoke_mirror), HF_HUB_OFFLINE="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    repo = StudyRepos(run, "org", tmp_path / "staging", None).dataset(run / "augmented/imdb-vae-aug16")
+    card = (repo.folder / "README.md").read_text()
+    assert "120 sentences sampled from the prior" in card
+    assert not untraced(card, repo.id, measured(run))
 
 
 @pytest.mark.parametrize(
