@@ -207,7 +207,12 @@ class EmotionVAEModel(PreTrainedModel):
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str], tokenizer: Any) -> Tensor:
-        """(N, D) float32 sentence embeddings on the CPU, computed in batches of texts of like length."""
+        """(N, D) float32 sentence embeddings on the CPU, computed in batches of texts of like length.
+
+        Raises:
+            ValueError: the tokenizer has tokens that the encoder does not.
+        """
+        known = self.get_input_embeddings().num_embeddings
         rows = torch.empty(len(texts), self.config.embedding_size)
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         for start in range(0, len(order), BATCH):
@@ -215,7 +220,14 @@ class EmotionVAEModel(PreTrainedModel):
             batch = tokenizer(
                 [texts[row] for row in part], truncation=True, max_length=self.config.max_text_length, padding=True,
                 padding_side="right", return_tensors="pt",
-            ).to(self.device)  # fmt: skip
+            )  # fmt: skip
+            tokens = max(len(tokenizer), int(batch["input_ids"].max()) + 1)  # numbers may leave gaps
+            if tokens > known:
+                raise ValueError(
+                    f"the tokenizer has {tokens} tokens, the encoder {known}: it is of another vocabulary; give the "
+                    "one saved beside the model"
+                )
+            batch = batch.to(self.device)
             rows[part] = self.embed(batch["input_ids"], batch["attention_mask"]).cpu()
         return rows
 
@@ -230,7 +242,7 @@ class EmotionVAEModel(PreTrainedModel):
             categories: of a model with categories, each text's, or None where it is not known.
 
         Raises:
-            ValueError: a category that the model does not know.
+            ValueError: a category that the model does not know, or a tokenizer of another vocabulary.
         """
         category_ids = None if categories is None else self.category_ids(categories)
         return self.predict_embeddings(self.embed_texts(texts, tokenizer).to(self.device), category_ids)

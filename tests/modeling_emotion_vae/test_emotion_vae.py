@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -111,6 +112,29 @@ def test_a_long_text_is_cut_to_what_the_encoder_reads(build, tiny_tokenizer, sen
     assert model.predict([" ".join(sentences * 5)], tiny_tokenizer).mean.isfinite().all()
 
 
+def test_a_tokenizer_of_another_vocabulary_is_refused(build, tiny_tokenizer):
+    model, known = build(), len(tiny_tokenizer)
+    other = copy.deepcopy(tiny_tokenizer)
+    other.add_tokens(["dreadful"])
+    with pytest.raises(
+        ValueError, match=rf"tokenizer has {known + 1} tokens, the encoder {known}: .* beside the model"
+    ):
+        model.predict(["a film."], other)
+
+    class Gaps(type(tiny_tokenizer)):
+        """Numbers its tokens with gaps, so that it counts too few of them."""
+
+        def __call__(self, *arguments, **settings):
+            batch = super().__call__(*arguments, **settings)
+            batch["input_ids"][0, 1] = known + 6
+            return batch
+
+    gaps = copy.deepcopy(tiny_tokenizer)
+    gaps.__class__ = Gaps
+    with pytest.raises(ValueError, match=f"tokenizer has {known + 7} tokens"):
+        model.predict(["a film."], gaps)
+
+
 def test_an_arousal_that_is_not_annotated_has_no_gradient(build):
     model = build()
     inputs = batch(model)
@@ -180,6 +204,47 @@ def test_the_mixture_prior_is_that_of_torch():
     )
     mixture = distributions.MixtureSameFamily(distributions.Categorical(logits=prior.logits[0, 0]), parts)
     torch.testing.assert_close(prior.log_density(latents)[0], mixture.log_prob(latents[0]))
+
+
+def kl_of_draws(model, mean, log_variance, draws=50_000):
+    """Mean over draws of the KL of one posterior, and its standard error."""
+    noise = torch.randn(1, draws, 2, generator=torch.Generator().manual_seed(0))
+    mean, log_variance = (values.expand(1, draws, 2) for values in (mean, log_variance))
+    with torch.no_grad():
+        found = model.kl(mean, log_variance, mean + (0.5 * log_variance).exp() * noise)
+    return found.mean(), found.std() / draws**0.5
+
+
+MEAN, LOG_VARIANCE = torch.tensor([0.3, -0.8]), torch.tensor([-1.0, 0.4])
+
+
+def test_the_kl_from_a_mixture_is_the_integral(build):
+    """Of the posterior times the logarithm of both densities' ratio, on a fine grid over the plane."""
+    model = build(prior_components=3, num_members=1)
+    torch.nn.init.normal_(model.prior.logits)
+    torch.nn.init.normal_(model.prior.log_variances, std=0.5)
+    places = torch.cartesian_prod(*2 * [torch.linspace(-12, 12, 1201)])
+    posterior = distributions.Normal(MEAN, (0.5 * LOG_VARIANCE).exp()).log_prob(places).sum(-1)
+    with torch.no_grad():
+        ratio = posterior - model.prior.log_density(places[None])[0]
+    wanted = (posterior.double().exp() * ratio).sum() * 0.02**2
+    found, error = kl_of_draws(model, MEAN, LOG_VARIANCE)
+    assert abs(found - wanted) < 4 * error
+    assert error < 0.01
+
+
+def test_the_kl_from_a_mixture_of_one_gaussian_is_the_closed_form(build):
+    model = build(prior_components=2, num_members=1)
+    torch.nn.init.normal_(model.prior.logits)  # shares do not matter where both are the same
+    location, log_scale = torch.tensor([0.5, 1.0]), torch.tensor([0.2, -0.3])
+    model.prior.means.data[:] = location
+    model.prior.log_variances.data[:] = 2 * log_scale
+    wanted = distributions.kl_divergence(
+        distributions.Normal(MEAN, (0.5 * LOG_VARIANCE).exp()), distributions.Normal(location, log_scale.exp())
+    ).sum()
+    found, error = kl_of_draws(model, MEAN, LOG_VARIANCE)
+    assert abs(found - wanted) < 4 * error
+    assert error < 0.03
 
 
 def test_widths_keep_their_floor_and_the_interval_its_share(build):
