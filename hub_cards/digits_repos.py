@@ -18,6 +18,7 @@ PICTURES = {
     "reconstructions_{}.png": "Test images, and what was made of them",
     "generated_{}.png": "Digits that nobody drew",
     "interpolations_{}.png": "From one digit to another",
+    "latent_map_{}.svg": "Test images by their codes, drawn as their labels",
     "plane_{}.png": "What the plane of codes holds",
     "loss_{}.svg": "Loss of training and validation images",
 }

@@ -13,7 +13,13 @@ from textvae.modeling_digit_autoencoder import DigitAutoencoderConfig, DigitAuto
 from textvae.training.digits import few
 from textvae.training.digits.classifier import fit, jitter, logits_of, new_classifier
 from textvae.training.digits.data import Digits, load_digits
-from textvae.training.digits.evaluate import nearest_distances, reconstruction_figures, sample_figures, vae_figures
+from textvae.training.digits.evaluate import (
+    nearest_distances,
+    real_images,
+    reconstruction_figures,
+    sample_figures,
+    vae_figures,
+)
 from textvae.training.digits.passes import codes
 from textvae.training.digits.pictures import png
 from textvae.training.digits.recipe import AutoencoderRecipe, DigitsRecipe
@@ -99,6 +105,21 @@ def test_what_a_judge_says_of_images(digits):
     assert found["accepted_share"] == pytest.approx(0.3)
     assert [found[f"class_{label}_share"] for label in range(3)] == pytest.approx([0.7, 0, 0.3])
     assert (found["rarest_class_share"], found["largest_class_share"]) == pytest.approx((0, 0.7))
+
+
+def test_real_images_come_from_all_over_the_test_part():
+    test = Digits(torch.arange(100, dtype=torch.uint8).view(-1, 1, 1, 1), torch.zeros(100))
+
+    def rows(samples, seed=0):
+        recipe = dataclasses.replace(RECIPE, samples=samples, seed=seed)
+        return (255 * real_images(test, recipe)).round().flatten().int().tolist()
+
+    some = rows(40)
+    assert len(set(some)) == 40
+    assert 30 < sum(some) / 40 < 70
+    assert some == rows(40)
+    assert some != rows(40, seed=1)
+    assert sorted(rows(1000)) == list(range(100))
 
 
 def test_jitter_moves_a_little_and_no_two_images_alike():

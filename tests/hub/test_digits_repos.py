@@ -26,7 +26,8 @@ def test_exactly_these_files_travel(digits_run, tmp_path):
     assert sorted(found) == sorted(
         ["README.md", "config.json", "evaluation.json", "model.safetensors", *CODE]
         + [f"pictures/{name}" for name in (
-            "generated_ae_4.png", "interpolations_ae_4.png", "loss_ae_4.svg", "reconstructions_ae_4.png",
+            "generated_ae_4.png", "interpolations_ae_4.png", "latent_map_ae_4.svg", "loss_ae_4.svg",
+            "reconstructions_ae_4.png",
         )]
     )  # fmt: skip
 

@@ -53,8 +53,7 @@ def _figures(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> dict[str, 
     say("digits: reconstructions measured")
     judge = load_judge(run.path / "judge", digits)
     figures |= _judge_figures(run.path, judge, digits)
-    real = pixels(digits.test.images[: recipe.samples])
-    figures |= _named(sample_figures(real, judge, digits.train), "_real")
+    figures |= _named(sample_figures(real_images(digits.test, recipe), judge, digits.train), "_real")
     for name, model in models.items():
         if recipe.generates(name):
             found = sample_figures(draw(model, recipe), judge, digits.train)
@@ -119,6 +118,12 @@ def vae_figures(model: DigitAutoencoderModel, digits: Digits, seed: int) -> dict
 def draw(model: DigitAutoencoderModel, recipe: DigitsRecipe) -> Tensor:
     """The images that a model is judged by: its first draws, none left out."""
     return model.generate(recipe.samples, generator=keyed(recipe.seed, 5)).cpu()
+
+
+def real_images(test: Digits, recipe: DigitsRecipe) -> Tensor:
+    """As many test images beside them, drawn at random: MNIST's first half is easier than its second."""
+    chosen = torch.randperm(len(test), generator=keyed(recipe.seed, 11))[: recipe.samples]
+    return test.take(chosen).pixels()
 
 
 def sample_figures(images: Tensor, judge: DigitClassifier, train: Digits) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The pictures of a run: grids of digits as PNG, and a map of the latents."""
+"""The pictures of a run: grids of digits as PNG, and maps of the latents."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ SHADES = (
 def draw_pictures(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
     """Write `pictures/`: what every model rebuilds, generates and interpolates, nothing picked, and maps of codes."""
     inputs = [recipe, digits.source.revision, *(run.path / name / "model" for name in recipe.models)]
-    names = [f"pictures/reconstructions_{name}.png" for name in recipe.models]
-    with run.stage("pictures", inputs=inputs, outputs=[*names, "pictures/latent_map.svg"]) as stage:
+    kinds = ("reconstructions_{}.png", "latent_map_{}.svg")
+    outputs = [f"pictures/{kind.format(name)}" for kind in kinds for name in recipe.models]
+    with run.stage("pictures", inputs=inputs, outputs=outputs) as stage:
         if stage.done:
             return
         folder = run.path / "pictures"
@@ -59,9 +60,8 @@ def draw_pictures(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
                 _write(folder / f"generated_{name}.png", *draw(model, recipe)[: COLUMNS**2].split(COLUMNS))
             if model.config.latent_size == 2:
                 _write(folder / f"plane_{name}.png", *plane(model, digits.train))
-        mapped = next((name for name, model in recipe.models.items() if model.latent_size == 2), recipe.main)
-        drawing = latent_map(load_model(run.path / mapped), digits.test, mapped, digits.label_names)
-        write_text(folder / "latent_map.svg", standalone(drawing))
+            drawing = latent_map(model, digits.test, name, digits.label_names)
+            write_text(folder / f"latent_map_{name}.svg", standalone(drawing))
 
 
 def reconstructions(model: DigitAutoencoderModel, test: Digits, recipe: DigitsRecipe, name: str) -> list[Tensor]:
@@ -105,7 +105,7 @@ def latent_map(model: DigitAutoencoderModel, test: Digits, name: str, label_name
     plot.set_xlabel("first number of the code" if of_code else "first principal component of the code")
     plot.set_ylabel("second")
     told = f"{len(places)} test images by their codes in {name}, each drawn as its label."
-    return svg(figure, "latent-map", "Map of the latents", told)
+    return svg(figure, f"latent-map-{name}", f"Map of the latents of {name}", told)
 
 
 def png(rows: Sequence[Tensor]) -> bytes:

@@ -37,7 +37,7 @@ def write_report(folder: Path) -> Path:
         kind: {name: _inline(path) for name in models if (path := folder / "pictures" / f"{kind}_{name}.png").exists()}
         for kind in kinds
     }
-    map_file = (folder / "pictures" / "latent_map.svg").read_text(encoding="utf-8")
+    maps = {name: (folder / "pictures" / f"latent_map_{name}.svg").read_text(encoding="utf-8") for name in models}
     page = (
         environment(__package__, autoescape=True)
         .get_template("digits.html.j2")
@@ -51,7 +51,10 @@ def write_report(folder: Path) -> Path:
             classes=_classes(figures),
             pictures=pictures,
             curves={name: Markup(drawing) for name, drawing in curves.items()},
-            latent_map=Markup(re.sub("<style>.*?</style>", "", map_file, count=1, flags=re.DOTALL)),
+            latent_maps={
+                name: Markup(re.sub("<style>.*?</style>", "", drawing, count=1, flags=re.DOTALL))
+                for name, drawing in maps.items()
+            },
             colours=Markup(stylesheet()),
         )
     )
