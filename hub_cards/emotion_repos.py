@@ -41,7 +41,8 @@ class EmotionRepos(Layout):
         facts = self.facts() | {
             "name": name,
             "repo_id": repo_id,
-            "figures": {key.replace(suffix, "") if suffix else key: value for key, value in figures.items()},
+            # Those of another run, without a suffix, may stand beside them.
+            "figures": {key.replace(suffix, ""): value for key, value in figures.items() if suffix in key},
             "official": read_json(self.run / "official.json")["facts"],
             "rated": config["rated"],
             "config": config,

@@ -110,6 +110,20 @@ def test_a_step_is_the_same_whatever_was_drawn_before(parts):
     assert_same(*ends)
 
 
+def test_the_kl_of_validation_texts_is_a_mean_over_latents(parts, tmp_path):
+    """Not what it is at the posterior's mean, where there is a mixture."""
+    loop = parts(epochs=1)
+    model = loop.run(tmp_path, "one")
+    (row,) = read_jsonl(tmp_path / "metrics.jsonl")
+    texts = loop.validation.batch(np.repeat(np.arange(len(loop.validation)), 200), torch.device("cpu"))
+    with torch.no_grad():
+        drawn = model(**texts, generator=torch.Generator().manual_seed(1)).kl
+        still = model(**texts, noise=torch.zeros(2, len(texts["labels"]), 2)).kl
+    wanted, at_mean = drawn.mean().item(), still.mean().item()
+    assert row["validation_kl"] == pytest.approx(wanted, rel=0.1)
+    assert at_mean != pytest.approx(wanted, rel=0.5)
+
+
 def test_a_checkpoint_of_another_training_is_not_gone_on_with(parts, tmp_path):
     loop = parts(made_from="other")
     for _ in range(4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -12,7 +13,11 @@ import yaml
 
 from textvae.cli import main
 from textvae.training.common.files import file_digest, read_json
+from textvae.training.common.recipe_files import load_sister_recipe
 from textvae.training.emotion import run as run_module
+from textvae.training.emotion.data import fold_rows, load_annotated
+from textvae.training.emotion.loop import Loop
+from textvae.training.emotion.recipe import EmotionRecipe
 
 MODEL = {
     "encoder_layers": [0, 2], "hidden_size": 16, "num_hidden_layers": 2, "num_members": 2, "epochs": 4,
@@ -22,15 +27,16 @@ MODEL = {
 
 @pytest.fixture
 def recipe(tmp_path, tiny_encoder, write, annotated_rows):
-    """Writes a recipe file for rows, with changes of its model and variants."""
+    """Writes a recipe file for rows, with changes of its model and variants, and further fields."""
 
-    def recipe(rows=annotated_rows, variants=(), **changes) -> str:
+    def recipe(rows=annotated_rows, variants=(), fields=(), **changes) -> str:
         model = {**MODEL, "encoder": str(tiny_encoder)}
         data = {
             "data": write(rows),
             "folds": 2,
             "model": {**model, **changes},
             "variants": {name: {**model, **one} for name, one in dict(variants).items()},
+            **dict(fields),
         }
         path = tmp_path / "tiny.yaml"
         path.write_text(yaml.safe_dump(data))
@@ -40,7 +46,10 @@ def recipe(tmp_path, tiny_encoder, write, annotated_rows):
 
 
 def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monkeypatch):
-    variants = {"category": {"conditional": True}, "skip_free": {"skip_connections": False}}
+    plain = {"reconstruction_weight": 0.0, "beta": 0.0}
+    variants = {
+        "category": {"conditional": True}, "skip_free": {"skip_connections": False}, "single": {}, "mlp": plain,
+    }  # fmt: skip
     path, output = recipe(variants=variants), tmp_path / "run"
     assert main(["emotion", path, "--output", str(output)]) == 0
     assert capsys.readouterr().out.strip() == str(output / "report.html")
@@ -50,6 +59,9 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     assert {f"{prefix}_{name}" for prefix in ("ridge", "kernel_ridge", "category", "official") for name in wanted} <= (
         figures.keys()
     )
+    assert {name for name in figures if name.startswith("official_") and name.endswith("nll_valence")} == {
+        f"official_{name}nll_valence" for name in ("", "mlp_", "ridge_last_layer_", "ridge_", "kernel_ridge_")
+    }
     assert figures["r_valence"] > 0.5  # which is in the words
     assert figures["skip_free_explained_skips_latent"] is None
     assert figures["weights_sha256"] == file_digest(output / "model" / "model.safetensors")
@@ -57,6 +69,9 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     page = (output / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert "conditioned on the category" in page
+    (worth,) = re.findall(r'aria-label="What each option is worth">.*?</div>', page, flags=re.DOTALL)
+    assert worth.count('<th scope="row">') == 3
+    assert worth.count(f">{figures['mlp_coverage_arousal']:.3f}") == 1
     assert {item.name for item in (output / "plots").iterdir()} == {
         "emotion-map.svg", "reliability.svg", "scatter-arousal.svg", "scatter-valence.svg",
         "loss-mean_error.svg", "loss-deviation_error.svg", "loss-reconstruction.svg", "loss-kl.svg",
@@ -109,6 +124,86 @@ def test_a_trained_encoder_has_figures_of_its_own_name(recipe, tmp_path):
     figures = read_json(output / "evaluation.json")
     assert {"r_valence_finetuned", "r_valence_finetuned_sd", "official_nll_arousal_finetuned"} <= figures.keys()
     assert "r_valence" not in figures
+
+
+def test_the_figures_of_a_frozen_encoder_stand_beside_those_of_a_trained_one(recipe, tmp_path, capsys, monkeypatch):
+    def run(name, **settings) -> int:
+        return main(["emotion", recipe(**settings), "--output", str(tmp_path / "runs" / name)])
+
+    beside = {"trainable_encoder_layers": 1, "epochs": 1, "fields": {"beside": "frozen", "baselines": False}}
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "train_model", None)  # it is refused before anything is trained
+        assert run("trained", **beside) == 2
+    wanted = f"beside: {tmp_path / 'runs' / 'frozen'} has no evaluation.json; run `textvae emotion frozen` first"
+    assert capsys.readouterr().err.endswith(f"{wanted}\n")
+
+    assert run("frozen", epochs=1) == 0
+    frozen = read_json(tmp_path / "runs" / "frozen" / "evaluation.json")
+    assert run("trained", **beside) == 0
+    figures = read_json(tmp_path / "runs" / "trained" / "evaluation.json")
+    assert {name: figures[name] for name in frozen} == frozen
+    own = {name for name in figures if "_finetuned" in name}
+    assert own == figures.keys() - frozen.keys()
+    assert figures["r_valence_finetuned"] != figures["r_valence"]
+    page = (tmp_path / "runs" / "trained" / "report.html").read_text()
+    for key in ("r_valence", "ridge_nll_arousal", "official_kernel_ridge_r_valence"):
+        assert f'<td class="number">{figures[key]:.3f}'.replace("-", "−") in page, key
+    # In each table of the folds, and in that of the official split.
+    assert page.count("encoder frozen: ridge, same embedding") == 3
+
+    other = {**beside, "fields": {**beside["fields"], "folds": 3}}
+    assert run("thirds", **other) == 2
+    assert "is of other texts or folds; run `textvae emotion frozen` anew" in capsys.readouterr().err
+    (tmp_path / "runs" / "thirds" / "evaluation.json").write_text('{"r_valence_finetuned": 0.5}')
+    assert run("again", **{**beside, "fields": {"beside": "thirds"}}) == 2
+    assert "thirds has no figures of a frozen encoder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changed", ["min_deviation", "category", "another category's name", "validation text"])
+def test_a_changed_setting_does_not_go_on_from_an_old_checkpoint(
+    changed, recipe, annotated_rows, tmp_path, capsys, monkeypatch
+):
+    settings = {"checkpoint_every": 1, "conditional": True}
+    step = Loop.train_step
+
+    def die_at_the_third(loop):
+        if loop.step == 2:
+            raise KeyboardInterrupt
+        step(loop)
+
+    monkeypatch.setattr(Loop, "train_step", die_at_the_third)
+
+    def goes_on(rows=annotated_rows, **fields) -> bool:
+        assert main(["emotion", recipe(rows, fields=fields, **settings), "--output", str(tmp_path / "run")]) == 130
+        return "going on at step 2" in capsys.readouterr().err
+
+    assert not goes_on()
+    assert goes_on()
+    if changed == "min_deviation":
+        assert not goes_on(min_deviation=0.3)
+        return
+    asked = load_sister_recipe(EmotionRecipe, recipe(**settings), "emotion")
+    fold = fold_rows(load_annotated(asked), asked)[0]
+    rows = [dict(row) for row in annotated_rows]
+    if changed == "category":
+        rows[fold.train[0]]["category"] = next(
+            row["category"] for row in rows if row["category"] != rows[fold.train[0]]["category"]
+        )
+    elif changed == "validation text":
+        rows[fold.validation[0]]["V"] += 0.1
+    else:
+        rows[fold.test[0]]["category"] = "art"
+    assert not goes_on(rows)
+
+
+def test_a_tokenizer_of_another_vocabulary_is_one_line(recipe, tiny_encoder, tiny_tokenizer, tmp_path, capsys):
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    other = copy.deepcopy(tiny_tokenizer)
+    other.add_tokens(["dreadful"])
+    other.save_pretrained(encoder)
+    assert main(["emotion", recipe(encoder=str(encoder)), "--output", str(tmp_path / "run")]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith(f"textvae: error: {encoder}: the tokenizer has ")
 
 
 def test_own_texts_are_placed(recipe, tmp_path, capsys, annotated_rows):

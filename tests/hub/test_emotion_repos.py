@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 
 from running import publish
 
@@ -33,6 +38,34 @@ def test_the_card_says_what_was_measured(emotion_run, tmp_path):
     r, sd, one = (found[name] for name in ("r_valence", "r_valence_sd", "official_r_valence"))
     assert f"| Pearson r, valence | {r:.3f} ({sd:.3f}) | {one:.3f} |" in card
     assert f"| means inside the 90 % interval, arousal | {100 * found['coverage_arousal']:.1f} % |" in card
+
+
+def test_the_figures_of_a_frozen_encoder_beside_them_are_not_a_trained_ones(emotion_run, tmp_path):
+    run = shutil.copytree(emotion_run, tmp_path / "run")
+    info, found = (json.loads((run / name).read_text()) for name in ("run.json", "evaluation.json"))
+    info["recipe"]["model"]["trainable_encoder_layers"] = -1
+    own = {re.sub(r"(_sd)?$", r"_finetuned\1", key, count=1): value for key, value in found.items()}
+    beside = {key: 0.123 if isinstance(value, float) else value for key, value in found.items()}
+    (run / "run.json").write_text(json.dumps(info))
+    (run / "evaluation.json").write_text(json.dumps(own | beside))
+    card = (laid_out(run, tmp_path / "staging").folder / "README.md").read_text()
+    frozen = (laid_out(emotion_run, tmp_path / "frozen").folder / "README.md").read_text()
+    tables = [re.findall(r"^\| .*", text, flags=re.MULTILINE) for text in (card, frozen)]
+    assert tables[0] == tables[1]
+
+
+def test_use_finds_the_sentences_nearest_to_a_place(emotion_run, tmp_path):
+    folder = laid_out(emotion_run, tmp_path / "staging").folder
+    (use,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), flags=re.DOTALL)
+    use = re.sub(r'"org/[\w-]+", revision="[\w-]+"', repr(str(folder)), use)
+    assert use.count("model.nearest") == 1
+    last = use.strip().splitlines()[-1]
+    told = subprocess.run(
+        [sys.executable, "-c", use.replace(last, f"print({last})")], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_MODULES_CACHE": str(tmp_path / "modules")}, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr[-2000:]
+    assert told.stdout.strip() in use
 
 
 def test_the_map_holds_sentences_as_the_model_places_them(emotion_run):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
+from textvae.modeling_emotion_vae.outputs import EmotionVAEOutput
 
 from ..common.checkpoints import load_checkpoint, new_accelerator, newest_checkpoint, save_checkpoint
 from ..common.errors import UserError
@@ -26,6 +27,7 @@ from .objective import TERMS, beta, objective
 from .recipe import EmotionModelRecipe
 
 WINDOW = 16  # batches whose texts are sorted by length
+KL_DRAWS = 64  # of each validation text's latent, where the prior is a mixture
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class Loop:
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        """Terms of the validation texts without dropout, latents at their means, all skips shown."""
+        """Terms of the validation texts without dropout, latents at their means but for the KL, all skips shown."""
         self.unwrapped.eval()
         sums = torch.zeros(len(TERMS))
         for rows in np.array_split(np.arange(len(self.validation)), math.ceil(len(self.validation) / 256)):
@@ -193,8 +195,18 @@ class Loop:
             output = self.unwrapped(
                 **self.validation.batch(rows, self.accelerator.device), noise=noise, nll_beta=self.recipe.nll_beta
             )
+            output.kl = self._kl(output)
             sums += torch.stack([getattr(output, term).float().mean(0).sum().cpu() for term in TERMS])
         return dict(zip(TERMS, (sums / len(self.validation)).tolist(), strict=True))
+
+    def _kl(self, output: EmotionVAEOutput) -> Tensor:
+        """(M, B) KL in nats; from a mixture prior over draws, which are the same in every epoch."""
+        if self.unwrapped.prior is None:
+            return output.kl
+        noise = torch.randn(KL_DRAWS, *output.mean.shape, generator=torch.Generator().manual_seed(self.seed))
+        deviation = (0.5 * output.log_variance).exp()
+        draws = output.mean + deviation * noise.to(output.mean)
+        return torch.stack([self.unwrapped.kl(output.mean, output.log_variance, one) for one in draws]).mean(0)
 
     def resume(self, checkpoints: Path, label: str) -> None:
         """Load the newest checkpoint, if there is one of this training; one of another is thrown away.

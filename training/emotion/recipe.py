@@ -87,12 +87,18 @@ class EmotionRecipe(AnyRecipe):
     baselines: bool = True  # ridge and kernel ridge on the same folds
     model: EmotionModelRecipe = field(default_factory=EmotionModelRecipe)
     variants: dict[str, EmotionModelRecipe] = field(default_factory=dict)  # name → what is compared with the model
+    beside: str | None = None  # run of a frozen encoder, in a folder beside this run's, whose figures stand beside
 
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise ValueError(f"'folds' must be at least 2, not {self.folds}")
         if not 0 < self.calibration_share < 1:
             raise ValueError(f"'calibration_share' must lie between 0 and 1, not {self.calibration_share}")
+        if self.beside is not None and not self.model.trainable_encoder_layers:
+            raise ValueError(
+                f"'beside' puts the figures of '{self.beside}' beside those of a trained encoder; set "
+                "'model.trainable_encoder_layers', or leave it out"
+            )
         if not self.lowest_rating < self.highest_rating:
             raise ValueError(
                 f"'lowest_rating' ({self.lowest_rating}) must be under 'highest_rating' ({self.highest_rating})"

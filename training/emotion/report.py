@@ -13,12 +13,15 @@ from ..common.files import read_json, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
 from . import plots
+from .beside import figures_beside
 from .data import AnnotatedTexts, load_annotated
 from .measures import NAMES, reliability, summary
 from .recipe import EmotionRecipe
 
 COLUMNS = ("r", "nll", "coverage", "r_std")
 SINGLE = "single"  # the variant that the others differ from in one thing
+MLP = "mlp"  # the variant that stands beside ridge on the data's own split, too
+BESIDE = ("model", MLP, "ridge", "kernel_ridge")  # what is shown of another run
 MARKED = 8  # texts that the emotion map numbers
 PLACED = 300  # test sentences that go to the Hub with the model
 TERMS = {
@@ -53,8 +56,9 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         name: [read_json(folder / "folds" / name / f"fold-{number}.json") for number in range(recipe.folds)]
         for name in names
     }
-    on_test = {name: _official(folder, name) for name in names if name not in variants}
-    figures = evaluation(recipe, info, folds, official, on_test)
+    on_test = {name: _official(folder, name) for name in names if name == MLP or name not in variants}
+    beside = figures_beside(folder, recipe)
+    figures = beside | evaluation(recipe, info, folds, official, on_test)
     write_json(folder / "evaluation.json", figures)
     data = load_annotated(recipe)
     drawings = _drawings(folds["model"], official, data)
@@ -66,9 +70,12 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         info=info,
         figures=figures,
         model=summary([fold["figures"] for fold in folds["model"]]),
-        table=_table(folds),
+        table=[*_table(folds), *_beside(beside)],
         differences=_differences(folds, variants),
-        official=[(CALLED.get(name, name), found) for name, found in on_test.items()],
+        official=[
+            *((CALLED.get(name, name), found) for name, found in on_test.items()),
+            *_beside(beside, "official_"),
+        ],
         one=official,
         names=[NAMES[index] for index in data.rated],
         marked=[(number, data.texts[official["rows"][row]]) for number, row in enumerate(_marked(official), start=1)],
@@ -98,7 +105,7 @@ def evaluation(
         for key, value in summary([record["figures"] for record in records]).items():
             base, sd = key.removesuffix("_sd"), "_sd" if key.endswith("_sd") else ""
             found[f"{prefix}{base}{suffix}{sd}"] = value
-    # Choices were made on held-back training texts of the first fold; the texts that it tests steered nothing.
+    # By itself, too: where choices were made on training texts of the first fold, those that it tests steered nothing.
     found |= {f"first_fold_{key}{suffix}": value for key, value in folds["model"][0]["figures"].items()}
     for name, figures in on_test.items():
         prefix = "official_" if name == "model" else f"official_{name}_"
@@ -133,6 +140,18 @@ def _table(folds: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, 
     ]
 
 
+def _beside(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, float | None]]]:
+    """Rows of a table from another run's flat figures; what it does not have is null."""
+    rows = []
+    for name in BESIDE if figures else ():
+        start = prefix if name == "model" else f"{prefix}{name}_"
+        keys = [f"{key}_{dimension}{sd}" for key in COLUMNS for dimension in NAMES for sd in ("", "_sd")]
+        row = {key: figures.get(f"{start}{key}") for key in keys}
+        if row["r_valence"] is not None:
+            rows.append((f"encoder frozen: {CALLED[name]}", row))
+    return rows
+
+
 def _placed(official: dict[str, Any], data: AnnotatedTexts) -> list[list[Any]]:
     """Text, valence and arousal of test sentences as the one model places them; it travels with the model."""
     if len(data.rated) < len(NAMES):
@@ -142,7 +161,8 @@ def _placed(official: dict[str, Any], data: AnnotatedTexts) -> list[list[Any]]:
 
 
 def _differences(folds: dict[str, list[dict[str, Any]]], variants: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """What each variant's figures are above those of SINGLE on the same folds: means, and deviations over folds."""
+    """What each variant's figures are above those of SINGLE on the same folds: means, and deviations over folds; but
+    its coverage as it is, of which more is no better."""
     if SINGLE not in variants:
         return []
     found = []
@@ -153,7 +173,9 @@ def _differences(folds: dict[str, list[dict[str, Any]]], variants: list[str]) ->
             {key: None if one["figures"][key] is None else one["figures"][key] - base["figures"][key] for key in keys}
             for one, base in pairs
         ]
-        found.append((CALLED.get(name, name.replace("_", " ")), summary(paired)))
+        alone = summary([record["figures"] for record in folds[name]])
+        coverage = {key: value for key, value in alone.items() if key.startswith("coverage_")}
+        found.append((CALLED.get(name, name.replace("_", " ")), summary(paired) | coverage))
     return found
 
 

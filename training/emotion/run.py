@@ -23,11 +23,12 @@ from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder
 from ..common.sources import resolve_model
 from . import baselines
+from .beside import figures_beside
 from .data import Split, fold_rows, load_annotated, official_rows
 from .measures import Predictions, measure
 from .recipe import EmotionModelRecipe, EmotionRecipe
 from .reconstruction import nearest_figures, reconstruction_figures
-from .report import write_report
+from .report import MLP, write_report
 from .train import Encoded, predictions, save_model, train_model
 
 MODEL = "model"  # what the recipe's own model is called beside its variants
@@ -69,7 +70,9 @@ class Work:
         self.folds = fold_rows(self.data, recipe)
         self.official = official_rows(self.data)
         # What every figure follows from, whichever model it is of.
-        shared = dataclasses.replace(recipe, name="", model=EmotionModelRecipe(), variants={}, baselines=True)
+        shared = dataclasses.replace(
+            recipe, name="", model=EmotionModelRecipe(), variants={}, baselines=True, beside=None
+        )
         content = [self.data.texts, self.data.ratings.tolist(), self.data.deviations.tolist(), self.data.categories]
         self.inputs = [shared, self.data.source.to_dict(), content, self.data.splits.tolist(), str(self.dtype)]
 
@@ -87,6 +90,7 @@ class Work:
                 "official": {part: len(getattr(self.official, part)) for part in ("train", "validation", "test")},
             },
         )
+        figures_beside(self.run.path, self.recipe)  # is missed now, not after all trainings
         self.train_folds(MODEL, self.recipe.model)
         self.train_official()
         if self.recipe.baselines:
@@ -95,6 +99,8 @@ class Work:
                     self.fit_baseline(name, kind, last_layer, number, rows)
         for name, settings in self.variants().items():
             self.train_folds(name, settings)
+            if name == MLP:
+                self.train_fold(name, settings, len(self.folds), self.official)
 
     def variants(self) -> dict[str, EmotionModelRecipe]:
         """The recipe's, less those that want a category where the data has none: it may be a stand-in."""
@@ -110,22 +116,25 @@ class Work:
             self.encoded = Encoded(settings, self.recipe, self.data)
         return self.encoded
 
+    def fold_name(self, number: int) -> str:
+        return f"fold-{number}" if number < len(self.folds) else "official"
+
     def train_folds(self, name: str, settings: EmotionModelRecipe) -> None:
         """Train and measure one model on every fold."""
         for number, rows in enumerate(self.folds):
             self.train_fold(name, settings, number, rows)
 
     def train_fold(self, name: str, settings: EmotionModelRecipe, number: int, rows: Split) -> None:
-        """Train one model without a fold's texts, and measure it on them."""
+        """Train one model without a fold's texts (after the folds: on the data's own split), and measure it on them."""
         encoded = self.encode(settings)
-        place = self.run.path / "folds" / name
-        record = f"folds/{name}/fold-{number}.json"
+        label = f"{name}, fold {number + 1}" if number < len(self.folds) else f"{name}, official"
+        work = self.run.path / "folds" / name / self.fold_name(number)
+        record = f"folds/{name}/{work.name}.json"
         inputs = [*self.inputs, settings, encoded.source.revision]
-        with self.run.stage(f"{name}, fold {number + 1}", inputs=inputs, outputs=[record]) as stage:
+        with self.run.stage(label, inputs=inputs, outputs=[record]) as stage:
             if stage.done:
                 return
-            work = place / f"fold-{number}"
-            model, facts = train_model(encoded, rows, self.recipe.seed, work, stage_label(name, number), self.dtype)
+            model, facts = train_model(encoded, rows, self.recipe.seed, work, label, self.dtype)
             said = predictions(encoded, model, rows.test)
             embeddings = encoded.embed(model, rows.test)
             figures = measure(said, self.data, rows.test) | reconstruction_figures(
@@ -139,7 +148,7 @@ class Work:
     def fit_baseline(self, name: str, kind: baselines.Kind, last_layer: bool, number: int, rows: Split) -> None:
         """Fit one baseline without a fold's texts (after the folds: on the data's own split), and measure it."""
         encoded = self.encode(self.recipe.model)
-        fold = f"fold-{number}" if number < len(self.folds) else "official"
+        fold = self.fold_name(number)
         record = f"folds/{name}/{fold}.json"
         settings = self.recipe.model
         inputs = [*self.inputs, settings.encoder, settings.encoder_layers, settings.max_length, encoded.source.revision]
@@ -176,10 +185,6 @@ class Work:
                 {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows),
             )
             stage.note = _note(figures)
-
-
-def stage_label(name: str, number: int) -> str:
-    return f"{name}, fold {number + 1}"
 
 
 def _kept(said: Predictions, rows: Split) -> dict[str, Any]:

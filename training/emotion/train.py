@@ -48,7 +48,10 @@ class Encoded:
         folder, self.source = resolve_model(settings.encoder)
         self.folder, self.tokenizer = str(folder), AutoTokenizer.from_pretrained(folder)
         model = self.new_model()
-        self.embeddings = embeddings_of(model, self.tokenizer, data.texts, self.source.revision)
+        try:
+            self.embeddings = embeddings_of(model, self.tokenizer, data.texts, self.source.revision)
+        except ValueError as error:
+            raise UserError(f"{settings.encoder}: {error}") from None
         self.tokens = None
         if settings.trainable_encoder_layers:
             read = self.tokenizer(data.texts, truncation=True, max_length=model.config.max_text_length)
@@ -145,8 +148,8 @@ def train_model(
     model.set_scales(encoded.embeddings[torch.from_numpy(train)], torch.from_numpy(data.ratings[train]).float())
     _set_trained(model, settings.trainable_encoder_layers)
     made_from = fingerprint(
-        settings, seed, encoded.source.revision, str(dtype), encoded.recipe.num_processes,
-        [data.texts[row] for row in train], data.ratings[train].tolist(), data.deviations[train].tolist(),
+        settings, seed, encoded.source.revision, str(dtype), encoded.recipe.num_processes, encoded.recipe.min_deviation,
+        data.category_names, *(_content(data, part) for part in (train, rows.validation)),
     )  # fmt: skip
     loop = Loop(
         model, encoded.examples(train), encoded.examples(rows.validation), settings, seed=seed, dtype=dtype,
@@ -204,6 +207,12 @@ def train_the_model(recipe: EmotionRecipe, output: Path, dtype: torch.dtype) -> 
         save_model(model, encoded.tokenizer, output)
         write_json(output / "training.json", facts)
     return facts
+
+
+def _content(data: AnnotatedTexts, rows: np.ndarray) -> list[Any]:
+    """All that a training reads of some rows, as plain data."""
+    categories = None if data.categories is None else [data.categories[row] for row in rows]
+    return [[data.texts[row] for row in rows], data.ratings[rows].tolist(), data.deviations[rows].tolist(), categories]
 
 
 def _set_trained(model: EmotionVAEModel, layers: int) -> None:
