@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -9,6 +11,20 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
 from .configuration_lstm import LstmConfig
+
+
+class LSTM(nn.LSTM):
+    """`nn.LSTM`, which a GPU's autocast leaves alone.
+
+    That takes an LSTM to float16 whatever it was asked for, and gradients of small losses vanish there; by itself
+    cuDNN computes in TF32, which is about as fast.
+    """
+
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        if not torch.is_autocast_enabled("cuda"):
+            return super().forward(input, hx)
+        with torch.autocast("cuda", enabled=False):
+            return super().forward(input.to(self.weight_hh_l0.dtype), hx)
 
 
 class LstmLayer(nn.Module):
@@ -21,8 +37,8 @@ class LstmLayer(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, bidirectional: bool):
         super().__init__()
-        self.forward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True)
-        self.backward_lstm = nn.LSTM(input_size, hidden_size, batch_first=True) if bidirectional else None
+        self.forward_lstm = LSTM(input_size, hidden_size, batch_first=True)
+        self.backward_lstm = LSTM(input_size, hidden_size, batch_first=True) if bidirectional else None
 
     def forward(self, states: Tensor, mirror: Tensor) -> Tensor:
         """(B, T, input) states, (B, T) mirrored positions → (B, T, directions · hidden)."""
@@ -113,7 +129,7 @@ class LstmForSequenceClassification(PreTrainedModel):
             loss () float32 in nats a row, or None, and logits (B, num_labels).
 
         Raises:
-            ValueError: a label outside 0 … num_labels - 1.
+            ValueError: a label outside 0 … num_labels - 1, or (on a CPU) a token id outside 0 … vocab_size - 1.
         """
         if attention_mask is None:
             pad = self.config.pad_token_id
@@ -130,7 +146,14 @@ class LstmForSequenceClassification(PreTrainedModel):
         if self.training and self.config.word_dropout:
             dropped = torch.rand(input_ids.shape, device=input_ids.device) < self.config.word_dropout
             input_ids = input_ids.masked_fill(dropped, self.config.pad_token_id or 0)
-        states = self.embedding(input_ids)
+        try:
+            states = self.embedding(input_ids)
+        except IndexError:  # of a CPU; looking at the ids beforehand would make a GPU wait
+            raise ValueError(
+                f"token ids must lie below the vocab_size {self.config.vocab_size}, but the batch has "
+                f"{int(input_ids.min())} … {int(input_ids.max())}: its tokenizer is of another vocabulary; use the one "
+                "saved beside the model"
+            ) from None
         if self.config.frozen_embeddings:
             # Not by requires_grad: from_pretrained sets it on every parameter.
             states = states.detach()

@@ -32,19 +32,29 @@ def test_what_is_asked_for_is_taken():
 )
 def test_auto_follows_what_is_measured(monkeypatch, flags, measured, dtype, reason):
     monkeypatch.setattr(precision, "_cpu_flags", lambda: flags)
-    monkeypatch.setattr(precision, "_measure", lambda: measured)
-    choice = choose("auto", CPU)
-    assert choice.dtype is dtype
-    assert reason in choice.reason
+    monkeypatch.setattr(precision, "_measure", lambda layer: measured)
+    for layer in ("GRU", "LSTM"):
+        choice = choose("auto", CPU, layer)
+        assert choice.dtype is dtype
+        assert reason in choice.reason
+        assert measured is None or choice.reason.startswith(f"nn.{layer}'s")
     assert choice.speedup == (measured and measured[0])
 
 
-def test_measuring_is_sound_and_leaves_the_random_numbers_alone():
+def test_each_layer_is_timed_for_itself(monkeypatch):
+    monkeypatch.setattr(precision, "_cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(precision, "_measure", lambda layer: (3.0 if layer == "GRU" else 1.0, 0.0))
+    assert choose("auto", CPU).dtype is torch.bfloat16
+    assert choose("auto", CPU, "LSTM").dtype is torch.float32
+
+
+@pytest.mark.parametrize("layer", ["GRU", "LSTM"])
+def test_measuring_is_sound_and_leaves_the_random_numbers_alone(layer):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
     with torch.no_grad():
-        speedup, difference = precision._measure()
+        speedup, difference = precision._measure(layer)
     assert torch.equal(torch.rand(3), expected)
     assert speedup > 0
     assert difference < precision.LOSS_TOLERANCE

@@ -161,6 +161,28 @@ def test_a_label_outside_the_classes_is_named():
         build()(torch.tensor([[1, 2]]), labels=torch.tensor([3]))
 
 
+def test_a_token_of_another_vocabulary_is_named():
+    with pytest.raises(ValueError, match=r"vocab_size 20.*1 … 31.*another vocabulary"):
+        build()(torch.tensor([[1, 31]]))
+
+
+def test_a_gpus_autocast_leaves_the_lstm_alone(monkeypatch):
+    """Where there is a GPU it would take it to float16; here its switch is seen to be off, and inputs whole."""
+    model, seen = build(num_hidden_layers=1), []
+    read = torch.nn.LSTM.forward
+
+    def spy(self, input, hx=None):
+        seen.append((input.dtype, torch.is_autocast_enabled("cuda")))
+        return read(self, input, hx)
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", spy)
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    with torch.autocast("cuda", dtype=torch.float16):
+        assert torch.is_autocast_enabled("cuda")
+        model.layers[0].forward_lstm(torch.randn(2, 3, 6).bfloat16())
+    assert seen == [(torch.float32, False)]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -8,11 +8,14 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
 from .recipe import Precision
+
+Recurrent = Literal["GRU", "LSTM"]  # of torch.nn
 
 PAIRS = 10  # of timings, the shortest counts
 WANTED_SPEEDUP = 1.3
@@ -33,9 +36,12 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose(precision: Precision, device: torch.device) -> Choice:
-    """Settle `auto` for a device; measured once a process, so a run that may be resumed records it."""
-    return _choose(precision, device.type)
+def choose(precision: Precision, device: torch.device, layer: Recurrent = "GRU") -> Choice:
+    """Settle `auto` for a device and the layer that most of the time goes into.
+
+    It is measured once a process, so a run that may be resumed records it.
+    """
+    return _choose(precision, device.type, layer)
 
 
 def autocast(choice: Choice | torch.dtype, device: torch.device) -> AbstractContextManager[object]:
@@ -47,7 +53,7 @@ def autocast(choice: Choice | torch.dtype, device: torch.device) -> AbstractCont
 
 
 @functools.cache
-def _choose(precision: Precision, kind: str) -> Choice:
+def _choose(precision: Precision, kind: str, layer: Recurrent) -> Choice:
     if precision != "auto":
         return Choice(getattr(torch, precision), "asked for")
     if kind == "cuda":
@@ -56,8 +62,8 @@ def _choose(precision: Precision, kind: str) -> Choice:
         return Choice(torch.float32, "the GPU does not compute in bfloat16")
     if not {"avx512_bf16", "amx_bf16"} & _cpu_flags():
         return Choice(torch.float32, "the processor has neither avx512_bf16 nor amx_bf16")
-    speedup, difference = _measure()
-    measured = f"a GRU's forward and backward pass is {speedup:.1f} times as fast in bfloat16 as in float32"
+    speedup, difference = _measure(layer)
+    measured = f"nn.{layer}'s forward and backward pass is {speedup:.1f} times as fast in bfloat16 as in float32"
     if difference > LOSS_TOLERANCE:
         return Choice(torch.float32, f"{measured}, but its loss is {100 * difference:.1f} % off", speedup)
     if speedup < WANTED_SPEEDUP:
@@ -73,7 +79,7 @@ def _cpu_flags() -> set[str]:
     return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
-def _measure() -> tuple[float, float]:
+def _measure(layer: Recurrent) -> tuple[float, float]:
     """Best of many: (float32 seconds / bfloat16 seconds, relative difference of the losses).
 
     Of processor time, so that waiting for a busy machine counts for neither.
@@ -83,15 +89,15 @@ def _measure() -> tuple[float, float]:
         torch.enable_grad(),
     ):  # the caller's random numbers stay as they were
         torch.manual_seed(0)
-        gru = nn.GRU(512, 512, batch_first=True)
+        recurrent = getattr(nn, layer)(512, 512, batch_first=True)
         inputs = torch.randn(64, 24, 512)
 
         def once(dtype: torch.dtype) -> tuple[float, float]:
             start = time.process_time()
             with autocast(dtype, torch.device("cpu")):
-                loss = gru(inputs)[0].float().square().mean()
+                loss = recurrent(inputs)[0].float().square().mean()
             loss.backward()
-            gru.zero_grad()
+            recurrent.zero_grad()
             return time.process_time() - start, loss.item()
 
         for dtype in (torch.float32, torch.bfloat16):  # the first call of each builds its kernels

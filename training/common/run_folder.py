@@ -98,11 +98,11 @@ class RunFolder:
                     f"restore that source, or run anew with another --output than {self.path}"
                 )
 
-    def dtype(self, asked: precision.Precision) -> str:
+    def dtype(self, asked: precision.Precision, layer: precision.Recurrent = "GRU") -> str:
         """The precision of its work, as torch names it: chosen once, so that all cells share it."""
         chosen = self.info.get("precision", {})
         if chosen.get("asked") != asked:
-            choice = precision.choose(asked, precision.device())
+            choice = precision.choose(asked, precision.device(), layer)
             dtype = str(choice.dtype).removeprefix("torch.")
             chosen = {"asked": asked, "dtype": dtype, "reason": choice.reason, "speedup": choice.speedup}
             self.update(precision=chosen)
