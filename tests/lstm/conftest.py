@@ -22,9 +22,8 @@ def reviews(tmp_path_factory):
             )
             others.insert(draw.randrange(len(others)), word)
             texts.append(f"{' '.join(others)} {number}")
-        pd.DataFrame({"text": texts, "label": [number % 2 for number in range(rows)]}).to_parquet(
-            folder / f"{split}.parquet"
-        )
+        labels = [("neg", "pos")[number % 2] for number in range(rows)]
+        pd.DataFrame({"text": texts, "label": labels}).to_parquet(folder / f"{split}.parquet")
     return folder
 
 

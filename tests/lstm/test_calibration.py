@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from textvae.training.lstm import plots
 from textvae.training.lstm.calibration import (
     at_temperature,
     expected_calibration_error,
@@ -49,3 +50,10 @@ def test_a_temperature_divides_the_logits_and_can_be_taken_back():
     warm = at_temperature(probabilities, 2.0)
     np.testing.assert_allclose(np.log(warm[:, 0] / warm[:, 1]), np.log(probabilities[:, 0] / probabilities[:, 1]) / 2)
     np.testing.assert_allclose(at_temperature(warm, 0.5), probabilities)
+
+
+def test_as_many_are_drawn_as_there_are_colours():
+    bins = {f"number {place}": [(100, 0.7, 0.8), (3, 0.9, 0.9)] for place in range(len(plots.SHADES) + 2)}
+    drawing = plots.reliability(bins | {"number 1": [(3, 0.7, 0.8)]})  # too few rows to draw
+    assert "number 7: 80 % at 70 %" in drawing
+    assert "number 8" not in drawing

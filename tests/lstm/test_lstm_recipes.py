@@ -59,6 +59,12 @@ def test_a_search_draws_within_its_ranges_and_goes_on_where_a_shorter_one_ends()
     [
         ({"members": {}}, "members"),
         ({"members": {"a": {"recipe": "lstm_15m"}}, "search": {"learning_rate": [0.1, 0.01]}}, "learning_rate"),
+        ({"members": {"a": {"recipe": "lstm_15m"}}, "search": {"embedding_dropout": [0.2]}}, "embedding_dropout"),
+        ({"members": {"a": {"recipe": "lstm_15m"}}, "search": {"word_dropout": [0.3, 0.1]}}, "word_dropout"),
+        ({"members": {"a": {"recipe": "lstm_15m"}}, "search": {"weight_decay": [0.0, 0.1]}}, "weight_decay.*above 0"),
+        ({"members": {"a": {"recipe": "lstm_15m"}}, "search": {}, "test": True}, "search.*test"),
+        ({"members": {"a": {"recipe": "lstm_15m"}}, "rivals": True}, "rivals.*test"),
+        ({"members": {"a": {"recipe": "lstm_15m"}}, "reported": {"b": {"accuracy": 86.25}}}, "reported.b.*loss"),
         ({"members": {"a": {"recipe": "lstm_15m", "changes": {"hiden_size": 3}}}}, "hiden_size.*hidden_size"),
         ({"members": {"a": {"recipe": "lstm_16m"}}}, "lstm_16m"),
         ({"epochs": 0}, "epochs"),

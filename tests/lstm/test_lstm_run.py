@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,9 +15,11 @@ import yaml
 from safetensors.torch import load_file
 
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+from textvae.training.common import precision
 from textvae.training.common.errors import UserError
 from textvae.training.lstm import run as lstm_run
 from textvae.training.lstm import train as lstm_train
+from textvae.training.lstm.report import flat
 from textvae.training.lstm.run import run_lstm
 
 
@@ -78,6 +81,11 @@ def test_a_second_run_trains_nothing(finished, monkeypatch):
     assert (folder / "evaluation.json").stat().st_mtime_ns == before
 
 
+def same_weights(*folders):
+    one, other = (load_file(folder / "model" / "model.safetensors") for folder in folders)
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_an_interrupted_training_ends_with_the_same_weights(finished, tmp_path, monkeypatch):
     recipe, folder = finished
     with monkeypatch.context() as patch:
@@ -95,11 +103,56 @@ def test_an_interrupted_training_ends_with_the_same_weights(finished, tmp_path, 
     assert list(kept.glob("checkpoint-*"))
     torch.rand(3)  # whatever else the process draws
     run_lstm(recipe, tmp_path / "run")
-    one, other = (load_file(place / "model" / "model.safetensors") for place in (folder, tmp_path / "run"))
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
+    assert same_weights(folder, tmp_path / "run")
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == (folder / "metrics.jsonl").read_text()
+
+
+def test_a_run_that_is_moved_before_it_ends_has_its_best_weights(write_recipe, tmp_path, monkeypatch):
+    evaluate = lstm_train.LstmTrainer.evaluate
+    recipe = write_recipe(tmp_path, temperature_scaling=False)
+
+    def worse_and_worse(self, *arguments, **options):
+        return evaluate(self, *arguments, **options) | {"eval_loss": float(self.state.global_step)}
+
+    def interrupted(self):
+        raise InterruptedError
+
+    monkeypatch.setattr(lstm_train.LstmTrainer, "evaluate", worse_and_worse)
+    with monkeypatch.context() as patch:
+        patch.setattr(lstm_train.LstmTrainer, "_load_best_model", interrupted)
+        with pytest.raises(InterruptedError):
+            run_lstm(recipe, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    places = (tmp_path / "there" / "checkpoints").glob("*/checkpoint-*")
+    best, last = sorted(places, key=lambda path: int(path.name.partition("-")[2]))
+    expected = load_file(best / "model.safetensors")
+    run_lstm(recipe, tmp_path / "there")
+    found = load_file(tmp_path / "there" / "model" / "model.safetensors")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert not last.exists()
+
+
+def test_the_clock_stands_still_during_evaluations(write_recipe, tmp_path, monkeypatch):
+    evaluate = lstm_train.LstmTrainer.evaluate
+
+    now = [0.0]
+    monkeypatch.setattr(lstm_train.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(lstm_train.time, "process_time", lambda: 2 * now[0])
+
+    def step(self, args, state, control, **more):
+        now[0] += 1
+
+    def slow(self, *arguments, **options):
+        now[0] += 1000
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(lstm_train.Clock, "on_step_begin", step)
+    monkeypatch.setattr(lstm_train.LstmTrainer, "evaluate", slow)
+    folder = run_lstm(write_recipe(tmp_path, epochs=0.5, patience=0), tmp_path / "run")
+    found = json.loads((folder / "evaluation.json").read_text())
+    assert (found["seconds"], found["cpu_seconds"]) == (found["steps"], 2 * found["steps"])
+    assert found["operations_per_second"] == 6 * found["recurrent_parameters"] * found["tokens"] / found["steps"]
+    assert found["matmul_peak"] > 0
 
 
 def test_what_a_killed_process_left_of_a_checkpoint_is_no_checkpoint(tmp_path):
@@ -119,7 +172,16 @@ def test_without_patience_the_last_weights_count(write_recipe, tmp_path):
     assert found["validation"]["loss"] == pytest.approx(rows[-1]["validation_loss"], rel=1e-4)
     assert found["temperature"] == 1
     model = LstmForSequenceClassification.from_pretrained(folder / "model")
-    assert model.config.id2label == {0: "0", 1: "1"}
+    assert model.config.id2label == {0: "neg", 1: "pos"}
+
+
+def test_precision_is_timed_on_an_lstm(write_recipe, tmp_path, monkeypatch):
+    def choose(asked, device, layer):
+        raise InterruptedError(f"{asked}, {layer}")
+
+    monkeypatch.setattr(precision, "choose", choose)
+    with pytest.raises(InterruptedError, match="auto, LSTM"):
+        run_lstm(write_recipe(tmp_path, precision="auto"), tmp_path / "run")
 
 
 def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tiny_encoder, monkeypatch):
@@ -135,6 +197,7 @@ def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tin
         "body": str(tiny_encoder),
         "body_tokens": 32,
         "test": True,
+        "reported": {"whole, elsewhere": {"accuracy": 86.25, "loss": 0.485}},
     }  # fmt: skip
     comparison.write_text(yaml.safe_dump(fields))
     folder = run_lstm(comparison)
@@ -149,6 +212,12 @@ def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tin
     text = (folder / "report.html").read_text()
     assert "TF-IDF" in text
     assert "LSTMs" in text
+    assert "86.25" in text
+    assert "whole, elsewhere: figures of others" in text
+    tricky = json.loads((tmp_path / "runs" / "lstm_tiny" / "evaluation.json").read_text())["tricky"]["categories"]
+    for scores in tricky.values():
+        assert f"{100 * scores['accuracy']:.1f} ({100 * scores['confidence']:.0f})" in text
+        assert f"{100 * scores['pairs_solved']:.1f}" in text
 
 
 def test_a_search_scores_validation_rows_alone(write_recipe, tmp_path, monkeypatch):
@@ -161,9 +230,48 @@ def test_a_search_scores_validation_rows_alone(write_recipe, tmp_path, monkeypat
     comparison.write_text(yaml.safe_dump(fields))
     folder = run_lstm(comparison)
     for name in ("base", "trial_01", "trial_02"):
-        assert "test" not in json.loads((folder / name / "evaluation.json").read_text())
+        assert "test" not in json.loads((folder / name / "validation.json").read_text())
+        assert not (folder / name / "evaluation.json").exists()
         assert not (folder / name / "predictions.npy").exists()
-    assert "validation rows" in (folder / "report.html").read_text()
+    text = (folder / "report.html").read_text()
+    assert "validation rows" in text
+    scores = json.loads((folder / "base" / "validation.json").read_text())["validation"]
+    error = (scores["accuracy"] * (1 - scores["accuracy"]) / scores["rows"]) ** 0.5
+    assert f"{100 * scores['accuracy']:.1f} ± {100 * error:.1f}" in text
+    assert "flatter" in text
+
+
+def test_a_comparison_on_validation_rows_leaves_test_figures_as_they_are(finished, tmp_path, monkeypatch):
+    recipe, folder = finished
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "runs" / "lstm_tiny")
+    before = (folder / "evaluation.json").read_bytes()
+    comparison = tmp_path / "lstm_on_validation.yaml"
+    comparison.write_text(yaml.safe_dump({"members": {"whole": {"recipe": str(recipe)}}}))
+    monkeypatch.setattr(lstm_run, "train_lstm", None)
+    told = run_lstm(comparison)
+    assert (tmp_path / "runs" / "lstm_tiny" / "evaluation.json").read_bytes() == before
+    found = json.loads((told / "evaluation.json").read_text())
+    validation = json.loads(before)["validation"]
+    assert found["accuracy_whole"] == 100 * validation["accuracy"]
+    assert "tricky_accuracy_whole" not in found
+    run_lstm(recipe)  # is all there, too
+    assert (tmp_path / "runs" / "lstm_tiny" / "evaluation.json").read_bytes() == before
+
+
+def test_classes_that_are_no_verdicts_have_no_tricky_reviews(write_recipe, tmp_path):
+    data = tmp_path / "topics"
+    data.mkdir()
+    for split, rows in (("train", 240), ("test", 60)):
+        labels = [("film", "food", "sport")[number % 3] for number in range(rows)]
+        texts = [f"{label} is good {number}" for number, label in enumerate(labels)]
+        pd.DataFrame({"text": texts, "label": labels}).to_parquet(data / f"{split}.parquet")
+    folder = run_lstm(write_recipe(tmp_path, dataset=str(data), epochs=1), tmp_path / "run")
+    found = json.loads((folder / "evaluation.json").read_text())
+    assert found["tricky"] is None
+    assert found["test"]["rows"] == len(np.load(folder / "predictions.npy")) == 60
+    assert "Tricky" not in (folder / "report.html").read_text()
+    assert flat({"lstm_tiny": found})["tricky_pairs_lstm_tiny"] is None
 
 
 @pytest.mark.parametrize(

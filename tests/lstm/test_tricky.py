@@ -38,6 +38,15 @@ def test_labels_mean_what_the_file_says():
     rows, reviews = pd.read_csv(TRICKY), load_tricky(["neg", "pos"])
     assert [["negative", "positive"][label] for label in reviews.texts.labels] == list(rows["label"])
     assert sum(pair is not None for pair in reviews.pairs) == 112
+    turned = load_tricky(["Positive", "negative"])
+    assert [["positive", "negative"][label] for label in turned.texts.labels] == list(rows["label"])
+
+
+@pytest.mark.parametrize(
+    "names", [["film", "food", "sport"], ["0", "1"], ["neg", "negative"], ["neg", "negative", "pos"]]
+)
+def test_other_classes_have_none(names):
+    assert load_tricky(names) is None
 
 
 def test_a_pair_is_solved_where_both_are_right():

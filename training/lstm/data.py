@@ -11,12 +11,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..classify.train import encode
 from ..common.errors import UserError
-from ..common.rows import labels_of, read_rows, texts_of
+from ..common.rows import read_rows, texts_of
 from ..common.sources import LabelledTexts, Source, content_revision, load_texts, resolve_model
 from ..common.text import role
 from .recipe import LstmRecipe
 
 TRICKY = Path(__file__).with_name("tricky_reviews.csv")
+MEANINGS = {"neg": "negative", "negative": "negative", "pos": "positive", "positive": "positive"}
 TRAIN_SAMPLE = 2500  # training rows on which loss and accuracy are measured beside those of validation
 
 
@@ -55,10 +56,13 @@ class TrickyReviews:
     pairs: list[int | None]  # two reviews of one number differ by a word or two, and in their label
 
 
-def load_tricky(label_names: list[str]) -> TrickyReviews:
-    """The tricky reviews, labelled as a dataset of two classes, negative and positive, labels its own."""
+def load_tricky(label_names: list[str]) -> TrickyReviews | None:
+    """The tricky reviews, labelled as a dataset labels its own; None where its classes are others than theirs."""
+    classes = [MEANINGS.get(name.lower()) for name in label_names]
+    if sorted(map(str, classes)) != ["negative", "positive"]:
+        return None
     rows = read_rows(TRICKY)
-    labels, _ = labels_of(rows, "label")  # negative, positive: in the order of their names
+    labels = [classes.index(label) for label in rows.column("label")]
     source = Source(TRICKY.name, "path", TRICKY.name, content_revision([TRICKY]))
     pairs = [int(pair) if pair not in (None, "") else None for pair in rows.column("pair")]
     return TrickyReviews(

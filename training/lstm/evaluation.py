@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from .tricky import tricky_scores
 
 
 def figures(probabilities: np.ndarray, labels: list[int], temperature: float = 1.0) -> dict[str, Any]:
-    """Metrics, calibration and its bins of (rows, 2) probabilities whose logits were divided by `temperature`.
+    """Metrics, calibration and its bins of (rows, classes) probabilities whose logits were divided by `temperature`.
 
+    `accuracy_error` is the binomial standard error of the accuracy.
     `loss` (nats) and `ece` are of the probabilities as they are, `loss_unscaled` and `ece_unscaled` of those before.
     """
     truth = np.array(labels)
@@ -24,6 +26,7 @@ def figures(probabilities: np.ndarray, labels: list[int], temperature: float = 1
     return {
         "rows": len(labels),
         **scores,
+        "accuracy_error": math.sqrt(scores["accuracy"] * (1 - scores["accuracy"]) / len(labels)),
         "loss": loss,
         "ece": expected_calibration_error(probabilities, truth),
         "loss_unscaled": compute(before, labels)["cross_entropy"],
@@ -33,10 +36,10 @@ def figures(probabilities: np.ndarray, labels: list[int], temperature: float = 1
 
 
 def with_tricky(
-    probabilities: np.ndarray, labels: list[int], tricky: TrickyReviews, temperature: float = 1.0
+    probabilities: np.ndarray, labels: list[int], tricky: TrickyReviews | None, temperature: float = 1.0
 ) -> dict[str, Any]:
-    """`figures` of the test rows, and the scores of the tricky reviews, whose probabilities follow theirs."""
+    """`figures` of the test rows, and the scores of the tricky reviews, where there are, whose probabilities follow."""
     return {
         "test": figures(probabilities[: len(labels)], labels, temperature),
-        "tricky": tricky_scores(tricky, probabilities[len(labels) :]),
+        "tricky": tricky_scores(tricky, probabilities[len(labels) :]) if tricky else None,
     }

@@ -39,13 +39,15 @@ def learning_curves(name: str, rows: Sequence[dict[str, Any]]) -> str:
 
 @matplotlib.rc_context(STYLE)
 def reliability(bins: Mapping[str, Sequence[Sequence[float]]]) -> str:
-    """Accuracy by confidence, one line a classifier; bins of fewer than 20 rows are left out."""
+    """Accuracy by confidence, one line for each of the first classifiers; bins of fewer than 20 rows are left out."""
     figure, plot = axes(3.6)
     plot.plot([50, 100], [50, 100], color=INK["faint"], linewidth=1)
     told = []
     for (name, rows), shade in zip(bins.items(), SHADES, strict=False):
         shown = [(100 * confidence, 100 * accuracy) for count, confidence, accuracy in rows if count >= 20]
-        plot.plot(*zip(*shown, strict=True), "-o", markersize=3, color=INK[shade], label=name)
+        plot.plot(
+            [sure for sure, _ in shown], [right for _, right in shown], "-o", markersize=3, color=INK[shade], label=name
+        )
         told.append(f"{name}: {', '.join(f'{right:.0f} % at {sure:.0f} %' for sure, right in shown)}")
     plot.set_xlabel("confidence, %")
     plot.set_ylabel("accuracy, %")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..common.recipe import AnyRecipe, Precision
 from ..common.recipe_files import build_recipe, read_recipe
 
 SYSTEM = "lstm"
+LOG_UNIFORM = ("learning_rate", "weight_decay")  # how a search draws them
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,10 @@ class Search:
     classifier_dropout: tuple[float, ...] = ()
     word_dropout: tuple[float, ...] = ()
 
+    def ranges(self) -> dict[str, tuple[float, ...]]:
+        """Field that is drawn → the ends of its range."""
+        return {name: ends for name, ends in vars(self).items() if name != "trials" and ends}
+
 
 @dataclass(frozen=True)
 class Member:
@@ -102,14 +106,24 @@ class ComparisonRecipe(AnyRecipe):
     body: str = "sentence-transformers/all-MiniLM-L6-v2"  # of the latter two
     body_tokens: int = 256  # of a text that it reads
     test: bool = False  # score the test rows; otherwise the validation rows alone, to choose by
+    # Classifier of another's report → its test accuracy (%) and loss (nats) there, shown beside what is measured here
+    reported: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.members:
             raise ValueError("'members' names no training; name at least one")
-        for name in ("learning_rate", "weight_decay"):
-            ends = getattr(self.search, name, ())
-            if ends and not (len(ends) == 2 and 0 < ends[0] < ends[1]):
-                raise ValueError(f"'search.{name}' must be its lowest and its highest value, both above 0")
+        for name, ends in (self.search.ranges() if self.search else {}).items():
+            if len(ends) != 2 or not ends[0] < ends[1]:
+                raise ValueError(f"'search.{name}' must be its lowest and its highest value, not {list(ends)}")
+            if name in LOG_UNIFORM and ends[0] <= 0:
+                raise ValueError(f"'search.{name}' is drawn log-uniformly: its ends must be above 0, not {list(ends)}")
+        if self.search and self.test:
+            raise ValueError("'search' is for choosing, which test rows must not steer; set 'test' to false")
+        if self.rivals and not self.test:
+            raise ValueError("'rivals' are scored on test rows alone; set 'test' to true, or leave them out")
+        for name, figures in self.reported.items():
+            if set(figures) != {"accuracy", "loss"}:
+                raise ValueError(f"'reported.{name}' must give 'accuracy' (%) and 'loss' (nats), and nothing else")
 
     def recipes(self) -> dict[str, LstmRecipe]:
         """Member or trial → its recipe.
@@ -135,13 +149,10 @@ def draw_trials(search: Search, seed: int) -> list[dict[str, float]]:
     trials = []
     for _ in range(search.trials):
         changes = {}
-        for item in dataclasses.fields(search):
-            if item.name == "trials" or not (ends := getattr(search, item.name)):
-                continue
-            low, high = ends
+        for name, (low, high) in search.ranges().items():
             share = generator.random()
-            log = item.name in ("learning_rate", "weight_decay")
-            changes[item.name] = float(f"{low * (high / low) ** share if log else low + share * (high - low):.3g}")
+            value = low * (high / low) ** share if name in LOG_UNIFORM else low + share * (high - low)
+            changes[name] = float(f"{value:.3g}")
         trials.append(changes)
     return trials
 

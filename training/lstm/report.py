@@ -29,15 +29,13 @@ def write_report(folder: Path, found: Mapping[str, Json], curves: Mapping[str, l
     """
     part = scored_part(found)
     drawings = {f"learning-{name}": plots.learning_curves(name, rows) for name, rows in curves.items()}
-    drawings["reliability"] = plots.reliability(
-        {name: found[name][part]["reliability"] for name in curves if len(curves) <= len(plots.SHADES)}
-    )
+    drawings["reliability"] = plots.reliability({name: found[name][part]["reliability"] for name in curves})
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
-    sentence = verdict(found, part)
+    sentence, info = verdict(found, part), read_json(folder / "run.json")
     page = environment(__package__, autoescape=True).get_template("report.html.j2")
     text = page.render(
-        info=read_json(folder / "run.json"),
+        info=info,
         found=found,
         part=part,
         scored=SCORED[part],
@@ -45,7 +43,9 @@ def write_report(folder: Path, found: Mapping[str, Json], curves: Mapping[str, l
         lstms=list(curves),
         rivals=RIVALS,
         verdict=sentence,
-        categories=list(next(iter(found.values()))["tricky"]["categories"]) if part == "test" else [],
+        tricky={name: one["tricky"] for name, one in found.items() if one.get("tricky")},
+        reported=info["recipe"].get("reported", {}) if part == "test" else {},
+        drawn=len(plots.SHADES),
         plots={name: Markup(drawing) for name, drawing in drawings.items()},
         colours=Markup(stylesheet()),
     )
@@ -59,7 +59,10 @@ def scored_part(found: Mapping[str, Json]) -> str:
 
 
 def flat(found: Mapping[str, Json]) -> dict[str, float | None]:
-    """`quantity_classifier` → its value: accuracies and pairs in points (0 to 100), losses in nats."""
+    """`quantity_classifier` → its value: accuracies and pairs in points (0 to 100), losses in nats.
+
+    None for the tricky reviews of a dataset whose classes are others than theirs.
+    """
     figures: dict[str, float | None] = {}
     part = scored_part(found)
     for name, one in found.items():
@@ -82,8 +85,8 @@ def flat(found: Mapping[str, Json]) -> dict[str, float | None]:
         if part == "test":
             tricky = one["tricky"]
             figures |= {
-                f"tricky_accuracy_{name}": 100 * tricky["accuracy"],
-                f"tricky_pairs_{name}": 100 * tricky["pairs_solved"],
+                f"tricky_accuracy_{name}": 100 * tricky["accuracy"] if tricky else None,
+                f"tricky_pairs_{name}": 100 * tricky["pairs_solved"] if tricky else None,
             }
     return figures
 

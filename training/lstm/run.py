@@ -16,8 +16,7 @@ from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, writ
 from ..common.progress import say
 from ..common.run_folder import RunFolder
 from ..common.sources import LabelledTexts, content_revision
-from . import speed
-from .data import Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
+from .data import TRICKY, Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
 from .recipe import ComparisonRecipe, LstmRecipe, load_lstm_recipe
 from .report import flat, write_report
@@ -25,6 +24,7 @@ from .rivals import RIVALS, train_rival
 from .train import scorer, train_lstm
 
 RUNS = Path("runs")
+PREDICTIONS = "predictions.npy"
 Json = dict[str, Any]
 
 
@@ -48,10 +48,12 @@ def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
     """Run every member, and the rivals where asked, and write what they gave beside each other."""
     recipes = recipe.recipes()  # a mistake in one is told before any is trained
     run = RunFolder(folder, recipe)
+    changed = {name for name in recipes if name not in recipe.members or recipe.members[name].changes}
+    places = {name: folder / name if name in changed else RUNS / member.name for name, member in recipes.items()}
+    run.update(members={name: str(place) for name, place in places.items()})
     found, curves = {}, {}
     for name, member in recipes.items():
-        changed = name not in recipe.members or recipe.members[name].changes
-        place = folder / name if changed else RUNS / member.name
+        place = places[name]
         say(f"lstm: {name} in {place}")
         found[name] = run_one(member, place, test=recipe.test)
         curves[name] = read_jsonl(place / "metrics.jsonl")
@@ -63,7 +65,10 @@ def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
 
 
 def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
-    """Train and evaluate one LSTM in `folder`, or find that done there; returns what `evaluation.json` holds."""
+    """Train and evaluate one LSTM in `folder`, or find that done there.
+
+    Returns what `evaluation.json` holds, or without `test` what `validation.json` does, which no test row reached.
+    """
     run = RunFolder(folder, recipe)
     with run.lock():
         parts = load_parts(recipe.dataset)
@@ -74,37 +79,44 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
         with run.stage("train", inputs=inputs, outputs=["model", "metrics.jsonl"]) as stage:
             if not stage.done:
                 checkpoints = folder / "checkpoints" / fingerprint(*inputs)
-                dtype = getattr(torch, run.dtype(recipe.precision))
+                dtype = getattr(torch, run.dtype(recipe.precision, "LSTM"))
                 run.update(training=train_lstm(recipe, parts, tokenizer, folder, checkpoints, dtype))
                 stage.note = f"{run.info['training']['parameters'] / 1e6:.1f} M parameters"
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        validation, evaluation = folder / "validation.json", folder / "evaluation.json"
         weights = folder / "model" / "model.safetensors"
-        with run.stage("evaluate", inputs=[weights, test], outputs=["evaluation.json"]) as stage:
+        with run.stage("validate", inputs=[weights], outputs=[validation.name]) as stage:
             if not stage.done:
-                tricky = load_tricky(parts.train.label_names)
-                write_json(folder / "evaluation.json", _evaluate(run, parts, tricky, tokenizer, test))
-    return read_json(folder / "evaluation.json")
+                write_json(validation, _validate(run, parts.validation, tokenizer))
+        if not test:
+            return read_json(validation)
+        inputs = [validation, parts.test.source.revision, TRICKY]
+        with run.stage("test", inputs=inputs, outputs=[evaluation.name, PREDICTIONS]) as stage:
+            if not stage.done:
+                write_json(evaluation, read_json(validation) | _test(run, parts, tokenizer))
+        return read_json(evaluation)
 
 
-def _evaluate(run: RunFolder, parts: Parts, tricky: TrickyReviews, tokenizer: Any, test: bool) -> Json:
-    model = scorer(LstmForSequenceClassification.from_pretrained(run.path / "model"), tokenizer)
+def _validate(run: RunFolder, validation: LabelledTexts, tokenizer: Any) -> Json:
     training = run.info["training"]
-    temperature = training["temperature"]
-    validation = predict(model, encode_rows(parts.validation, tokenizer))
-    found = {
+    probabilities = _predict(run, validation, tokenizer)
+    return {
         **training,
         "weights": content_revision([run.path / "model" / "model.safetensors"]),
-        "operations_per_second": speed.training_operations(training["recurrent_parameters"], training["tokens"])
-        / training["seconds"],
-        "matmul_peak": speed.matmul_peak(getattr(torch, run.info["precision"]["dtype"])),
-        "validation": figures(validation, parts.validation.labels or [], temperature),
+        "validation": figures(probabilities, validation.labels or [], training["temperature"]),
     }
-    if not test:
-        return found
-    scored = _all_scored(parts.test, tricky)
-    probabilities = predict(model, encode_rows(scored, tokenizer))
-    _keep(run.path / "predictions.npy", probabilities)
-    return found | with_tricky(probabilities, parts.test.labels or [], tricky, temperature)
+
+
+def _test(run: RunFolder, parts: Parts, tokenizer: Any) -> Json:
+    tricky = load_tricky(parts.train.label_names)
+    probabilities = _predict(run, _all_scored(parts.test, tricky), tokenizer)
+    _keep(run.path / PREDICTIONS, probabilities)
+    return with_tricky(probabilities, parts.test.labels or [], tricky, run.info["training"]["temperature"])
+
+
+def _predict(run: RunFolder, texts: LabelledTexts, tokenizer: Any) -> np.ndarray:
+    model = LstmForSequenceClassification.from_pretrained(run.path / "model")
+    return predict(scorer(model, tokenizer), encode_rows(texts, tokenizer))
 
 
 def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str, Json]:
@@ -113,7 +125,7 @@ def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str,
     scored = _all_scored(parts.test, tricky)
     dtype = getattr(torch, run.dtype("auto"))
     found = {}
-    inputs = [recipe.body, recipe.body_tokens, recipe.seed, parts.train.source.revision]
+    inputs = [recipe.body, recipe.body_tokens, recipe.seed, parts.train.source.revision, TRICKY]
     for name in RIVALS:
         place = f"rivals/{name}.json"
         with run.stage(f"rival {name}", inputs=inputs, outputs=[place]) as stage:
@@ -127,8 +139,10 @@ def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str,
     return found
 
 
-def _all_scored(test: LabelledTexts, tricky: TrickyReviews) -> LabelledTexts:
-    """All texts that are scored: the test rows, then the tricky ones."""
+def _all_scored(test: LabelledTexts, tricky: TrickyReviews | None) -> LabelledTexts:
+    """All texts that are scored: the test rows, then the tricky ones, where there are."""
+    if tricky is None:
+        return test
     texts, labels = test.texts + tricky.texts.texts, (test.labels or []) + (tricky.texts.labels or [])
     return LabelledTexts(texts, labels, test.label_names, test.source)
 

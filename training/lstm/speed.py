@@ -1,4 +1,4 @@
-"""How much of what this machine's processor can do a training used."""
+"""How much of what a device can do a training used."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import time
 
 import torch
 
-SIZE = 1024
+SIZES = {"cpu": 1024, "cuda": 8192}  # of the matrices: large enough that a product takes the device whole
 ROUNDS = 5
 
 
-def matmul_peak(dtype: torch.dtype) -> float:
-    """The most floating-point operations a second of a matrix product of SIZE, best of ROUNDS.
+def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
+    """The most floating-point operations a second of a matrix product on the device, best of ROUNDS.
 
     With as many threads as torch has now, and in the precision given; a busy machine shows less than it has.
     """
-    one = torch.randn(SIZE, SIZE).to(dtype)
-    best = float("inf")
-    for _ in range(ROUNDS):
+    size = SIZES[device.type]
+    one = torch.randn(size, size, device=device).to(dtype)
+
+    def seconds() -> float:
         start = time.perf_counter()
         one @ one
-        best = min(best, time.perf_counter() - start)
-    return 2 * SIZE**3 / best
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    seconds()  # the first product waits for what is before it, and for its kernel
+    return 2 * size**3 / min(seconds() for _ in range(ROUNDS))
 
 
 def training_operations(weights: int, tokens: int) -> float:

@@ -30,10 +30,12 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from ..classify.train import ClassifierTrainer, predict
 from ..common.errors import UserError
 from ..common.files import atomic_folder, write_text
+from ..common.machine import hardware
 from ..common.progress import bar, say
 from .calibration import fit_temperature
 from .data import Parts, encode_rows, sample
 from .recipe import LstmRecipe
+from .speed import matmul_peak, training_operations
 
 BEST = "eval_loss"
 EVALUATION_BATCH = 64
@@ -53,15 +55,15 @@ def train_lstm(
     one that is not.
 
     Returns:
-        parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds, cpu_seconds, and the
-        temperature that the logits were divided by (1 where the recipe does not ask for it).
+        parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds and cpu_seconds (of the
+        steps), the device and its matmul_peak, operations_per_second (of the recurrence), and the temperature that the
+        logits were divided by (1 where the recipe does not ask for it).
     """
     logging.disable_progress_bar()
     set_seed(recipe.seed)
     model = build_lstm(recipe, tokenizer, parts.train.label_names)
     rows = encode_rows(parts.train, tokenizer)
     steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
-    clock = Clock()
     trainer = LstmTrainer(
         model,
         _arguments(recipe, checkpoints, steps, dtype),
@@ -71,7 +73,7 @@ def train_lstm(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=_accuracy,
         callbacks=[
-            clock,
+            Clock(),
             Report(run / "metrics.jsonl", steps, len(rows) / recipe.batch_size),
             *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else []),
         ],
@@ -79,6 +81,7 @@ def train_lstm(
     if last := last_checkpoint(checkpoints):
         say(f"lstm: goes on from {last}")
     trainer.train(resume_from_checkpoint=str(last) if last else None)
+    # Not the one that it was given: the Trainer makes callbacks anew from a checkpoint.
     clock = next(one for one in trainer.callback_handler.callbacks if isinstance(one, Clock))
     temperature = 1.0
     if recipe.temperature_scaling:
@@ -90,15 +93,19 @@ def train_lstm(
     with atomic_folder(run / "model") as folder:
         trainer.model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    state = trainer.state
+    state, device = trainer.state, trainer.args.device
+    recurrent, tokens = sum(parameter.numel() for parameter in model.layers.parameters()), state.num_input_tokens_seen
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "recurrent_parameters": sum(parameter.numel() for parameter in model.layers.parameters()),
+        "recurrent_parameters": recurrent,
         "steps": state.global_step,
         "best_step": state.best_global_step if recipe.patience else state.global_step,
-        "tokens": int(state.num_input_tokens_seen),
-        "seconds": round(clock.seconds, 1),
-        "cpu_seconds": round(clock.cpu_seconds, 1),
+        "tokens": int(tokens),
+        "seconds": clock.seconds,
+        "cpu_seconds": clock.cpu_seconds,
+        "device": hardware()["cpu"] if device.type == "cpu" else torch.cuda.get_device_name(device),
+        "operations_per_second": training_operations(recurrent, int(tokens)) / clock.seconds,
+        "matmul_peak": matmul_peak(dtype, device),
         "temperature": temperature,
     }
 
@@ -142,13 +149,19 @@ def scorer(model: LstmForSequenceClassification, tokenizer: PreTrainedTokenizerB
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; what a killed process left of a newer one is removed."""
+    """The newest whole checkpoint; what a killed process left of a newer one is removed.
+
+    It names the best one by its path, which is mended: the run's folder may have been moved.
+    """
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
         try:
-            json.loads((checkpoint / "trainer_state.json").read_bytes())  # the last file that is written
+            state = json.loads((checkpoint / "trainer_state.json").read_bytes())  # the last file that is written
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
         else:
+            if best := state.get("best_model_checkpoint"):
+                state["best_model_checkpoint"] = str(folder / Path(best).name)
+                write_text(checkpoint / "trainer_state.json", json.dumps(state, indent=2))
             return checkpoint
     return None
 
@@ -169,25 +182,27 @@ class LstmTrainer(ClassifierTrainer):
 
 
 class Clock(TrainerCallback, ExportableState):
-    """Seconds of the training, by the clock and by the processor, over all pieces that it was made in."""
+    """Seconds of the training, by the clock and by the processor, over all pieces that it was made in.
+
+    It stands still during evaluations and while checkpoints are written.
+    """
 
     def __init__(self) -> None:
-        self.before = self.cpu_before = 0.0
-        self.on_train_begin()
+        self.seconds = self.cpu_seconds = 0.0
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._began, self._cpu_began = time.monotonic(), time.process_time()
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        before, cpu_before = self._last
+        self._skip()
+        self.seconds += self._last[0] - before
+        self.cpu_seconds += self._last[1] - cpu_before
 
-    @property
-    def seconds(self) -> float:
-        return self.before + time.monotonic() - self._began
+    def _skip(self, *_: Any, **__: Any) -> None:
+        self._last = time.monotonic(), time.process_time()
 
-    @property
-    def cpu_seconds(self) -> float:
-        return self.cpu_before + time.process_time() - self._cpu_began
+    on_train_begin = on_evaluate = on_save = _skip
 
     def state(self) -> dict[str, Any]:
-        return {"args": {}, "attributes": {"before": self.seconds, "cpu_before": self.cpu_seconds}}
+        return {"args": {}, "attributes": {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}}
 
 
 class Report(TrainerCallback):
