@@ -10,7 +10,8 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from ..training.common.errors import UserError
 from ..training.common.files import file_digest, read_json
-from ..training.lstm.data import TRICKY, load_tricky
+from ..training.common.rows import read_rows
+from ..training.lstm.data import TRICKY
 from ..training.study.statistics import wilson_interval
 from .layout import Json, Layout, check_weights, language, needed
 from .staging import MODEL_FILES, Repo, short_name, stage
@@ -22,11 +23,19 @@ EXAMPLES = 3  # pairs that the dataset's card shows
 class LstmRepos(Layout):
     parts = ("model", "plots")
 
+    def __init__(self, run: Path, namespace: str, staging: Path, model_name: str | None = None) -> None:
+        super().__init__(run, namespace, staging, model_name)
+        if "members" in self.recipe:
+            members = " ".join(self.info["members"].values())
+            raise UserError(f"{run}: compares LSTMs and holds none itself; give folders of theirs: {members}")
+
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
-        if not (self.run / "evaluation.json").exists():
+        results = self.run / "evaluation.json"
+        if not results.exists():
             raise UserError(f"{self.run}: its LSTM is not evaluated yet; run `{self.info['command']}` to its end")
-        yield self.run / "evaluation.json", self.classifier
-        yield TRICKY, self.reviews
+        yield results, self.classifier
+        if read_json(results)["tricky"]:
+            yield TRICKY, self.reviews
 
     def classifier(self) -> Repo:
         results = self.run / "evaluation.json"
@@ -49,12 +58,13 @@ class LstmRepos(Layout):
             "plots": [{"file": file, "title": title} for file, title in plots.items()],
             "reviews_id": f"{self.namespace}/{REVIEWS}",
         }
+        scored_on = [dataset, facts["reviews_id"]] if figures["tricky"] else [dataset]
         metadata = ModelCardData(
             license="apache-2.0",
             library_name="transformers",
             pipeline_tag="text-classification",
             language=language(dataset),
-            datasets=[dataset, facts["reviews_id"]],
+            datasets=scored_on,
             tags=["lstm", "custom_code", "textvae"],
             metrics=["accuracy", "f1", "precision", "recall"],
             model_name=name,
@@ -75,22 +85,16 @@ class LstmRepos(Layout):
         return stage("model", repo_id, folder, sources, write_card)
 
     def reviews(self) -> Repo:
-        """The tricky reviews as a dataset."""
+        """The tricky reviews as a dataset: the same for every run."""
         repo_id, folder = self.place(REVIEWS)
-        reviews = load_tricky(["negative", "positive"])
-        names = reviews.texts.label_names
-        rows = [
-            {"text": text, "label": names[label], "category": category, "pair": pair}
-            for text, label, category, pair in zip(
-                reviews.texts.texts, reviews.texts.labels or [], reviews.categories, reviews.pairs, strict=True
-            )
-        ]
-        facts = self.facts() | {
+        columns = read_rows(TRICKY).columns
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        facts = {
             "repo_id": repo_id,
             "rows": len(rows),
-            "pairs": len({row["pair"] for row in rows} - {None}),
-            "categories": list(dict.fromkeys(reviews.categories)),
-            "examples": [row for row in rows if row["pair"] is not None][: 2 * EXAMPLES],
+            "pairs": len(set(columns["pair"]) - {""}),
+            "categories": list(dict.fromkeys(columns["category"])),
+            "examples": [row for row in rows if row["pair"]][: 2 * EXAMPLES],
             "file": TRICKY.name,
             "sha256": file_digest(TRICKY),
         }

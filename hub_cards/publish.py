@@ -28,22 +28,22 @@ def publish(args: argparse.Namespace) -> None:
         UserError: nothing to publish, a check that fails, or the Hub refuses.
     """
     with tempfile.TemporaryDirectory(prefix="textvae-publish-") as staging:
-        first, *others = args.run_folders
         layouts = [
-            layout_of(first, args.namespace, Path(staging), args.model_name),
-            *(layout_of(run, args.namespace, Path(staging)) for run in others),
+            layout_of(run, args.namespace, Path(staging) / str(place), None if place else args.model_name)
+            for place, run in enumerate(args.run_folders)
         ]
-        repos, pinned = [], []
+        by_id: dict[str, Repo] = {}
+        pinned = []
         for layout in layouts:
             check_run(layout.run, layout.parts)
             found = list(layout.all())
             if not found:
                 raise UserError(f"{layout.run}: holds nothing to publish; run a recipe into it first")
-            repos += found
             pinned.append((layout, found))
-        commits = dict.fromkeys([repo.id for repo in repos], UNKNOWN_COMMIT)
-        if len(commits) < len(repos):
-            raise UserError("two of the runs have a repository of the same name; publish them one by one")
+            for repo in found:
+                if by_id.setdefault(repo.id, repo).revision != repo.revision:
+                    raise UserError(f"{repo.id}: two of the runs differ in it; publish them one by one")
+        repos, commits = list(by_id.values()), dict.fromkeys(by_id, UNKNOWN_COMMIT)
         last = space(args.namespace, pinned, commits, Path(staging) / "dry")
         say(f"publish: checking {len(repos) + len(last)} repositories")
         check([*repos, *last])

@@ -49,6 +49,27 @@ def test_a_run_that_is_not_finished_says_so(lstm_run, tmp_path):
         laid_out(run, tmp_path / "staging")
 
 
+def test_a_comparisons_folder_names_those_of_its_members(lstm_run, tmp_path):
+    """What `textvae lstm` leaves of a comparison: figures and plots, and no model."""
+    run = tmp_path / "both"
+    run.mkdir()
+    info = json.loads((lstm_run / "run.json").read_text())
+    info |= {"recipe": {"name": "both", "members": {}}, "members": {"small": "runs/small", "large": "runs/both/large"}}
+    (run / "run.json").write_text(json.dumps(info))
+    for command in (["publish", str(run), "--namespace", "org"], ["demo", str(run)]):
+        done = textvae(command, tmp_path)
+        assert done.returncode == 2
+        assert re.fullmatch(r"textvae: error: .*both: .*runs/small runs/both/large\n", done.stderr)
+
+
+def test_where_tricky_reviews_do_not_apply_there_are_none(lstm_run, tmp_path):
+    run = shutil.copytree(lstm_run, tmp_path / "run")
+    found = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps(found | {"tricky": None}))
+    (repo,) = laid_out(run, tmp_path / "staging").values()
+    assert "tricky" not in (repo.folder / "README.md").read_text()
+
+
 def test_strangers_use_what_is_published(lstm_run, smoke_mirror, hub, tmp_path):
     done = publish(hub, lstm_run, smoke_mirror, tmp_path, "--push")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -76,6 +97,30 @@ def test_runs_are_published_together_with_one_space(lstm_run, finished_run, smok
     assert "org/textvae-rt" in done.stdout
     assert "org/imdb-lstm-tiny" in done.stdout
     assert done.stdout.count("space org/textvae-demo") == 1
+
+
+def test_two_runs_share_the_reviews_but_no_model(lstm_run, smoke_mirror, hub, tmp_path):
+    other = shutil.copytree(lstm_run, tmp_path / "other")
+    info = json.loads((other / "run.json").read_text())
+    info |= {"recipe": info["recipe"] | {"name": "lstm_other"}, "command": "textvae lstm other", "textvae": "9.9.9"}
+    (other / "run.json").write_text(json.dumps(info))
+    (other / "plots/learning-lstm_tiny.svg").rename(other / "plots/learning-lstm_other.svg")
+    cards = [
+        (laid_out(run, tmp_path / "staging" / run.name)["org/tricky-reviews"].folder / "README.md").read_text()
+        for run in (lstm_run, other)
+    ]
+    assert cards[0] == cards[1]
+    done = textvae(["publish", str(lstm_run), str(other), "--namespace", "org"], tmp_path, **hub.environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.findall(r"^(?:model|dataset|space) (\S+)", done.stdout, re.MULTILINE) == [
+        "org/imdb-lstm-tiny", "org/tricky-reviews", "org/imdb-lstm-other", "org/textvae-demo",
+    ]  # fmt: skip
+
+    info["recipe"]["name"] = "lstm_tiny"  # the same name, but another plot in it
+    (other / "run.json").write_text(json.dumps(info))
+    done = textvae(["publish", str(lstm_run), str(other), "--namespace", "org"], tmp_path, **hub.environment)
+    assert done.returncode == 2
+    assert re.fullmatch(r"textvae: error: org/imdb-lstm-tiny: two of the runs differ in it.*\n", done.stderr)
 
 
 def test_the_space_keeps_the_tabs_of_what_was_published_before(lstm_run, digits_run, smoke_mirror, hub, tmp_path):
