@@ -51,6 +51,15 @@ def test_the_seed_decides_and_a_larger_count_changes_no_candidate(generator):
     assert generator.propose(BUDGET, 24, seed=4) != rows
 
 
+def test_no_more_is_written_than_the_candidates_need(generator):
+    told = []
+    plenty = replace(generator, sentences=10_000)
+    plenty.propose(BUDGET, 12, seed=0, progress=lambda *said: told.append(said))  # 18 sentences in rows of 1.5
+    blocks = 2 * 3  # one a class and method
+    assert [done for _, done, _ in told] == [language_model.BLOCK] * blocks
+    assert {whole for *_, whole in told} == {language_model.BLOCK * blocks}
+
+
 def test_a_block_is_what_the_whole_model_says(tmp_path, tiny_tokenizer, monkeypatch):
     """Prompts of unlike length are read together, their keys and values shared, and ended rows leave the batch: the
     words must be those of reading each prompt alone and anew."""

@@ -11,6 +11,9 @@ from textvae.training.common.recipe import ClassifierRecipe, Recipe
 HOSTILE = "a <script>alert('x')</script> film | that *never* finds [its](http://evil.example) footing"
 
 
+CELL = ("classifier", "arm", "size")
+
+
 def _row(classifier: str, arm: str, size: int, subset: int, points: float, seed: int = 0) -> dict:
     share = points / 100
     figures = {
@@ -31,6 +34,21 @@ def _row(classifier: str, arm: str, size: int, subset: int, points: float, seed:
 @pytest.fixture
 def make_row():
     return _row
+
+
+@pytest.fixture
+def on_shared():
+    """What an analysis says of rows that were all scored on the same fifty test rows."""
+
+    def of(rows: list[dict]) -> dict:
+        found: dict[tuple, dict] = {}
+        for row in rows:
+            place = (row["classifier"], row["arm"], row["size"])
+            found.setdefault(place, {})[str(row["subset"])] = 100 * row["accuracy"]
+        shared = [dict(zip(CELL, place, strict=True), accuracies=found[place]) for place in found]
+        return {"shared_rows": 50, "shared": shared}
+
+    return of
 
 
 @pytest.fixture

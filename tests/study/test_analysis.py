@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from textvae.training.common.files import write_json
-from textvae.training.common.recipe import ClassifierRecipe, Recipe, StudyRecipe
+from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
 from textvae.training.study import analysis
 from textvae.training.study.plan import Cell
 from textvae.training.study.rows import held_out_file, predictions_file, subset_file
@@ -53,3 +56,40 @@ def test_lifts_are_found_where_they_are(folder, make_row, monkeypatch):
     assert len(quarters) == 4
     assert sum(quarters) / 4 == pytest.approx(22.5)
     assert sum(one["rows"] for name, one in lifts.items() if "half" in name) == 40
+
+
+def test_all_are_compared_on_the_rows_that_the_shortest_list_has(folder, make_row, monkeypatch):
+    monkeypatch.setattr(analysis, "growths", lambda recipe: {})
+    rows = [make_row("lstm", "duplicate", 8, k, 0) | {"budget": 4, "test_rows": 2 if k else 40} for k in range(3)]
+    found = analysis.analyse(folder, RECIPE, rows, "float32")
+    assert found["shared_rows"] == 2
+    (one,) = found["shared"]
+    assert one["accuracies"] == {"0": 50.0, "1": 50.0, "2": 50.0}  # of the first two rows one has a negation
+
+
+def test_the_teacher_is_who_chooses(folder, monkeypatch):
+    """Of a bank: both teachers, by the sentences of a row; otherwise the one that knows whole rows."""
+    said = {True: torch.tensor([[0.9, 0.1]]), False: torch.tensor([[0.2, 0.8]])}
+    teachers = [Saying(lambda text: said["not" in text]), Saying(lambda text: said["film" not in text])]
+    monkeypatch.setattr(analysis, "both_teachers", lambda budget, embed: teachers)
+    monkeypatch.setattr(analysis, "sentences_of", lambda data: [text.split(" that ") for text in data.texts])
+    vae = ClassifierRecipe(model="org/body", arms={"vae": (8,)}, subsets=1, steps={8: 1})
+    recipe = Recipe(name="tiny", study=StudyRecipe(budget=4), classifiers={"lstm": vae})
+
+    def accuracy(latents: str) -> float:
+        one = replace(recipe, augment=AugmentRecipe(vae_latents=latents, bank_sentences=10))
+        (found,) = analysis.teacher_accuracies(folder, one, list, 3)
+        assert (found["budget"], found["subset"]) == (4, 0)
+        return found["accuracy"]
+
+    # Of the first class: "a film" .2 + .2, "is not good" .9 + .9; "a good film but long" .2 + .2; "good" .2 + .9.
+    assert accuracy("prior") == 100.0
+    assert accuracy("posterior") == 66.667  # "good" alone .2
+
+
+class Saying:
+    def __init__(self, say):
+        self.say = say
+
+    def probabilities(self, texts):
+        return torch.cat([self.say(text) for text in texts])

@@ -6,13 +6,26 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
+from textvae.training.augment.generators import language_model
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import write_json
-from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
-from textvae.training.study import cells
-from textvae.training.study.plan import Growth
-from textvae.training.study.rows import candidates_file, subset_file
+from textvae.training.common.recipe import (
+    AugmentRecipe,
+    ClassifierRecipe,
+    Recipe,
+    StudyRecipe,
+    VaeRecipe,
+    VariantRecipe,
+)
+from textvae.training.common.recipe_files import load_recipe
+from textvae.training.common.sources import content_revision
+from textvae.training.study import banks, cells
+from textvae.training.study.plan import Cell, Growth
+from textvae.training.study.rows import candidates_file, subset_file, training_rows
+from textvae.training.study.run import check_unread
+from textvae.training.vae.data import Sentences
 from textvae.training.vae.train import save_model
 
 SOURCE = {"id": "org/reviews", "origin": "path", "location": "r", "revision": "1", "stand_in": None, "licence": None}
@@ -28,10 +41,16 @@ BUDGET = ["a moving film. the cast is good.", "a dull film.", "i loved the story
 TESTS = ["the film is long and odd", "one of the best films of the year", "it is not good", "a moving story"]
 
 
+REAL = [f"{start} {thing} is {word}." for start in ("the", "a") for thing in ("film", "plot", "cast")
+        for word in ("good", "bad", "dull", "moving", "long")]  # fmt: skip
+
+
 @pytest.fixture
 def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
     """Bytes of the candidates of every generator, for test rows and labels."""
     monkeypatch.setattr(cells, "wordnet", lambda: ({"film": ["movie"], "story": ["tale", "plot"]}, None))
+    sentences = Sentences(REAL, len(REAL), None, 0, [], [])
+    monkeypatch.setattr(banks, "load_sentences", lambda *_: sentences)
 
     def grow(
         name: str, tests: list[str], labels: list[int], recipe: Recipe = RECIPE, generators=("vae", "rules")
@@ -52,19 +71,49 @@ def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
     return grow
 
 
-def test_labels_and_order_of_test_rows_change_no_byte(grown):
-    plain = grown("plain", TESTS, [0, 1, 0, 1])
-    assert grown("labels", TESTS, [1, 0, 1, 0]) == plain
-    assert grown("order", TESTS[::-1], [1, 0, 1, 0]) == plain
+@pytest.fixture
+def recipes(tiny_causal, tiny_tokenizer, monkeypatch):
+    """Of every kind of generated rows, and of an arm with filters of its own: recipe and generators."""
+    ends = torch.zeros(len(tiny_tokenizer), dtype=torch.bool)  # a tokenizer of words knows no line breaks
+    ends[tiny_tokenizer("is", add_special_tokens=False)["input_ids"][0]] = True
+    monkeypatch.setattr(language_model._Writer, "_line_ends", lambda self: ends)
+    settings = replace(RECIPE.augment, language_model=str(tiny_causal[1]), language_model_steps=1)
+    lstm = replace(RECIPE.classifiers["lstm"], arms={**RECIPE.classifiers["lstm"].arms, "chosen": (8,)})
+    chosen = VariantRecipe(generators=("vae",), filters=("confidence", "novelty"))
+    whole = replace(RECIPE, augment=settings, variants={"chosen": chosen}, classifiers={"lstm": lstm})
+    posterior = replace(whole, augment=replace(settings, vae_latents="posterior"))
+    return {
+        "prior": (whole, ("vae", "rules", "self_training", "language_model")),
+        "posterior": (posterior, ("vae",)),
+    }
+
+
+@pytest.mark.parametrize("latents", ["prior", "posterior"])
+def test_labels_and_order_of_test_rows_change_no_byte_and_no_filters_choice(grown, recipes, tmp_path, latents):
+    recipe, generators = recipes[latents]
+
+    def everything(
+        name: str, tests: list[str], labels: list[int]
+    ) -> tuple[dict[str, bytes], list[str], dict[str, str]]:
+        tables = grown(name, tests, labels, recipe, generators)
+        chosen, _ = training_rows(tmp_path / name, Cell("lstm", "chosen", 8, 4, 0, 0), recipe)
+        weights = {path.name: content_revision([path]) for path in (tmp_path / name / "vae").iterdir()}
+        return tables, chosen.texts, weights
+
+    plain = everything("plain", TESTS, [0, 1, 0, 1])
+    assert len(plain[1]) > 4
+    assert everything("labels", TESTS, [1, 0, 1, 0]) == plain
+    assert everything("order", TESTS[::-1], [1, 0, 1, 0]) == plain
 
 
 def test_a_test_text_among_the_candidates_is_dropped(grown, tmp_path):
-    grown("plain", TESTS, [0, 1, 0, 1])
-    for generator in ("vae", "rules"):
+    generators = ("vae", "rules", "self_training")
+    grown("plain", TESTS, [0, 1, 0, 1], generators=generators)
+    for generator in ("vae", "rules", "self_training"):
         place = Growth(generator, 4, 0)
         rows = pd.read_parquet(candidates_file(tmp_path / "plain", place))
         planted = rows[rows["kept"] & (rows["method"] != "original")]["text"].iloc[0]
-        grown(f"planted-{generator}", [*TESTS, f"{planted.upper()}!"], [0, 1, 0, 1, 0])
+        grown(f"planted-{generator}", [*TESTS, f"{planted.upper()}!"], [0, 1, 0, 1, 0], generators=(generator,))
         again = pd.read_parquet(candidates_file(tmp_path / f"planted-{generator}", place))
         reasons = again[again["text"] == planted]["reject_reason"]
         assert set(reasons) <= {"copy of a test row", "duplicate"}
@@ -87,3 +136,18 @@ def test_a_generator_of_which_nothing_is_left_says_what_took_its_rows(grown, mon
         match=r"rules, budget 4, subset 0: none of 24 candidates is left \(.*perplexity \d+\); take a filter out",
     ):
         grown("none", TESTS, [0, 1, 0, 1], strict, generators=("rules",))
+
+
+def test_a_generator_that_is_trained_on_test_rows_is_refused(tmp_path):
+    texts = tmp_path / "sentences.csv"
+    texts.write_text("text\n" + "\n".join(f'"{text}"' for text in [*REAL, "A moving  story"]) + "\n")
+    recipe = replace(RECIPE, vae=VaeRecipe(texts=str(texts)), study=replace(RECIPE.study, dataset="org/reviews"))
+    with pytest.raises(UserError, match=r"1 of its 4 test rows stand in .*add org/reviews to 'vae.exclude'"):
+        check_unread(recipe, TESTS)
+    check_unread(recipe, TESTS[:3])
+    check_unread(replace(recipe, vae=replace(recipe.vae, exclude=("org/reviews",))), TESTS)
+
+
+def test_the_study_of_sentences_has_a_generator_that_did_not_read_its_tests():
+    recipe = load_recipe("study_sst2")
+    assert recipe.study.dataset in recipe.vae.exclude

@@ -15,7 +15,7 @@ WOBBLE = (0.0, 0.3, -0.2)  # of generated arms, so that intervals are not points
 
 
 @pytest.fixture
-def told(make_row, info):
+def told(make_row, info, on_shared):
     """Answers by question, for points of `lstm` by arm and size; `probe` knows the real rows alone."""
     info["recipe"]["variants"] = {"plain": vars(VariantRecipe(filters=())) | {"generators": ["vae"], "filters": []}}
     info["analysis"] = {"quality": [
@@ -30,6 +30,7 @@ def told(make_row, info):
             for subset in range(3)
         ]
         rows += [make_row("probe", "real", 10, subset, probe) for subset in range(3)]
+        info["analysis"] |= on_shared(rows)
         return {one.question: one.sentence for one in answers(rows, info)}
 
     return tell
@@ -84,7 +85,12 @@ def test_a_rare_class_is_asked_about_where_there_is_one(told, info):
 
 def test_wrong_labels_are_ranked_against_lifts(told, info):
     errors = {"vae": (1.25, 5.0), "rules": (6.0, -1.0), "self_training": (2.0, 6.0), "masked_lm": (9.0, -2.0)}
-    quality = [{"generator": name, "label_error": e, "lifts": {"lstm": gain}} for name, (e, gain) in errors.items()]
+    quality = [
+        {"generator": name, "label_error": e, "mauve": e, "distinct_2": -e, "lifts": {"lstm": gain}}
+        for name, (e, gain) in errors.items()
+    ]
     info["analysis"] = {"quality": quality}
     said = told(ARMS)["How many labels are wrong?"]
-    assert said.endswith("; rank correlation of wrong labels and lift over 4 generators: −0.80.")
+    assert said.endswith(
+        "; rank correlation with lift over 4 generators: wrong labels −0.80, distinct-2 0.80, MAUVE −0.80."
+    )

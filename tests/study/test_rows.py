@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from textvae.training.common.recipe import ClassifierRecipe, Recipe, StudyRecipe
+from textvae.training.common.errors import UserError
+from textvae.training.common.recipe import ClassifierRecipe, Recipe, StudyRecipe, VariantRecipe
 from textvae.training.common.run_folder import RunFolder
 from textvae.training.common.sources import LabelledTexts, Source
-from textvae.training.study import plan
+from textvae.training.study import cells, plan
 from textvae.training.study.growing import _say_where_short
-from textvae.training.study.plan import Cell, Draw
-from textvae.training.study.rows import training_rows, write_rows
+from textvae.training.study.plan import Cell, Draw, Growth
+from textvae.training.study.rows import candidates_file, training_rows, write_rows
 from textvae.training.study.run import _cell_fingerprints
 
 SHARES = (0.75, 0.25)
@@ -54,6 +57,68 @@ def test_class_weights_make_classes_count_the_same(folder):
     assert mass.sum(0).tolist() == pytest.approx([4.0, 4.0])
     assert mass.sum() == pytest.approx(8.0)
     assert set(mass[3]) == {0.0, 2.0}
+
+
+def candidates(folder, reject=()):
+    """A table of a budget of eight rows, and of 40 candidates of which the later ones are the more confident."""
+    rows = [{"text": f"review {i}", "label": i % 2, "method": "original", "kept": True, "rank": i} for i in range(8)]
+    for i in range(40):
+        reason = "copy of a test row" if i in reject else "over quota"
+        rows.append({"text": f"made {i}", "label": i % 2, "method": "vae", "kept": False, "reject_reason": reason})
+        rows[-1]["teacher_confidence"] = 0.5 + i / 100
+    for place in range(8, 24):
+        if place - 8 not in reject:
+            rows[place] |= {"kept": True, "reject_reason": None, "rank": place}
+    frame = pd.DataFrame(rows).astype({"rank": "Int64", "teacher_confidence": "Float64"})
+    path = candidates_file(folder, Growth("vae", 8, 0))
+    path.parent.mkdir(parents=True)
+    frame.to_parquet(path)
+
+
+def variant_recipe(vae_sizes):
+    settings = ClassifierRecipe(
+        model="org/body", steps=dict.fromkeys((12, *vae_sizes), 1), arms={"vae": vae_sizes, "sure": (12,)}, subsets=1
+    )
+    return Recipe(
+        name="tiny",
+        study=StudyRecipe(budget=8),
+        augment=replace(RECIPE.augment, filters=(), confident_share=0.05),
+        variants={"sure": VariantRecipe(generators=("vae",), filters=("confidence",))},
+        classifiers={"lstm": settings},
+    )
+
+
+@pytest.mark.parametrize("vae_sizes", [(12,), (12, 24)])
+def test_filters_are_as_strict_as_their_own_arm_asks_whatever_other_arms_there_are(folder, vae_sizes):
+    candidates(folder)
+    data, _ = training_rows(folder, cell("sure", 12), variant_recipe(vae_sizes))
+    assert data.texts[8:] == ["made 36", "made 37", "made 38", "made 39"]  # the four surest, of two classes
+
+
+def test_a_variant_of_which_nothing_is_left_says_what_took_its_rows(folder):
+    candidates(folder, reject=range(40))
+    with pytest.raises(
+        UserError,
+        match=r"arm 'sure', budget 8, subset 0: none of 40 candidates is left \(copy of a test row 40\); take",
+    ):
+        training_rows(folder, cell("sure", 12), variant_recipe((12,)))
+
+
+def test_real_rows_of_an_oracle_count_as_what_they_are(folder, monkeypatch):
+    counted = []
+
+    class Outcome:
+        probabilities, metrics, steps, weights, seconds = np.full((1, 2), 0.5, dtype=np.float32), {}, 0, "w", 1.0
+
+    def train(*_, **options):
+        counted.append(options["counted"])
+        return Outcome
+
+    monkeypatch.setattr(cells, "train_classifier", train)
+    recipe = replace(RECIPE, classifiers={"probe": ClassifierRecipe(model="org/body", subsets=1, test_rows=1)})
+    for arm in ("duplicate", "oracle"):
+        cells.train_cell(folder, recipe, replace(cell(arm, 12), classifier="probe"), "float32")
+    assert counted == [8, 12]
 
 
 def test_a_revised_classifier_is_trained_anew_and_no_other(folder, monkeypatch):

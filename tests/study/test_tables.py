@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from textvae.training.study import tables
+from textvae.training.study import statistics, tables
 from textvae.training.study.report import write_report
 
 
@@ -34,6 +34,37 @@ def test_a_grid_has_a_line_a_budget_and_a_column_a_ratio(grid_rows):
     assert texts[2][1].startswith("−4.9 (")
 
 
+def test_a_grid_is_corrected_for_all_its_cells(grid_rows):
+    (grid,) = tables.grids(grid_rows)
+    alone = [
+        statistics.p_value(
+            list(statistics.lift_by_subset(statistics.of_budget(grid_rows, b), "lstm", "vae", n).values())
+        )
+        for b, n in ((4, 8), (4, 20), (10, 50), (20, 100))
+    ]
+    # Smallest first: times four, three, …
+    assert [grid.p_values[place] for place in ((4, 1), (4, 4), (10, 4), (20, 4))] == statistics.holm(alone)
+    assert max(grid.p_values.values()) > max(alone) * 0.99
+    assert min(grid.p_values.values()) == pytest.approx(4 * min(alone))
+
+
+def test_filters_are_held_against_as_many_rows_without(make_row, info):
+    info["recipe"]["variants"] = {
+        "bare": {"generators": ["vae"], "filters": []},
+        "varied": {"generators": ["vae"], "filters": ["diversity"]},
+        "rules": {"generators": ["rules"], "filters": []},
+    }
+    info["recipe"]["augment"]["filters"] = ["confidence"]
+    points = {("vae", 50): 66.0, ("vae", 90): 70.0, ("bare", 50): 64.0, ("varied", 50): 63.0, ("rules", 50): 60.0}
+    rows = [make_row("lstm", *place, k, value + k) for place, value in points.items() for k in range(3)]
+    found = {one.arm: one for one in tables.filter_ablation(rows, info)}
+    assert {arm: (one.size, one.gain.mean) for arm, one in found.items()} == {
+        "vae": (50, pytest.approx(2.0)), "bare": (50, 0.0), "varied": (50, pytest.approx(-1.0))
+    }  # fmt: skip
+    assert tables.filters(info, "vae") == ["confidence"]
+    assert tables.filters(info, "bare") == []
+
+
 def test_of_one_budget_there_is_no_grid(rows):
     assert tables.grids(rows) == []
 
@@ -49,7 +80,7 @@ def test_writing_is_told_by_generator_at_one_length(info):
     assert line["choosing_a_kept_row"] == "0.050"
 
 
-def test_a_report_of_a_larger_study(run_folder, grid_rows, info):
+def test_a_report_of_a_larger_study(run_folder, grid_rows, info, on_shared):
     place = {"classifier": "lstm", "arm": "vae", "size": 50, "budget": 10}
     info["analysis"] = {
         "bootstrap": [{**place, "low": 1.234, "high": 5.678}],
@@ -59,14 +90,26 @@ def test_a_report_of_a_larger_study(run_folder, grid_rows, info):
             {"generator": name, "rows": 40, "lifts": {"lstm": 3.1}, "label_error": 8.5, "distinct_2": 0.5,
              "self_bleu": 23.0, "mauve": 0.9} for name in ("real rows", "vae")
         ],
-    }  # fmt: skip
+    } | on_shared([row for row in grid_rows if row["budget"] == 10])  # fmt: skip
     info["absent"] = ["masked_lm: no <model>"]
+    next(row for row in grid_rows if (row["arm"], row["size"]) == ("vae", 20))["rows"] = 17
     (run_folder / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in grid_rows))
     (run_folder / "run.json").write_text(json.dumps(info))
     figures = write_report(run_folder)
     for kind in ("md", "html"):
         report = (run_folder / f"report.{kind}").read_text(encoding="utf-8")
-        for fact in ("+1.2 to +5.7", "with a negation", "−4.9 (", "62.0", "does better", "8.5", "5.00"):
+        for fact in (
+            "+1.2 to +5.7",
+            "with a negation",
+            "−4.9 (",
+            "62.0",
+            "does better: lstm on vae (+3.1",
+            "8.5",
+            "5.00",
+            "20 (17)",
+            "the first 50 test rows",
+            "vae: all candidates",
+        ):
             assert fact in report, (kind, fact)
     assert "no &lt;model&gt;" in report
     assert {"heat-lstm-vae", "slices-lstm"} <= {path.stem for path in (run_folder / "plots").iterdir()}

@@ -70,9 +70,8 @@ def select(
 
 
 def _reject_disagreement(rows: list[Row], settings: AugmentRecipe) -> None:
-    classes = len({row["label"] for row in rows if row["method"] == "original"})
     for row in undecided(rows):
-        if min(_known(row, "teacher_confidence"), _known(row, "second_confidence")) <= 1 / classes:
+        if min(_known(row, "teacher_confidence"), _known(row, "second_confidence")) <= 0.5:
             row["reject_reason"] = "teachers disagree"
 
 

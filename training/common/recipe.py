@@ -143,7 +143,7 @@ class AugmentRecipe:
     rule_share: float = 0.1  # of a row's words that a rule of the arm `rules`, or that `masked_lm`, changes
     masked_lm: str = "google-bert/bert-base-uncased"  # of the arm `masked_lm`
     language_model: str = "openai-community/gpt2"  # of the arm `language_model`
-    language_model_sentences: int = 2000  # that it writes for a budget
+    language_model_sentences: int = 2000  # the most that it writes for a budget
     language_model_steps: int = 60  # of its adapters' training on the budget; 0: it is only prompted
     language_model_top_p: float = 0.9
 

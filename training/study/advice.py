@@ -8,9 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from . import statistics, tables
-from .statistics import Interval, Row
-
-SIGNIFICANT = 0.05
+from .statistics import SIGNIFICANT, Interval, Row
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Advice:
     finding: Finding | None  # the arm that the sentence speaks of
     findings: list[Finding]
     dataset: Path | None
+    cpu_seconds: dict[str, float]  # generator → to write, choose and put together the rows of a budget
 
 
 def findings(results: Sequence[Row], test_share: float) -> list[Finding]:
@@ -54,8 +53,13 @@ def findings(results: Sequence[Row], test_share: float) -> list[Finding]:
     return found
 
 
-def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding | None]:
-    """Whether to augment, one sentence that says so, and the arm that it speaks of."""
+def verdict(
+    found: Sequence[Finding], results: Sequence[Row], budget: int, test_share: float
+) -> tuple[bool, str, Finding | None]:
+    """Whether to augment, one sentence that says so, and the arm that it speaks of.
+
+    Generated rows have to gain over repeated ones, and what is gained has to be more than another classifier has alone.
+    """
     plain = max((one for one in found if one.lift is None), key=lambda one: one.accuracy)
     best = best_generated(found)
     assert best.lift is not None
@@ -67,10 +71,12 @@ def verdict(found: Sequence[Finding], budget: int) -> tuple[bool, str, Finding |
         loss = best.lift.high is not None and best.lift.high < 0
         said = "a clear loss" if loss else "which may be chance"
         return False, f"do not augment: the most accurate arm of generated rows, {what}, has a {gain}, {said}", best
-    if best.accuracy <= plain.accuracy:
+    ours, theirs = (statistics.by_subset(results, one.classifier, one.arm, one.size) for one in (best, plain))
+    ahead, _ = statistics.resampled_interval([ours[fold] - theirs[fold] for fold in ours], test_share)
+    if ahead.low is None or ahead.low <= 0:
         return False, (
-            f"do not augment: {what} has a {gain}, but {plain.classifier} without generated rows is better "
-            f"({plain.accuracy:.1f} % against {best.accuracy:.1f} %)"
+            f"do not augment: {what} has a {gain}, but is not shown to beat {plain.classifier} without generated rows "
+            f"({best.accuracy:.1f} % against {plain.accuracy:.1f} %: {tables.lift_text(ahead)})"
         ), best  # fmt: skip
     among = sum(one.lift is not None for one in found)
     return True, (
@@ -85,10 +91,21 @@ def table(advice: Advice) -> str:
     for one in advice.findings:
         gain = tables.lift_text(one.lift) if one.lift else ""
         lines.append(f"{one.classifier:<10} {one.arm:<15} {one.size:>6} {one.accuracy:>8.1f}%  {gain}".rstrip())
-    lines += ["", advice.sentence]
+    costs = ", ".join(f"{name} {seconds:.0f}" for name, seconds in advice.cpu_seconds.items())
+    lines += ["", f"CPU seconds to make the rows of a budget: {costs}", "", advice.sentence]
     if advice.dataset:
         lines.append(f"the grown dataset: {advice.dataset}")
     return "\n".join(lines)
+
+
+def generating_costs(augmentation: Sequence[Row]) -> dict[str, float]:
+    """Generator → CPU seconds for one budget, a mean over the folds; what serves all of them is counted whole."""
+    found: dict[str, list[float]] = {}
+    for row in augmentation:
+        writing = row["writing"]
+        seconds = writing["cpu_seconds"] + writing["training_cpu_seconds"] + row["choosing_cpu_seconds"]
+        found.setdefault(row["generator"], []).append(seconds)
+    return {name: round(fmean(values), 2) for name, values in found.items()}
 
 
 def best_generated(found: Sequence[Finding]) -> Finding:

@@ -24,7 +24,7 @@ from ..common.sources import LabelledTexts, Source, content_revision, resolve_mo
 from ..common.tables import check_classes, read_table
 from ..common.text import normalise
 from . import rows, statistics, tables
-from .advice import Advice, Finding, best_generated, findings, verdict
+from .advice import Advice, Finding, best_generated, findings, generating_costs, verdict
 from .cells import grow_budget
 from .growing import grow_budgets
 from .plan import Growth, seed_of
@@ -86,11 +86,12 @@ def advise(
         recipe = with_bert(recipe, best)
         run = RunFolder(run.path, recipe)
         classify(run, recipe)
-        found = findings(read_jsonl(results), tested / budget)
-        use, sentence, finding = verdict(found, budget)
+        scored = read_jsonl(results)
+        found = findings(scored, tested / budget)
+        use, sentence, finding = verdict(found, scored, budget, tested / budget)
         dataset = _write_dataset(run, recipe, data, finding, budget, model) if use and finding else None
         say(f"advise: {sentence}")
-    advice = Advice(use, sentence, finding, found, dataset)
+    advice = Advice(use, sentence, finding, found, dataset, generating_costs(run.info["augmentation"]))
     write_json(run.path / "advice.json", {**asdict(advice), "dataset": dataset and str(dataset)})
     return advice
 

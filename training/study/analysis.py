@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from textvae.modeling_textvae.augmentation import Teacher
-
+from ..augment.generators.bank import both_teachers
+from ..augment.generators.composing import sentences_of
 from ..augment.judging import Embed, teacher_body
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
 from ..vae.train import load_model
-from .plan import Cell, growths
+from .plan import Cell, banks, growths
 from .quality import measure
 from .rows import budget_rows, held_out_rows, predictions_file, read_table
 from .statistics import FEWEST_SUBSETS, Row, is_generated, largest_size, of_budget, paired_interval, two_way_bootstrap
@@ -42,10 +42,13 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
 
     `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows.
     `slices`: lifts by kinds of test rows, of each classifier's largest size of the arm `vae`.
-    `teachers`: accuracy of the teachers that choose generated rows, on all test rows, for each budget.
+    `shared_rows`: the first test rows, which every classifier was scored on; `shared`: by subset, the accuracy of each
+    arm of the study's own budget on these.
+    `teachers`: accuracy of the teachers that choose generated rows, on these rows too, for each budget.
     `quality`: of each generator's rows in themselves.
     """
     hits = _hits(folder, results)
+    shared_rows = min(row["test_rows"] for row in results)
     bootstrap, slices = [], []
     for (classifier, arm, size, budget), ours in hits.items():
         theirs = hits.get((classifier, "duplicate", size, budget), {})
@@ -61,26 +64,51 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
             slices += [
                 {**place, **found} for found in _slices(folder, budget, shared, difference, next(iter(ours.values())))
             ]
-    found: dict[str, Any] = {"bootstrap": bootstrap, "slices": slices, "teachers": [], "quality": []}
+    on_shared = [
+        {
+            "classifier": classifier,
+            "arm": arm,
+            "size": size,
+            "accuracies": {
+                str(subset): round(100 * float(rows[:shared_rows].mean()), 3) for subset, rows in own.items()
+            },
+        }
+        for (classifier, arm, size, budget), own in hits.items()
+        if budget == recipe.study.budget
+    ]
+    found: dict[str, Any] = {
+        "bootstrap": bootstrap, "slices": slices, "shared_rows": shared_rows, "shared": on_shared, "teachers": [],
+        "quality": [],
+    }  # fmt: skip
     if growths(recipe):
         number = getattr(torch, dtype)
         model, tokenizer = load_model(folder / "vae")
         embed = teacher_body(recipe.augment, model.to(device()).eval(), tokenizer, number)
         with autocast(number, device()):
-            found["teachers"] = teacher_accuracies(folder, recipe, embed)
+            found["teachers"] = teacher_accuracies(folder, recipe, embed, shared_rows)
             found["quality"] = measure(folder, recipe, of_budget(results, recipe.study.budget), embed)
     return found
 
 
-def teacher_accuracies(folder: Path, recipe: Recipe, embed: Embed) -> list[dict[str, Any]]:
-    """In points. A student that is trained on what a teacher chose should be able to beat it."""
-    tests, _ = held_out_rows(folder, 0)
+def teacher_accuracies(folder: Path, recipe: Recipe, embed: Embed, count: int) -> list[dict[str, Any]]:
+    """In points, on the first test rows, of what chooses rows. A student of these should be able to beat its teacher.
+
+    Where rows are put together from a bank, both of its teachers read the sentences of a test row, as they read the
+    bank's, and the mean of what they say decides.
+    """
+    tests, _ = held_out_rows(folder, 0, count)
     assert tests.labels is not None
-    found, features = [], embed(tests.texts)
+    by_sentence = bool({growth.generator for growth in growths(recipe)} & set(banks(recipe)))
+    parts = sentences_of(tests) if by_sentence else [[text] for text in tests.texts]
+    features = embed([part for row in parts for part in row])
+    owners = torch.repeat_interleave(torch.arange(len(parts)), torch.tensor([len(row) for row in parts]))
+    found = []
     for budget, subset in sorted({(growth.budget, growth.subset) for growth in growths(recipe)}):
         rows = budget_rows(folder, subset, budget)
-        teacher = Teacher(embed(rows.texts), rows.labels or [], len(rows.label_names))
-        right = teacher.probabilities(features).argmax(1).numpy() == np.array(tests.labels)
+        teachers = both_teachers(rows, embed)[: 2 if by_sentence else 1]
+        said = sum(teacher.probabilities(features).double() for teacher in teachers)
+        total = torch.zeros(len(parts), len(rows.label_names), dtype=torch.float64).index_add_(0, owners, said)
+        right = total.argmax(1).numpy() == np.array(tests.labels)
         found.append({"budget": budget, "subset": subset, "accuracy": round(100 * float(right.mean()), 3)})
     return found
 

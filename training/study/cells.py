@@ -18,13 +18,13 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..augment.dataset import grow
-from ..augment.generators import Generator
+from ..augment.generators import Cost, Generator
 from ..augment.generators.bank import Bank
 from ..augment.generators.language_model import LanguageModel
 from ..augment.generators.masked_lm import MaskedLanguageModel
 from ..augment.generators.rules import Rules, wordnet
 from ..augment.generators.vae import Vae
-from ..augment.judging import Judges, sentence_perplexities, teacher_body
+from ..augment.judging import Judges, Perplexities, sentence_perplexities, teacher_body
 from ..classify.train import train_classifier
 from ..common.errors import UserError
 from ..common.files import atomic_path
@@ -35,7 +35,7 @@ from ..vae.adapt import adapt
 from ..vae.train import load_model
 from .banks import read_bank
 from .plan import Cell, Growth, filters_asked, keeps_model, seed_of
-from .rows import budget_rows, candidates_file, held_out_rows, predictions_file, training_rows
+from .rows import budget_rows, candidates_file, held_out_rows, none_left, predictions_file, training_rows
 
 
 def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype: str) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         model, tokenizer, _ = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
     model = model.to(device()).eval()
     asked = filters_asked(recipe, name)
-    perplexities = None
+    perplexities, reading = None, Cost()
     if settings.perplexity_model and (growth.subset < settings.perplexity_subsets or "perplexity" in asked):
-        perplexities = sentence_perplexities(settings, number)
+        perplexities = _timed(sentence_perplexities(settings, number), reading)
     generator = _generator(folder, recipe, name, model, tokenizer, number)
     embed = generator.embed if isinstance(generator, Bank) else teacher_body(settings, model, tokenizer, number)
     # The rows of other generators are shown to nobody, so that a teacher reads them only where a filter asks it.
@@ -73,10 +73,9 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     candidates = rows[rows["method"] != "original"]
     rejected = candidates["reject_reason"].value_counts().sort_index().to_dict()
     if not candidates["kept"].any():
-        fates = ", ".join(f"{reason} {count}" for reason, count in rejected.items())
         raise UserError(
-            f"{name}, budget {growth.budget}, subset {growth.subset}: none of {len(candidates)} candidates is left "
-            f"({fates}); take a filter out of 'augment.filters', or raise 'augment.oversample'"
+            f"{name}, budget {growth.budget}, subset {growth.subset}: {none_left(candidates)}; take a filter out of "
+            "'augment.filters', or raise 'augment.oversample'"
         )
     path = candidates_file(folder, growth)
     if features is not None:
@@ -87,6 +86,8 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     spent = time.process_time() - worked
     if not isinstance(generator, Bank):  # a bank is written before, and encoded
         spent -= generator.cost.cpu_seconds + generator.cost.training_cpu_seconds
+    if "perplexity" not in asked:  # nothing is chosen by it
+        spent -= reading.cpu_seconds
     return {
         "generator": name,
         "budget": growth.budget,
@@ -100,6 +101,14 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
         "choosing_cpu_seconds": round(spent + generator.cost.encoding_cpu_seconds, 2),
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+def _timed(score: Perplexities, cost: Cost) -> Perplexities:
+    def scored(texts: list[str]) -> list[float | None]:
+        with cost.writing():
+            return score(texts)
+
+    return scored
 
 
 def _generator(
@@ -138,7 +147,7 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         dtype=getattr(torch, dtype),
         num_labels=len(train.label_names),
         targets=targets,
-        counted=cell.budget,
+        counted=len(train) if cell.arm == "oracle" else cell.budget,
         output=output,
         features=folder / "classifiers" / "features",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ..common.sources import Source, content_revision
 from . import rows
 from .banks import make_bank
 from .cells import grow_budget
-from .plan import Growth, filters_asked, generator_models, growths, own_settings, revision, seed_of
+from .plan import Growth, banks, filters_asked, generator_models, growths, own_settings, revision, seed_of
 from .workers import in_workers
 
 SAMPLES = 20  # of each generator, for the report
@@ -67,8 +67,12 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
         left = [growth for growth in needed if growth not in grown]
         if left:
             run.check_sources(models)
-        banks = {name: (run.path, recipe, name, dtype) for name in _banks(recipe, left)}
-        for _ in in_workers(make_bank, banks, workers=recipe.study.workers, log=run.log):
+        made = {
+            name: (run.path, recipe, name, dtype)
+            for name in banks(recipe)
+            if name in {growth.generator for growth in left}
+        }
+        for _ in in_workers(make_bank, made, workers=recipe.study.workers, log=run.log):
             pass
         tasks = {str(growth): (run.path, recipe, growth, needed[growth], dtype) for growth in left}
         with bar(total=len(tasks), label="augment", unit="budget") as progress:
@@ -130,9 +134,3 @@ def _say_where_short(facts: dict[str, Any], target: int) -> None:
 
 def _growth(row: dict[str, Any]) -> Growth:
     return Growth(row["generator"], row["budget"], row["subset"])
-
-
-def _banks(recipe: Recipe, left: Iterable[Growth]) -> list[str]:
-    """Arms whose rows come from a bank of sentences."""
-    kinds = {"self_training"} | ({"vae"} if recipe.augment.vae_latents == "prior" else set())
-    return sorted(kinds & {growth.generator for growth in left})

@@ -26,7 +26,7 @@ COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.03, "bert": 1.0, "setfit": 2.0, "gpt2
 
 # Of generators and classifiers: raised where the code comes to give something else for the same settings and rows, so
 # that what an older one gave is not taken for it.
-REVISIONS = {"language_model": 2, "rules": 2, "probe": 2}
+REVISIONS = {"language_model": 2, "rules": 2, "probe": 2, "probe oracle": 2}
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,33 @@ def growths(recipe: Recipe) -> dict[Growth, int]:
         variant = recipe.variant(cell.arm)
         for name in variant.generators if variant else ():
             place = Growth(name, cell.budget, cell.subset)
-            share = -(-(cell.size - cell.budget) // len(variant.generators)) if variant else 0
-            wanted[place] = max(wanted.get(place, 0), cell.budget + share)
+            wanted[place] = max(wanted.get(place, 0), rows_of_each(recipe, cell, cell.size))
     published = Growth("vae", recipe.study.budget, 0)
     if published in wanted:
         wanted[published] = max([wanted[published], *recipe.augment.sizes])
     return dict(sorted(wanted.items()))
 
 
+def rows_of_each(recipe: Recipe, cell: Cell, size: int) -> int:
+    """Rows, the budget's included, that `size` rows of a generated arm take from each of its generators."""
+    variant = recipe.variant(cell.arm)
+    assert variant is not None
+    return cell.budget - (cell.budget - size) // len(variant.generators)
+
+
+def largest_planned(recipe: Recipe, cell: Cell) -> int:
+    """The most rows that any classifier has of the cell's arm and budget."""
+    arms = (settings.arms_of(cell.budget, recipe.study.budget) for settings in recipe.classifiers.values())
+    return max(size for sizes in arms for size in sizes.get(cell.arm, ()))
+
+
 def generates(recipe: Recipe, generator: str) -> bool:
     return any(growth.generator == generator for growth in growths(recipe))
+
+
+def banks(recipe: Recipe) -> list[str]:
+    """Generators whose rows are put together from a bank of sentences."""
+    return ["self_training", "vae"] if recipe.augment.vae_latents == "prior" else ["self_training"]
 
 
 def generator_models(recipe: Recipe) -> list[str]:

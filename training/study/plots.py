@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.patches import Rectangle
 
 from ..common.drawing import INK, STYLE, axes, svg
-from .statistics import Interval
+from .statistics import SIGNIFICANT, Interval
 from .tables import Grid
 
 MARKERS = {
@@ -33,7 +33,7 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
     figure, plot = axes(3.4)
     sizes = sorted({size for values in arms.values() for size in values})
     real = arms.get("real", {})
-    step = (max(sizes) - min(sizes) or max(sizes)) * 0.012
+    step = (max(sizes) / min(sizes)) ** 0.012 if len(sizes) > 1 else 1.012
     for place, (arm, by_size) in enumerate(arms.items()):
         curve = {**({budget: real[budget]} if budget in real else {}), **by_size}
         means = [sum(curve[size]) / len(curve[size]) for size in sorted(curve)]
@@ -49,9 +49,8 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
             zorder=3,
         )
         for size, values in by_size.items():
-            shifted = [size + (place - (len(arms) - 1) / 2) * step] * len(
-                values
-            )  # so that arms do not hide one another
+            # So that arms do not hide one another.
+            shifted = [size * step ** (place - (len(arms) - 1) / 2)] * len(values)
             plot.plot(shifted, values, MARKERS[look(arm)], color=colour, markersize=4, alpha=0.45, zorder=2)
     plot.axhline(chance, color=INK["ink"], linewidth=1, linestyle=(0, (1, 3)))
     plot.annotate(
@@ -62,8 +61,10 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
         textcoords="offset points",
         ha="right",
     )
-    plot.set_xticks(sizes)
-    plot.set_xlabel("training rows")
+    plot.set_xscale("log")
+    plot.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    plot.set_xticks([], minor=True)
+    plot.set_xlabel("training rows (log scale)")
     plot.set_ylabel("accuracy, %")
     plot.legend(
         loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(arms), 4), handletextpad=0.3, columnspacing=1.0
@@ -78,7 +79,7 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
 
 @matplotlib.rc_context(STYLE)
 def heat_map(grid: Grid) -> str:
-    """Mean lifts by budget (down) and ratio (across); framed where the interval does not touch 0."""
+    """Mean lifts by budget (down) and ratio (across); framed where they are not 0, by the corrected p-value."""
     figure, plot = axes(1.2 + 0.42 * len(grid.budgets))
     largest = max([abs(gain.mean) for line in grid.lifts for gain in line if gain and gain.mean is not None] or [1.0])
     told = []
@@ -89,7 +90,7 @@ def heat_map(grid: Grid) -> str:
             colour = INK["vae"] if gain.mean > 0 else INK["self_training"]
             shade = 0.08 + 0.6 * abs(gain.mean) / (largest or 1.0)
             plot.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, linewidth=0, alpha=shade))
-            if gain.low is not None and gain.high is not None and (gain.low > 0 or gain.high < 0):
+            if grid.p_values.get((budget, ratio), 1.0) < SIGNIFICANT:
                 frame = Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False, edgecolor=INK["ink"], linewidth=1.2)
                 plot.add_patch(frame)
             plot.text(x, y, f"{gain.mean:+.1f}", ha="center", va="center")
@@ -124,7 +125,7 @@ def slices(name: str, found: Sequence[dict[str, Any]]) -> str:
 
 @matplotlib.rc_context(STYLE)
 def costs(name: str, points: Sequence[tuple[str, float, Interval]]) -> str:
-    """Lift of one classifier's arms against CPU seconds that writing a candidate took."""
+    """Lift of one classifier's arms against the CPU seconds that their generated rows took."""
     figure, plot = axes(3.2)
     for label, seconds, gain in points:
         arm = label.split()[0]
@@ -136,12 +137,10 @@ def costs(name: str, points: Sequence[tuple[str, float, Interval]]) -> str:
     plot.axhline(0, color=INK["ink"], linewidth=1)
     plot.set_xscale("log")
     plot.margins(x=0.25)
-    plot.set_xlabel("CPU seconds to write a candidate (log scale)")
+    plot.set_xlabel("CPU seconds to write and choose the rows (log scale)")
     plot.set_ylabel("lift, points")
-    told = "; ".join(f"{label}: {seconds:.4f} s, {gain.mean:+.1f}" for label, seconds, gain in points)
-    return svg(
-        figure, "costs", f"Lift and cost for {name}", f"CPU seconds a candidate and mean lift in points. {told}."
-    )
+    told = "; ".join(f"{label}: {seconds:.1f} s, {gain.mean:+.1f}" for label, seconds, gain in points)
+    return svg(figure, "costs", f"Lift and cost for {name}", f"CPU seconds and mean lift in points. {told}.")
 
 
 @matplotlib.rc_context(STYLE)

@@ -23,7 +23,7 @@ from ..common.sources import LabelledTexts, load_texts
 from ..common.text import normalise, role
 from ..vae.metrics.mauve import mauve
 from ..vae.metrics.self_bleu import self_bleu
-from ..vae.metrics.text import distinct
+from ..vae.metrics.text import cut_to, distinct, tokenise
 from . import statistics
 from .plan import Growth, growths
 from .rows import candidates_file, held_out_rows, read_table, subset_file
@@ -38,7 +38,8 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
     """A line a generator, and one for real rows, of the study's own budget.
 
     `label_error` is the share (in per cent) of rows whose label the auditor does not find the likeliest, `distinct_2`,
-    `self_bleu` and `mauve` (against other real rows) are as everywhere; `lifts` are of the size that was measured.
+    `self_bleu` and `mauve` (against other real rows) are as everywhere; `distinct_2` is of the first words, of which
+    the set that has fewest says how many. `lifts` are of the size that was measured.
     """
     budget = recipe.study.budget
     names = list(dict.fromkeys(growth.generator for growth in growths(recipe) if growth.budget == budget))
@@ -50,32 +51,28 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
     half = min(ROWS, len(tests) // 2)
     first, second = tests.texts[:half], tests.texts[half : 2 * half]
     other = embed(second).numpy()
-    lines: list[dict[str, Any]] = [
-        {
-            "generator": "real rows",
-            "rows": half,
-            "lifts": {},
-            **_figures(first, tests.labels[:half], auditor, embed(first).numpy(), other),
-        }
-    ]
+    sets = {"real rows": [(first, tests.labels[:half])]}
     for name in names:
-        found, count = [], 0
-        for subset in range(SUBSETS):
-            path = candidates_file(folder, Growth(name, budget, subset))
-            if path.exists():
-                rows = read_table(path)
-                rows = rows[rows["kept"] & (rows["method"] != "original")].sort_values("rank").head(half)
-                texts = rows["text"].tolist()
-                count = len(texts)
-                found.append(_figures(texts, rows["label"].tolist(), auditor, embed(texts).numpy(), other))
-        means = pd.DataFrame(found).mean().round(3).to_dict()
+        tables = (candidates_file(folder, Growth(name, budget, subset)) for subset in range(SUBSETS))
+        sets[name] = [_first_kept(path, half) for path in tables if path.exists()]
+    words = min(sum(len(tokenise(text)) for text in texts) for own in sets.values() for texts, _ in own)
+    lines = []
+    for name, own in sets.items():
+        found = [_figures(texts, labels, words, auditor, embed(texts).numpy(), other) for texts, labels in own]
         lifts = {
             classifier: gain.mean
             for classifier in statistics.classifiers(results)
-            if (gain := statistics.lift(results, classifier, name, budget + half)).mean is not None
+            if name in names and (gain := statistics.lift(results, classifier, name, budget + half)).mean is not None
         }
-        lines.append({"generator": name, "rows": count, "lifts": lifts, **means})
+        means = pd.DataFrame(found).mean().round(3).to_dict()
+        lines.append({"generator": name, "rows": len(own[-1][0]), "lifts": lifts, **means})
     return lines
+
+
+def _first_kept(path: Path, count: int) -> tuple[list[str], list[int]]:
+    rows = read_table(path)
+    rows = rows[rows["kept"] & (rows["method"] != "original")].sort_values("rank").head(count)
+    return rows["text"].tolist(), rows["label"].tolist()
 
 
 class Auditor:
@@ -117,11 +114,11 @@ def _words_classifier() -> Pipeline:
 
 
 def _figures(
-    texts: list[str], labels: list[int], auditor: Auditor, features: np.ndarray, real: np.ndarray
+    texts: list[str], labels: list[int], words: int, auditor: Auditor, features: np.ndarray, real: np.ndarray
 ) -> dict[str, float | None]:
     return {
         "label_error": round(100 * fmean(auditor.predict(texts) != np.array(labels)), 3),
-        "distinct_2": distinct(texts, 2),
+        "distinct_2": distinct(cut_to(texts, words), 2),
         "self_bleu": self_bleu(texts, sample=100),
         "mauve": mauve(features, real),
     }

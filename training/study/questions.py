@@ -13,10 +13,12 @@ from statistics import fmean
 from typing import Any
 
 from . import statistics, tables
-from .statistics import Interval, Row
+from .statistics import SIGNIFICANT, Interval, Row
 
-SIGNIFICANT = 0.05
 MINUS = "\N{MINUS SIGN}"
+QUALITIES = {
+    "label_error": "wrong labels", "distinct_2": "distinct-2", "self_bleu": "self-BLEU", "mauve": "MAUVE"
+}  # fmt: skip
 RIVALS = ("self_training", "rules", "masked_lm", "language_model")
 
 
@@ -39,8 +41,10 @@ def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
         _how_many(rows, judge),
         _against_rivals(rows, judge),
         _filters(rows, info, judge),
-        _without_any(rows, info),
+        _without_any(info),
         _noise(info, judge),
+        _where(info, judge),
+        _cost(info),
         _imbalance(rows, info, judge),
     ]
     return [answer for answer in found if answer]
@@ -99,48 +103,43 @@ def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
 
 
 def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:
-    """Variants of one generator that differ in their filters alone, against the one without any."""
-    variants = info["recipe"].get("variants", {})
-    plain = next((arm for arm, one in variants.items() if one["filters"] == [] and arm not in one["generators"]), None)
-    if plain is None:
-        return None
-    size = statistics.largest_size([row for row in rows if row["classifier"] == judge], plain)
-    if size is None:
-        return None
-    theirs = statistics.by_subset(rows, judge, plain, size)
-    generators = variants[plain]["generators"]
-    same = [name for name, one in variants.items() if one["generators"] == generators and name != plain]
-    told = []
-    for name in [*(generators if len(generators) == 1 else []), *same]:
-        ours = statistics.by_subset(rows, judge, name, size)
-        if ours:
-            told.append(f"{name} {tables.lift_text(_paired(ours, theirs))}")
+    found = [one for one in tables.filter_ablation(rows, info) if one.classifier == judge]
+    told = [f"{one.arm} {tables.lift_text(one.gain)}" for one in found if tables.filters(info, one.arm)]
     if not told:
         return None
-    return Answer("Do filters matter?", f"At {size} rows, {judge}, in points above no filters: {'; '.join(told)}.")
+    return Answer(
+        "Do filters matter?", f"At {found[0].size} rows, {judge}, in points above no filters: {'; '.join(told)}."
+    )
 
 
-def _without_any(rows: Sequence[Row], info: dict[str, Any]) -> Answer | None:
-    """The best classifier that needs no generated rows, the teacher among them, against the best that has them."""
+def _without_any(info: dict[str, Any]) -> Answer | None:
+    """The best classifier that needs no generated rows, the teacher among them, against the best that has them.
+
+    All on the same test rows. The best are those of the subsets that all have.
+    """
     budget = info["study"]["budget"]
     teachers = tables.teachers(info)
     plain: dict[tuple[str, str, int], dict[int, float]] = {}
     grown: dict[tuple[str, str, int], dict[int, float]] = {}
     if len(teachers) >= statistics.FEWEST_SUBSETS:
         plain["the teacher", "real", budget] = teachers
-    for name in statistics.classifiers(rows):
-        for arm, size in statistics.arms(rows, name):
-            values = statistics.by_subset(rows, name, arm, size)
-            if arm != "oracle" and len(values) >= statistics.FEWEST_SUBSETS:
-                (grown if statistics.is_generated(arm) else plain)[name, arm, size] = values
+    for place, values in tables.on_shared_rows(info).items():
+        if place[1] != "oracle" and len(values) >= statistics.FEWEST_SUBSETS:
+            (grown if statistics.is_generated(place[1]) else plain)[place] = values
     if not plain or not grown:
         return None
-    (name, arm, size), ours = max(grown.items(), key=lambda one: fmean(one[1].values()))
-    (other, kind, count), theirs = max(plain.items(), key=lambda one: fmean(one[1].values()))
+    of_all = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
+
+    def worth(one: tuple[Any, dict[int, float]]) -> float:
+        return fmean(one[1][subset] for subset in of_all or one[1])
+
+    (name, arm, size), ours = max(grown.items(), key=worth)
+    (other, kind, count), theirs = max(plain.items(), key=worth)
     alone = f"the {budget} real rows alone" if kind == "real" else f"{kind} at {count}"
     ahead = _paired(ours, theirs)
     told = f"{name} with {arm} at {size} is right on {fmean(ours.values()):.1f} %, {other} on {alone} on "
-    told += f"{fmean(theirs.values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both"
+    told += f"{fmean(theirs.values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both and "
+    told += f"{info['analysis']['shared_rows']} test rows"
     question = "Should one augment at all?"
     if ahead.low is None or ahead.high is None or ahead.low <= 0 <= ahead.high:
         return Answer(question, f"The best with generated rows is not shown to beat the best without: {told}.")
@@ -148,7 +147,7 @@ def _without_any(rows: Sequence[Row], info: dict[str, Any]) -> Answer | None:
 
 
 def _noise(info: dict[str, Any], judge: str) -> Answer | None:
-    """Wrong labels of each generator beside its lift."""
+    """Wrong labels of each generator beside its lift, and how figures of its rows go with lifts."""
     quality = info.get("analysis", {}).get("quality", [])
     told = [
         f"{one['generator']} {one['label_error']:.1f} %"
@@ -157,12 +156,46 @@ def _noise(info: dict[str, Any], judge: str) -> Answer | None:
     ]
     if not told:
         return None
-    pairs = [(one["label_error"], one["lifts"][judge]) for one in quality if judge in one["lifts"]]
-    rank = statistics.rank_correlation(*zip(*pairs, strict=True)) if pairs else None
-    shown = ""
-    if rank is not None:
-        shown = f"; rank correlation of wrong labels and lift over {len(pairs)} generators: {rank:.2f}"
-    return Answer("How many labels are wrong?", f"By the auditor: {'; '.join(told)}{shown.replace('-', MINUS)}.")
+    lifted = [one for one in quality if judge in one["lifts"]]
+    ranks = {
+        name: statistics.rank_correlation([one[figure] for one in lifted], [one["lifts"][judge] for one in lifted])
+        for figure, name in QUALITIES.items()
+        if all(one.get(figure) is not None for one in lifted)
+    }
+    shown = ", ".join(f"{name} {f'{rank:.2f}'.replace('-', MINUS)}" for name, rank in ranks.items() if rank is not None)
+    shown = f"; rank correlation with lift over {len(lifted)} generators: {shown}" if shown else ""
+    return Answer("How many labels are wrong?", f"By the auditor: {'; '.join(told)}{shown}.")
+
+
+def _where(info: dict[str, Any], judge: str) -> Answer | None:
+    """The kinds of test rows that gain most and least."""
+    found = [one for one in tables.slices(info) if one["classifier"] == judge and one["lift"] is not None]
+    if not found:
+        return None
+    most, least = (choose(found, key=lambda one: one["lift"]) for choose in (max, min))
+    told = " and ".join(
+        f"{word} where rows are of the kind “{one['slice']}” ({one['lift_text']}, {one['interval'] or 'no interval'})"
+        for word, one in (("most", most), ("least", least))
+    )
+    return Answer("Which test rows gain?", f"Of {len(found)} kinds that overlap, {judge} gains {told}.")
+
+
+def _cost(info: dict[str, Any]) -> Answer | None:
+    """CPU seconds a candidate of one length, and a kept row with all that it took."""
+    words, a_word = tables.words_a_candidate(info), tables.seconds_a_word(info)
+    own = [line for line in tables.generators(info) if line["budget"] == info["study"]["budget"]]
+    whole = [
+        f"{line['generator']} {line['cpu_seconds_a_kept_row']:.3f}"
+        for line in own
+        if line["cpu_seconds_a_kept_row"] is not None
+    ]
+    if words is None or not a_word:
+        return None
+    written = ", ".join(f"{name} {seconds * words:.4f}" for name, seconds in a_word.items())
+    said = f"To write a candidate of {words:.0f} words, in CPU seconds: {written}"
+    if "vae" in a_word and "language_model" in a_word:
+        said += f" (language_model {a_word['language_model'] / a_word['vae']:.2g} times what vae does)"
+    return Answer("What does it cost?", said + (f"; a kept row, chosen: {', '.join(whole)}." if whole else "."))
 
 
 def _imbalance(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +16,7 @@ from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
 from ..vae.plots import training_curve
-from . import plots, statistics, tables
+from . import plots, provenance, statistics, tables
 from .questions import answers
 from .statistics import Interval, Row
 from .summary import summary
@@ -64,6 +65,8 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
     grids = tables.grids(rows)
     stages = statistics.stage_seconds(rows, info)
+    seconds = {name: statistics.training_seconds(rows, name) for name in statistics.classifiers(rows)}
+    cells = Counter(row["classifier"] for row in rows)
     rows = statistics.of_budget(rows, info["study"]["budget"])
     size = statistics.headline_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
@@ -80,12 +83,26 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "answers": answers(rows, info),
         "absent": info.get("absent", []),
         "grids": grids,
-        **_teacher(rows, info, size),
+        **provenance.students_and_teacher(info, size),
+        "teachers": {
+            budget: f"{fmean(found.values()):.1f}"
+            for budget in dict.fromkeys(budget for grid in grids for budget in grid.budgets)
+            if (found := tables.teachers(info, budget))
+        },
+        "filters": [
+            {
+                "one": one,
+                "filters": ", ".join(tables.filters(info, one.arm)) or "none",
+                "gain": tables.lift_text(one.gain),
+            }
+            for one in tables.filter_ablation(rows, info)
+        ],
+        "chosen": provenance.how_chosen(info),
         "slices": tables.slices(info),
         "imbalance": tables.imbalance(rows, info),
         "quality": tables.quality(info),
         "slice_plots": list(dict.fromkeys(one["classifier"] for one in tables.slices(info))),
-        "variants": _variants(info),
+        "variants": provenance.variants(info),
         "verdict": overall(rows, size, info["study"]["budget"]),
         "verdicts": verdicts(rows, info["study"]["budget"]),
         "classifiers": [
@@ -94,14 +111,14 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
                 "model": models[name],
                 "kind": KINDS[name],
                 "arms": _arms(rows, name, info),
-                "seconds": statistics.training_seconds(rows, name),
-                "cells": sum(row["classifier"] == name for row in rows),
+                "seconds": seconds[name],
+                "cells": cells[name],
                 "test_rows": max(row["test_rows"] for row in rows if row["classifier"] == name),
                 "weights": next(row["weights"] for row in rows if row["classifier"] == name),
             }
             for name in statistics.classifiers(rows)
         ],
-        "saw": _who_saw_what(info),
+        "saw": provenance.who_saw_what(info),
         "chance": statistics.chance(info),
         "arms": {row["arm"] for row in rows},
         "stand_ins": stand_ins,
@@ -109,43 +126,6 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "stages": stages,
         "total_seconds": sum(stages.values()),
     }
-
-
-def _who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
-    study, vae = info["study"], info["recipe"]["vae"]
-    texts = vae["texts"] + (
-        f" and reviews of the role 'unlabelled' of {vae['unlabelled']}" if vae["unlabelled"] else ""
-    )
-    tests = f"{study['test_rows']} class-balanced test rows, fixed before any training"
-    if study["role"] == "development":
-        tests = f"{study['test_rows']} rows of the role 'development', as the budgets, to choose a recipe by"
-    return [
-        ("The VAE", f"{texts}, no labels."),
-        (
-            "The teacher that chooses generated rows",
-            f"the {study['budget']} labelled rows of its subset, nothing else.",
-        ),
-        (
-            "The classifiers",
-            f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint "
-            f"and come from the role '{study['role']}'.",
-        ),
-        (
-            "Test rows",
-            f"{tests}; rows whose text stands in the training part are left out. Their texts are compared "
-            "with generated rows to drop copies; their labels are used for the figures only. "
-            f"{_scorings(info.get('scored_before', 0))}",
-        ),
-    ]
-
-
-def _scorings(before: int) -> str:
-    if not before:
-        return "Every cell was scored on them once."
-    return (
-        f"{before} cell{' was' if before == 1 else 's were'} scored on them before, by an earlier form of the recipe; "
-        "those figures are not among these."
-    )
 
 
 def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,12 +142,14 @@ def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str
         compared = arm != "duplicate" and gain.n > 0
         fraction = statistics.oracle_fraction(rows, name, arm, size) if statistics.is_generated(arm) else None
         accuracy = statistics.paired_interval(list(statistics.by_subset(rows, name, arm, size).values()))
+        had = [r["rows"] for r in rows if (r["classifier"], r["arm"], r["size"]) == (name, arm, size)]
         f1 = statistics.by_subset(rows, name, arm, size, "f1").values()
         entropy = statistics.by_subset(rows, name, arm, size, "cross_entropy", scale=1.0).values()
         lines.append(
             {
                 "arm": arm,
                 "size": size,
+                "rows": f"{size} ({fewest})" if (fewest := min(had)) < size else str(size),
                 "steps": next(r["steps"] for r in rows if (r["classifier"], r["arm"], r["size"]) == (name, arm, size)),
                 "accuracy": _plain(accuracy),
                 "f1": f"{statistics.paired_interval(list(f1)).mean:.1f}",
@@ -183,36 +165,6 @@ def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str
     return lines
 
 
-def _teacher(rows: Sequence[Row], info: dict[str, Any], size: int) -> dict[str, Any]:
-    """The teacher's accuracy, and of each classifier whether it beats it on the rows that the teacher chose."""
-    teachers = tables.teachers(info)
-    if not teachers:
-        return {"teacher": None, "beaten": []}
-    sentences = []
-    for name in statistics.classifiers(rows):
-        students = statistics.by_subset(rows, name, "vae", size)
-        ahead = statistics.paired_interval([students[k] - teachers[k] for k in students if k in teachers])
-        if ahead.mean is not None:
-            clear = ahead.low is not None and ahead.high is not None and not ahead.low <= 0 <= ahead.high
-            said = ("does better" if ahead.mean > 0 else "does worse") if clear else "is not shown to differ"
-            sentences.append(f"{name} {said} on the rows of vae at {size} ({tables.lift_text(ahead)})")
-    return {"teacher": f"{fmean(teachers.values()):.1f}", "beaten": sentences}
-
-
-def _variants(info: dict[str, Any]) -> list[dict[str, str]]:
-    """What each variant is, in words."""
-    found = []
-    for name, variant in info["recipe"].get("variants", {}).items():
-        filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
-        text = " and ".join(variant["generators"])
-        text += f" with the filters {', '.join(filters)}" if filters else " without filters"
-        text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
-        weight = variant["synthetic_weight"]
-        text += f", a generated row counting {weight:g}" if weight != 1 else ""
-        found.append({"name": name, "text": text})
-    return found
-
-
 def _study_plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
     """Name → SVG, of what only larger studies have."""
     drawings = {f"heat-{grid.classifier}-{grid.arm}": plots.heat_map(grid) for grid in tables.grids(rows)}
@@ -225,15 +177,18 @@ def _study_plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
 
 
 def _costs(rows: Sequence[Row], info: dict[str, Any]) -> tuple[str, list[tuple[str, float, Interval]]] | None:
-    """A classifier, and of each of its generated arms the CPU seconds a candidate and the lift."""
-    a_word, words = tables.seconds_a_word(info), tables.words_a_candidate(info)
-    if words is None:
-        return None
+    """A classifier, and of each of its generated arms the CPU seconds that its rows took and the lift."""
+    budget = info["study"]["budget"]
+    a_row = {
+        line["generator"]: line["cpu_seconds_a_kept_row"]
+        for line in tables.generators(info)
+        if line["budget"] == budget
+    }
     for name in statistics.classifiers(rows):
         points = [
-            (f"{arm} {size}", a_word[arm] * words, gain)
+            (f"{arm} {size}", (size - budget) * seconds, gain)
             for arm, size in statistics.arms(rows, name)
-            if arm in a_word and (gain := statistics.lift(rows, name, arm, size)).low is not None
+            if (seconds := a_row.get(arm)) and (gain := statistics.lift(rows, name, arm, size)).low is not None
         ]
         if len(points) > 1:
             return name, points

@@ -13,10 +13,11 @@ import pandas as pd
 from ..augment.dataset import read_features, take
 from ..augment.selection import select
 from ..classify.targets import Targets
+from ..common.errors import UserError
 from ..common.files import atomic_path, read_json, write_json
 from ..common.recipe import Recipe, VariantRecipe
 from ..common.sources import LabelledTexts, Source
-from .plan import Cell, Draw, Growth, growths, subsets
+from .plan import Cell, Draw, Growth, largest_planned, rows_of_each, subsets
 
 
 def files(folder: Path, recipe: Recipe) -> list[Path]:
@@ -110,7 +111,14 @@ def _repeated(labels: list[int], size: int, balance: bool) -> list[int]:
 def grown_rows(
     folder: Path, cell: Cell, variant: VariantRecipe, recipe: Recipe
 ) -> tuple[LabelledTexts, Targets | None]:
-    """The budget and an equal part of generated rows of each of the variant's generators."""
+    """The budget and an equal part of generated rows of each of the variant's generators.
+
+    Other filters than its generator's are asked anew of all candidates, for the largest size of this very arm: how
+    strict they are hangs on no other.
+
+    Raises:
+        UserError: they leave nothing.
+    """
     filters = recipe.filters(cell.arm)
     parts, left = [], cell.size - cell.budget
     for place, name in enumerate(variant.generators):
@@ -118,9 +126,14 @@ def grown_rows(
         file = candidates_file(folder, Growth(name, cell.budget, cell.subset))
         rows = read_table(file)
         if filters != recipe.filters(name):
-            target = growths(recipe)[Growth(name, cell.budget, cell.subset)]
+            target = rows_of_each(recipe, cell, largest_planned(recipe, cell))
             balance = recipe.study.class_shares is not None
             rows = select(rows, filters, target, recipe.augment, read_features(file), balance)
+        if not (candidates := rows[rows["method"] != "original"])["kept"].any():
+            raise UserError(
+                f"arm '{cell.arm}', budget {cell.budget}, subset {cell.subset}: {none_left(candidates)}; take a filter "
+                f"out of 'variants.{cell.arm}.filters', or raise 'augment.oversample'"
+            )
         rows = take(rows, cell.budget + share)
         parts.append(rows if not place else rows[rows["method"] != "original"])
         left -= share
@@ -134,6 +147,12 @@ def grown_rows(
         np.where(generated, confidence, 1.0).astype(np.float32),
         np.where(generated, variant.synthetic_weight, 1.0).astype(np.float32),
     )
+
+
+def none_left(candidates: pd.DataFrame) -> str:
+    """What became of candidates of which none was kept."""
+    fates = candidates["reject_reason"].value_counts().sort_index()
+    return f"none of {len(candidates)} candidates is left ({', '.join(f'{why} {n}' for why, n in fates.items())})"
 
 
 def content(data: LabelledTexts) -> list[Any]:

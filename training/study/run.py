@@ -23,6 +23,7 @@ from ..common.recipe import Recipe
 from ..common.recipe_files import load_recipe
 from ..common.run_folder import RunFolder
 from ..common.sources import load_texts, resolve_model
+from ..common.text import normalise
 from ..vae.train import LANGUAGE_MODEL, train_vae
 from . import rows
 from .analysis import analyse
@@ -105,6 +106,7 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
             sources["WordNet"] = wordnet()[1]
         draws = draw_budgets(train, recipe)
         order = draw_test(test, train, recipe)
+        check_unread(recipe, [test.texts[row] for row in order])
         rows.write_rows(run.path, train, test, draws, order)
         run.update(
             sources=[{"asked": name, **source.to_dict()} for name, source in sources.items()],
@@ -116,6 +118,23 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
                 "test_rows": len(order),
                 "role": study.role,
             },
+        )
+
+
+def check_unread(recipe: Recipe, tests: list[str]) -> None:
+    """Refuse a generator that is trained on sentences of the test.
+
+    Raises:
+        UserError: test rows stand in the VAE's training text, and the recipe does not take them out of it.
+    """
+    vae = recipe.vae
+    if recipe.study.dataset in (vae.texts, *vae.exclude):
+        return
+    read = {normalise(text) for text in load_texts(vae.texts, "train").texts}
+    if read_tests := sum(normalise(text) in read for text in tests):
+        raise UserError(
+            f"{recipe.study.dataset}: {read_tests} of its {len(tests)} test rows stand in {vae.texts}, which the VAE is "
+            f"trained on; add {recipe.study.dataset} to 'vae.exclude'"
         )
 
 
@@ -157,8 +176,7 @@ def classify(
     with run.stage("classify", inputs=[wanted], outputs=["results.jsonl"]) as stage:
         if not left and len(found) == len(kept) and stage.done:
             return
-        # Whoever changes a recipe after its test rows were scored may have been led by the scores.
-        run.update(scored_before=run.info.get("scored_before", 0) + len(found) - len(kept))
+        _note_later_scorings(run, found, kept, left)
         _write_results(results, recipe, list(kept.values()))
         run.check_sources({recipe.classifiers[cell.classifier].model for cell in left})
         # In ten thousands of tokens read forward by a small encoder: cells differ a hundredfold in length.
@@ -174,6 +192,15 @@ def classify(
         stage.note = f"{len(cells)} cells" + (
             f", {len(cells) - len(left)} of them reused" if len(left) < len(cells) else ""
         )
+
+
+def _note_later_scorings(run: RunFolder, found: list[dict[str, Any]], kept: dict[str, Any], left: list[Cell]) -> None:
+    """Whoever changes a recipe after test rows were scored may have been led by the scores."""
+    replaced = {row["fingerprint"] for row in found} - {row["fingerprint"] for row in kept.values()}
+    run.update(replaced_cells=sorted(replaced | set(run.info.get("replaced_cells", []))))
+    if "analysis" in run.info:  # a whole plan was scored before
+        later = {cell.key for cell in left} - {_key(row) for row in found}
+        run.update(later_cells=sorted(later | set(run.info.get("later_cells", []))))
 
 
 def analyse_predictions(run: RunFolder, recipe: Recipe) -> None:
@@ -213,7 +240,7 @@ def _cell_fingerprints(run: RunFolder, recipe: Recipe, cells: list[Cell], dtype:
         )  # fmt: skip
         found[cell.key] = fingerprint(
             cell, settings, recipe.seed, dtype, trained[own], tested[test], run.source(settings.model),
-            *revision(cell.classifier),
+            *revision(cell.classifier), *revision(f"{cell.classifier} {cell.arm}"),
         )  # fmt: skip
     return found
 

@@ -20,6 +20,7 @@ from scipy.stats import t as student
 Row = dict[str, Any]
 
 LEVEL = 0.95
+SIGNIFICANT = 0.05
 BOOTSTRAPS = 2000
 NOT_GENERATED = ("real", "weighted", "duplicate", "oracle")
 FEWEST_SUBSETS = 3

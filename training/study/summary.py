@@ -20,7 +20,11 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     rows = statistics.of_budget(rows, main)
     for name in statistics.classifiers(rows):
         figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
-        figures |= _filters(rows, info, name)
+        gains = {one.arm: one.gain for one in tables.filter_ablation(rows, info) if one.classifier == name}
+        filtered = next(
+            (gain for arm, gain in gains.items() if tables.filters(info, arm)), Interval(None, None, None, 0)
+        )
+        figures |= _interval(f"filters_lift_{name}", filtered)
     for name in ("probe", "setfit"):
         values = statistics.by_subset(rows, name, "real", main).values()
         figures[f"{name}_accuracy"] = _rounded(fmean(values)) if values else None
@@ -32,9 +36,10 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
                 figures |= _interval(f"macro_f1_over_{rival}_{place}", line[rival])
     teachers = tables.teachers(info)
     figures["teacher_accuracy"] = _rounded(fmean(teachers.values())) if teachers else None
-    words = tables.words_a_candidate(info)
-    for name, seconds in tables.seconds_a_word(info).items():
-        figures[f"cpu_seconds_per_candidate_{name}"] = None if words is None else round(seconds * words, 5)
+    words, a_word = tables.words_a_candidate(info), tables.seconds_a_word(info)
+    for name in dict.fromkeys(row["generator"] for row in info.get("augmentation", [])):
+        seconds = None if words is None or name not in a_word else round(a_word[name] * words, 5)
+        figures[f"cpu_seconds_per_candidate_{name}"] = seconds
     figures["total_seconds"] = round(total, 1)
     figures["hours_total"] = round(total / 3600, 2)
     figures["peak_memory_gb"] = info.get("peak_memory_gb")
@@ -47,7 +52,8 @@ def _of_budget(rows: Sequence[Row], end: str) -> dict[str, Any]:
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):
             values = statistics.by_subset(rows, name, arm, size)
-            figures[f"accuracy_{name}_{arm}_{size}{end}"] = _rounded(fmean(values.values()))
+            enough = len(values) >= statistics.FEWEST_SUBSETS
+            figures[f"accuracy_{name}_{arm}_{size}{end}"] = _rounded(fmean(values.values())) if enough else None
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):
             if not statistics.is_generated(arm):
@@ -57,21 +63,6 @@ def _of_budget(rows: Sequence[Row], end: str) -> dict[str, Any]:
                 fraction = statistics.oracle_fraction(rows, name, arm, size)
                 figures[f"oracle_fraction_{name}_{size}{end}"] = _rounded(fraction)
     return figures
-
-
-def _filters(rows: Sequence[Row], info: dict[str, Any], name: str) -> dict[str, Any]:
-    """What the recipe's filters gain over none: same generator, same number of rows, paired by subset."""
-    if not info["recipe"]["augment"]["filters"]:
-        return {}
-    for unfiltered, variant in info["recipe"].get("variants", {}).items():
-        size = statistics.largest_size([row for row in rows if row["classifier"] == name], unfiltered)
-        other = unfiltered not in variant["generators"] and len(variant["generators"]) == 1
-        if variant["filters"] == [] and other and size is not None:
-            ours = statistics.by_subset(rows, name, variant["generators"][0], size)
-            theirs = statistics.by_subset(rows, name, unfiltered, size)
-            gain = statistics.paired_interval([ours[k] - theirs[k] for k in ours if k in theirs])
-            return _interval(f"filters_lift_{name}", gain)
-    return {}
 
 
 def _interval(name: str, gain: Interval) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Grid:
     ratios: list[int]
     budgets: list[int]
     lifts: list[list[Interval | None]]
+    p_values: dict[tuple[int, int], float]  # budget, ratio → corrected for all cells of all grids
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -33,24 +34,65 @@ class Grid:
 
 def grids(rows: Sequence[Row]) -> list[Grid]:
     """Of every classifier and generated arm that was run on more than one budget."""
-    found = []
+    found: list[Grid] = []
+    places: list[tuple[Grid, int, int]] = []
+    p_values: list[float] = []
     for name in statistics.classifiers(rows):
         own = [row for row in rows if row["classifier"] == name]
         for arm in dict.fromkeys(row["arm"] for row in own if statistics.is_generated(row["arm"])):
-            places = sorted({(row["budget"], row["size"]) for row in own if row["arm"] == arm})
-            budgets = sorted({budget for budget, _ in places})
+            sizes = sorted({(row["budget"], row["size"]) for row in own if row["arm"] == arm})
+            budgets = sorted({budget for budget, _ in sizes})
             if len(budgets) < 2:
                 continue
-            ratios = sorted({size // budget - 1 for budget, size in places if size % budget == 0})
-            lifts = []
+            ratios = sorted({size // budget - 1 for budget, size in sizes if size % budget == 0})
+            grid = Grid(name, arm, ratios, budgets, [], {})
             for budget in budgets:
                 of_budget = statistics.of_budget(own, budget)
                 line: list[Interval | None] = []
                 for ratio in ratios:
-                    gain = statistics.lift(of_budget, name, arm, budget * (ratio + 1))
-                    line.append(gain if gain.n else None)
-                lifts.append(line)
-            found.append(Grid(name, arm, ratios, budgets, lifts))
+                    values = list(statistics.lift_by_subset(of_budget, name, arm, budget * (ratio + 1)).values())
+                    line.append(statistics.paired_interval(values) if values else None)
+                    if (p := statistics.p_value(values)) is not None:
+                        places.append((grid, budget, ratio))
+                        p_values.append(p)
+                grid.lifts.append(line)
+            found.append(grid)
+    for (grid, budget, ratio), p in zip(places, statistics.holm(p_values), strict=True):
+        grid.p_values[budget, ratio] = p
+    return found
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """Rows of one generator by other filters, against as many of its rows without any."""
+
+    classifier: str
+    arm: str
+    size: int
+    rows: float  # that there were, a mean: fewer than the size where candidates ran out
+    accuracy: float
+    gain: Interval  # points above no filters, paired by subset
+
+
+def filter_ablation(rows: Sequence[Row], info: dict[str, Any]) -> list[Filtered]:
+    """Of every classifier, each arm that differs from one without filters in its filters alone."""
+    variants = info["recipe"].get("variants", {})
+    plain = next((arm for arm, one in variants.items() if one["filters"] == [] and arm not in one["generators"]), None)
+    if plain is None or len(generators_of := variants[plain]["generators"]) > 1:
+        return []
+    arms = [*generators_of, *(name for name, one in variants.items() if one["generators"] == generators_of)]
+    found = []
+    for name in statistics.classifiers(rows):
+        own = [row for row in rows if row["classifier"] == name]
+        size = statistics.largest_size(own, plain)
+        if size is None:
+            continue
+        theirs = statistics.by_subset(own, name, plain, size)
+        for arm in arms:
+            if ours := statistics.by_subset(own, name, arm, size):
+                had = [row["rows"] for row in own if (row["arm"], row["size"]) == (arm, size)]
+                gain = statistics.paired_interval([ours[k] - theirs[k] for k in ours if k in theirs])
+                found.append(Filtered(name, arm, size, fmean(had), fmean(ours.values()), gain))
     return found
 
 
@@ -80,10 +122,18 @@ def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival
     return [mine[subset] - theirs[subset] for subset in mine if subset in theirs]
 
 
-def teachers(info: dict[str, Any]) -> dict[int, float]:
-    """Subset → accuracy, in points, of the teacher that chose generated rows, at the study's own budget."""
+def teachers(info: dict[str, Any], budget: int | None = None) -> dict[int, float]:
+    """Subset → accuracy, in points, of the teacher that chose generated rows (default: at the study's own budget)."""
     found = info.get("analysis", {}).get("teachers", [])
-    return {one["subset"]: one["accuracy"] for one in found if one["budget"] == info["study"]["budget"]}
+    return {one["subset"]: one["accuracy"] for one in found if one["budget"] == (budget or info["study"]["budget"])}
+
+
+def on_shared_rows(info: dict[str, Any]) -> dict[tuple[str, str, int], dict[int, float]]:
+    """(classifier, arm, size) → subset → points of accuracy on the test rows that all were scored on."""
+    return {
+        (one["classifier"], one["arm"], one["size"]): {int(k): value for k, value in one["accuracies"].items()}
+        for one in info.get("analysis", {}).get("shared", [])
+    }
 
 
 def slices(info: dict[str, Any]) -> list[dict[str, Any]]:
@@ -111,7 +161,13 @@ def generators(info: dict[str, Any]) -> list[dict[str, Any]]:
     lines: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in info.get("augmentation", []):
         lines.setdefault((row["generator"], row["budget"]), []).append(row)
-    return [_generator(name, budget, own) for (name, budget), own in lines.items()]
+    return [_generator(name, budget, own, filters(info, name)) for (name, budget), own in lines.items()]
+
+
+def filters(info: dict[str, Any], arm: str) -> list[str]:
+    """Those of an arm of generated rows."""
+    own = info["recipe"].get("variants", {}).get(arm, {}).get("filters")
+    return info["recipe"]["augment"]["filters"] if own is None else own
 
 
 def seconds_a_word(info: dict[str, Any]) -> dict[str, float]:
@@ -132,7 +188,7 @@ def words_a_candidate(info: dict[str, Any]) -> float | None:
     return sum(row["words"] for row in own) / candidates if candidates else None
 
 
-def _generator(name: str, budget: int, own: list[dict[str, Any]]) -> dict[str, Any]:
+def _generator(name: str, budget: int, own: list[dict[str, Any]], filters: list[str]) -> dict[str, Any]:
     rejected: Counter[str] = Counter()
     for row in own:
         rejected.update(row["rejected"])
@@ -142,6 +198,7 @@ def _generator(name: str, budget: int, own: list[dict[str, Any]]) -> dict[str, A
     training = fmean(row["writing"]["training_cpu_seconds"] for row in own)
     kept = sum(row["kept"] for row in own)
     choosing = [row["choosing_cpu_seconds"] for row in own if "choosing_cpu_seconds" in row]  # not in older runs
+    made = seconds + training * len(own) + sum(choosing)
     return {
         "generator": name,
         "budget": budget,
@@ -152,9 +209,18 @@ def _generator(name: str, budget: int, own: list[dict[str, Any]]) -> dict[str, A
         "perplexity": f"{median(scored):.1f}" if scored else "not scored",
         "seconds_to_write": f"{1000 * seconds / words:.2f}" if words else "none written",
         "seconds_to_train": f"{training:.0f}" if training else "",
+        "cpu_seconds_a_kept_row": made / kept if kept and len(choosing) == len(own) else None,
+        "confident_share": _confident_share(own) if "confidence" in filters else "",
         "seconds_a_kept_row": f"{(seconds + training * len(own)) / kept:.3f}" if words and kept else "",
         "choosing_a_kept_row": f"{sum(choosing) / kept:.3f}" if kept and len(choosing) == len(own) else "",
     }
+
+
+def _confident_share(own: list[dict[str, Any]]) -> str:
+    """Of the candidates that other filters left, those that this one did: more where more were needed."""
+    dropped = sum(row["rejected"].get("confidence", 0) for row in own)
+    left = sum(row["kept"] + row["rejected"].get("over quota", 0) for row in own)
+    return f"{100 * left / (left + dropped):.0f} %"
 
 
 def lift_text(gain: Interval | None) -> str:

@@ -45,6 +45,7 @@ class Generator(Protocol):
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
         """`count` rows, neither kept nor rejected yet, made from the budget alone; labels are class indices.
 
-        Candidate i follows from (seed, i): a larger `count` adds candidates and changes none.
+        Candidate i follows from (seed, i): a larger `count` adds candidates and changes none, unless the generator has
+        to write more sentences for it.
         """
         ...

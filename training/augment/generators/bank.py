@@ -59,21 +59,24 @@ class Bank:
         return rows
 
     def _judge(self, budget: LabelledTexts) -> tuple[Tensor, Tensor]:
-        """(N, classes) scores to rank by, and mean probabilities, of two teachers: one of whole rows and one of their
-        sentences, each with the label of its row.
+        """(N, classes) scores to rank by, and mean probabilities, of the two teachers.
 
         A score is the sum of their log-odds, each standardised over the bank, which also takes a slant towards one
         class from them.
         """
-        assert budget.labels is not None
-        classes, parts = len(budget.label_names), sentences_of(budget)
-        flat = [sentence for row in parts for sentence in row]
-        owners = [label for label, row in zip(budget.labels, parts, strict=True) for _ in row]
-        scores, means = torch.zeros(2, len(self.sentences), classes)
-        for texts, labels in ((budget.texts, budget.labels), (flat, owners)):
-            teacher = Teacher(self.embed(texts), labels, classes)
+        scores, means = torch.zeros(2, len(self.sentences), len(budget.label_names))
+        for teacher in both_teachers(budget, self.embed):
             found = teacher.probabilities(self.features)
             odds = found.double().clamp(1e-9, 1 - 1e-9).logit().float()
             scores += (odds - odds.mean(0)) / odds.std(0).clamp_min(1e-6)  # where a teacher tells nothing apart
             means += found / 2
         return scores, means
+
+
+def both_teachers(budget: LabelledTexts, embed: Embed) -> tuple[Teacher, Teacher]:
+    """One of the budget's rows and one of their sentences, each sentence with the label of its row."""
+    assert budget.labels is not None
+    parts, classes = sentences_of(budget), len(budget.label_names)
+    sentences = [sentence for row in parts for sentence in row]
+    owners = [label for label, row in zip(budget.labels, parts, strict=True) for _ in row]
+    return Teacher(embed(budget.texts), budget.labels, classes), Teacher(embed(sentences), owners, classes)

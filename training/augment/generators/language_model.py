@@ -49,7 +49,8 @@ class LanguageModel:
 
     Args:
         model_id: a Hub id or a folder.
-        sentences: how many are written for a budget, in equal parts for classes and methods.
+        sentences: the most that are written for a budget, in equal parts for classes and methods; fewer where as many
+            candidates as are asked for need no more.
         steps: optimiser steps of the adapters; 0 leaves *tuned* out.
         top_p: of their tokens.
         dtype: of the frozen weights.
@@ -75,7 +76,8 @@ class LanguageModel:
         ]
         methods = METHODS if self.steps else METHODS[:2]
         names = budget.label_names
-        blocks = math.ceil(self.sentences / BLOCK / len(methods) / len(names)) * len(names)
+        needed = min(self.sentences, math.ceil(count * len(lines) / len(budget)))
+        blocks = math.ceil(needed / BLOCK / len(methods) / len(names)) * len(names)
         written: list[str] = []
         pools: dict[str, list[list[int]]] = {}
         for place, method in enumerate(methods):  # `tuned` is the last: its adapters stay

@@ -1,0 +1,101 @@
+"""What a report says in words: who saw what, how rows were chosen, and whether students beat who chose."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from . import statistics, tables
+
+
+def who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
+    study, vae = info["study"], info["recipe"]["vae"]
+    texts = vae["texts"] + (
+        f" and reviews of the role 'unlabelled' of {vae['unlabelled']}" if vae["unlabelled"] else ""
+    )
+    tests = f"{study['test_rows']} class-balanced test rows, fixed before any training"
+    if study["role"] == "development":
+        tests = f"{study['test_rows']} rows of the role 'development', as the budgets, to choose a recipe by"
+    return [
+        ("The VAE", f"{texts}, no labels."),
+        (
+            "The teacher that chooses generated rows",
+            f"the {study['budget']} labelled rows of its subset, nothing else.",
+        ),
+        (
+            "The classifiers",
+            f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint "
+            f"and come from the role '{study['role']}'.",
+        ),
+        (
+            "Test rows",
+            f"{tests}; rows whose text stands in the training part are left out. Their texts are compared "
+            "with generated rows to drop copies; their labels are used for the figures only. "
+            f"{_scorings(info)}",
+        ),
+    ]
+
+
+def _scorings(info: dict[str, Any]) -> str:
+    replaced, later = len(info.get("replaced_cells", [])), len(info.get("later_cells", []))
+    if not replaced and not later:
+        return "Every cell was scored on them once."
+    said = []
+    if replaced:
+        said.append(
+            f"{replaced} cell{' was' if replaced == 1 else 's were'} scored on them before, by an earlier form of the "
+            "recipe or the code; those figures are not among these."
+        )
+    if later:
+        said.append(f"{later} cell{' was' if later == 1 else 's were'} planned after figures of others were known.")
+    return " ".join(said)
+
+
+def students_and_teacher(info: dict[str, Any], size: int) -> dict[str, Any]:
+    """The teacher's accuracy, and which students beat it on the rows that it chose; all on the same test rows."""
+    teachers, rows = tables.teachers(info), info.get("analysis", {}).get("shared_rows")
+    if not teachers or rows is None:
+        return {"teacher": None, "beaten": []}
+    sentences: dict[str, list[str]] = {"does better": [], "does worse": [], "is not shown to differ": []}
+    for (name, arm, at), students in tables.on_shared_rows(info).items():
+        ahead = statistics.paired_interval([students[k] - teachers[k] for k in students if k in teachers])
+        if at == size and statistics.is_generated(arm) and ahead.mean is not None:
+            clear = ahead.low is not None and ahead.high is not None and not ahead.low <= 0 <= ahead.high
+            said = ("does better" if ahead.mean > 0 else "does worse") if clear else "is not shown to differ"
+            sentences[said].append(f"{name} on {arm} ({tables.lift_text(ahead)})")
+    beaten = [f"{said}: {', '.join(found)}" for said, found in sentences.items() if found]
+    return {"teacher": f"{fmean(teachers.values()):.1f}", "beaten": beaten, "teacher_rows": rows}
+
+
+def how_chosen(info: dict[str, Any]) -> list[str]:
+    """How each generator's rows were chosen: what is chosen most strictly has that advantage in every comparison."""
+    settings, found = info["recipe"]["augment"], []
+    for name in dict.fromkeys(row["generator"] for row in info.get("augmentation", [])):
+        asked = tables.filters(info, name)
+        if name == "self_training" or (name == "vae" and settings["vae_latents"] == "prior"):
+            said = f"of a bank of {settings['bank_sentences']:,} sentences "
+            share = settings["bank_share"]
+            said += f"the {100 * share:.0f} % that its two teachers find clearest" if share < 1 else "all"
+        elif name == "language_model":
+            said = f"all sentences that it wrote, {settings['language_model_sentences']:,} at most for a budget"
+        else:
+            said = "all candidates"
+        if asked:
+            said += f", then the filters {', '.join(asked)}"
+            said += f" (the most confident {100 * settings['confident_share']:.0f} %)" if "confidence" in asked else ""
+        found.append(f"{name}: {said}")
+    return found
+
+
+def variants(info: dict[str, Any]) -> list[dict[str, str]]:
+    """What each variant is, in words."""
+    found = []
+    for name, variant in info["recipe"].get("variants", {}).items():
+        filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
+        text = " and ".join(variant["generators"])
+        text += f" with the filters {', '.join(filters)}" if filters else " without filters"
+        text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
+        weight = variant["synthetic_weight"]
+        text += f", a generated row counting {weight:g}" if weight != 1 else ""
+        found.append({"name": name, "text": text})
+    return found
