@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -106,7 +107,7 @@ def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenize
     save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
     texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad", "long")]
     pd.DataFrame({"text": texts, "label": ["pos", "neg", "so-so"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
-    monkeypatch.setattr(advising, "verdict", lambda found, budget: (True, "use rules", next(
+    monkeypatch.setattr(advising, "verdict", lambda found, *_: (True, "use rules", next(
         one for one in found if one.arm == "rules" and one.classifier == "probe"
     )))  # fmt: skip
     found = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
@@ -115,6 +116,7 @@ def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenize
         ("real", 12), ("duplicate", 24), ("rules", 24), ("vae", 24)
     }  # fmt: skip
     printed = advice.table(found)
+    assert re.search(r"CPU seconds to make the rows of a budget: rules \d+, vae \d+", printed)
     assert "use rules" in printed
     assert str(tmp_path / "work" / "dataset") in printed
     grown = load_dataset(str(found.dataset), cache_dir=str(tmp_path / "datasets"))["train"]

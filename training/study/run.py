@@ -133,8 +133,8 @@ def check_unread(recipe: Recipe, tests: list[str]) -> None:
     read = {normalise(text) for text in load_texts(vae.texts, "train").texts}
     if read_tests := sum(normalise(text) in read for text in tests):
         raise UserError(
-            f"{recipe.study.dataset}: {read_tests} of its {len(tests)} test rows stand in {vae.texts}, which the VAE is "
-            f"trained on; add {recipe.study.dataset} to 'vae.exclude'"
+            f"{recipe.study.dataset}: {read_tests} of its {len(tests)} test rows stand in {vae.texts}, which the VAE "
+            f"is trained on; add {recipe.study.dataset} to 'vae.exclude'"
         )
 
 
