@@ -103,7 +103,7 @@ def test_a_report_of_a_larger_study(run_folder, grid_rows, info, on_shared):
             "with a negation",
             "−4.9 (",
             "62.0",
-            "does better: lstm on vae (+3.1",
+            "these beat it: lstm on vae (+3.1",
             "8.5",
             "5.00",
             "20 (17)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,10 @@ LINES = {
 }  # fmt: skip
 
 
+VARIANTS = "XphdH8"
+LEGEND_LETTERS, LEGEND_MARK = 64, 7  # room of a line, and what a line's mark takes of it
+
+
 def look(arm: str) -> str:
     """The name that an arm's colour, marker and line have: its own, or that of all variants."""
     return arm if arm in MARKERS else "variant"
@@ -30,10 +35,13 @@ def look(arm: str) -> str:
 @matplotlib.rc_context(STYLE)
 def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: int, chance: float) -> str:
     """Accuracy of one classifier by rows: arm → size → a value a subset; lines join the means."""
-    figure, plot = axes(3.4)
+    columns = max(1, min(4, LEGEND_LETTERS // (LEGEND_MARK + max(map(len, arms)))))
+    figure, plot = axes(3.0 + 0.2 * -(-len(arms) // columns))
     sizes = sorted({size for values in arms.values() for size in values})
     real = arms.get("real", {})
     step = (max(sizes) / min(sizes)) ** 0.012 if len(sizes) > 1 else 1.012
+    markers = {arm: MARKERS[look(arm)] for arm in arms}
+    markers |= dict(zip((arm for arm in arms if look(arm) == "variant"), itertools.cycle(VARIANTS)))
     for place, (arm, by_size) in enumerate(arms.items()):
         curve = {**({budget: real[budget]} if budget in real else {}), **by_size}
         means = [sum(curve[size]) / len(curve[size]) for size in sorted(curve)]
@@ -43,7 +51,7 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
             means,
             linestyle=LINES[look(arm)],
             color=colour,
-            marker=MARKERS[look(arm)],
+            marker=markers[arm],
             markersize=6,
             label=arm,
             zorder=3,
@@ -51,7 +59,7 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
         for size, values in by_size.items():
             # So that arms do not hide one another.
             shifted = [size * step ** (place - (len(arms) - 1) / 2)] * len(values)
-            plot.plot(shifted, values, MARKERS[look(arm)], color=colour, markersize=4, alpha=0.45, zorder=2)
+            plot.plot(shifted, values, markers[arm], color=colour, markersize=4, alpha=0.45, zorder=2)
     plot.axhline(chance, color=INK["ink"], linewidth=1, linestyle=(0, (1, 3)))
     plot.annotate(
         "chance",
@@ -67,8 +75,9 @@ def learning_curve(name: str, arms: dict[str, dict[int, list[float]]], budget: i
     plot.set_xlabel("training rows (log scale)")
     plot.set_ylabel("accuracy, %")
     plot.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(arms), 4), handletextpad=0.3, columnspacing=1.0
-    )
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(len(arms), columns), handletextpad=0.3,
+        columnspacing=1.0,
+    )  # fmt: skip
     told = "; ".join(
         f"{arm} {size}: {sum(values) / len(values):.1f}"
         for arm, by_size in arms.items()
@@ -118,7 +127,7 @@ def slices(name: str, found: Sequence[dict[str, Any]]) -> str:
     plot.axvline(0, color=INK["ink"], linewidth=1)
     plot.set_yticks(range(len(shown)), [one["slice"] for one in shown], fontsize=8)
     plot.set_ylim(len(shown) - 0.5, -0.5)
-    plot.set_xlabel("points of accuracy against duplicate")
+    plot.set_xlabel("points against duplicate")
     told = "; ".join(f"{one['slice']}: {one['lift']:+.1f}" for one in shown)
     return svg(figure, f"slices-{name}", f"Lift of vae for {name} by kinds of test rows", f"Points. {told}.")
 
@@ -157,6 +166,6 @@ def lifts(rows: Sequence[tuple[str, str, Interval, Sequence[float]]]) -> str:
     plot.axvline(0, color=INK["ink"], linewidth=1)
     plot.set_yticks(range(len(rows)), [label for label, *_ in rows])
     plot.set_ylim(len(rows) - 0.5, -0.5)
-    plot.set_xlabel("points of accuracy against duplicate")
+    plot.set_xlabel("points against duplicate")
     told = "; ".join(f"{label}: {gain.mean:+.1f}" for label, _, gain, _ in rows)
     return svg(figure, "lifts", "Lift of generated rows", f"Mean lift in points. {told}.")

@@ -52,19 +52,27 @@ def _scorings(info: dict[str, Any]) -> str:
 
 
 def students_and_teacher(info: dict[str, Any], size: int) -> dict[str, Any]:
-    """The teacher's accuracy, and which students beat it on the rows that it chose; all on the same test rows."""
+    """The teacher's accuracy, and whether students beat it on the rows that it chose; all on the same test rows."""
     teachers, rows = tables.teachers(info), info.get("analysis", {}).get("shared_rows")
     if not teachers or rows is None:
-        return {"teacher": None, "beaten": []}
-    sentences: dict[str, list[str]] = {"does better": [], "does worse": [], "is not shown to differ": []}
-    for (name, arm, at), students in tables.on_shared_rows(info).items():
-        ahead = statistics.paired_interval([students[k] - teachers[k] for k in students if k in teachers])
-        if at == size and statistics.is_generated(arm) and ahead.mean is not None:
-            clear = ahead.low is not None and ahead.high is not None and not ahead.low <= 0 <= ahead.high
-            said = ("does better" if ahead.mean > 0 else "does worse") if clear else "is not shown to differ"
-            sentences[said].append(f"{name} on {arm} ({tables.lift_text(ahead)})")
-    beaten = [f"{said}: {', '.join(found)}" for said, found in sentences.items() if found]
-    return {"teacher": f"{fmean(teachers.values()):.1f}", "beaten": beaten, "teacher_rows": rows}
+        return {"teacher": None}
+    ahead = {
+        f"{name} on {arm}": statistics.paired_interval([own[k] - teachers[k] for k in own if k in teachers])
+        for (name, arm, at), own in tables.on_shared_rows(info).items()
+        if at == size and statistics.is_generated(arm)
+    }
+    better = [f"{student} ({tables.lift_text(gain)})" for student, gain in ahead.items() if (gain.low or 0.0) > 0]
+    worse = sum(gain.high is not None and gain.high < 0 for gain in ahead.values())
+    means = {student: gain.mean for student, gain in ahead.items() if gain.mean is not None}
+    if better:
+        said = f"of {len(ahead)} students of {size} rows these beat it: {', '.join(better)}"
+    elif means:
+        best = max(means, key=means.__getitem__)
+        said = f"of {len(ahead)} students of {size} rows none is shown to beat it, and {worse} do worse; the best is "
+        said += f"{best} ({tables.lift_text(ahead[best])})"
+    else:
+        said = "no student was trained on these subsets"
+    return {"teacher": f"{fmean(teachers.values()):.1f}", "teacher_rows": rows, "students": said}
 
 
 def how_chosen(info: dict[str, Any]) -> list[str]:

@@ -89,14 +89,17 @@ def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
 
 
 def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
-    """`vae` minus each rival at the largest size that both have."""
+    """`vae` minus each rival at every size that both have."""
     arms = statistics.arms(rows, judge)
     told = []
     for rival in RIVALS:
         sizes = [size for arm, size in arms if arm == rival and ("vae", size) in arms]
-        if sizes:
-            ours, theirs = (statistics.by_subset(rows, judge, arm, max(sizes)) for arm in ("vae", rival))
-            told.append(f"{rival} {tables.lift_text(_paired(ours, theirs))} at {max(sizes)} rows")
+        ahead = []
+        for size in sorted(sizes):
+            ours, theirs = (statistics.by_subset(rows, judge, arm, size) for arm in ("vae", rival))
+            ahead.append(f"{tables.lift_text(_paired(ours, theirs))} at {size}")
+        if ahead:
+            told.append(f"{rival} {', '.join(ahead)} rows")
     if not told:
         return None
     return Answer("Is it the VAE?", f"vae, in points above its rivals for {judge}: {'; '.join(told)}.")
