@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, set_client_factory
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from huggingface_hub.utils._http import default_client_factory
 
 from ..training.common import hub
@@ -44,7 +44,10 @@ def check_access(api: HfApi, namespace: str) -> None:
     """Raises:
     UserError: nobody is logged in, or who is may not write to the namespace.
     """
-    who: dict[str, Any] = retried(api.whoami, "log-in")
+    try:
+        who: dict[str, Any] = retried(api.whoami, "log-in")
+    except LocalTokenNotFoundError:
+        raise UserError("nobody is logged in to the Hub; run `hf auth login`, with a token that may write") from None
     ours = [who["name"], *(org["name"] for org in who.get("orgs", []))]
     if namespace not in ours:
         raise UserError(f"--namespace {namespace}: not yours to write to; yours: {', '.join(ours)}")

@@ -16,6 +16,7 @@ from huggingface_hub import HfApi, constants
 
 from .training.common import precision
 from .training.common.known import MODELS
+from .training.common.machine import cores
 from .training.common.registry import cache_folder
 from .training.common.run_folder import LIBRARIES
 
@@ -27,7 +28,7 @@ def examine() -> Iterator[str]:
     yield f"textvae: {metadata.version('textvae')}, Python {platform.python_version()}"
     yield "libraries: " + ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     memory = psutil.virtual_memory()
-    yield f"machine: {len(os.sched_getaffinity(0))} cores, {memory.total / 1e9:.1f} GB of memory, " + (
+    yield f"machine: {cores()} cores, {memory.total / 1e9:.1f} GB of memory, " + (
         f"{memory.available / 1e9:.1f} GB of it free"
     )
     device = precision.device()

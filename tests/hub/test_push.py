@@ -179,3 +179,10 @@ def test_the_real_waits_end_too(hub, api, repo, monkeypatch):
     push(api, repo, public=False)
     assert time.monotonic() - start > 0.8 * (1 + 2 + 4)
     assert hub.repo("org/thing").files() == FILES
+
+
+def test_nobody_logged_in_is_one_line(hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.utils._headers.get_token", lambda: None)
+    connect()
+    with pytest.raises(UserError, match="run `hf auth login`"):
+        check_access(HfApi(endpoint=hub.url), "org")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from textvae import doctor
+from textvae.training.common.machine import cores, hardware
 
 
 @pytest.fixture
@@ -50,3 +53,9 @@ def test_an_unreachable_hub_is_a_finding(found, monkeypatch):
     monkeypatch.setattr(doctor.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(doctor.HfApi, "model_info", refuse)
     assert found()["Hub"] == "cannot be reached (ConnectionError); the registries serve"
+
+
+def test_cores_are_counted_where_the_system_has_no_affinity(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert hardware()["cores"] == cores() == 7

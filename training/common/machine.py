@@ -17,6 +17,13 @@ from typing import Any
 import psutil
 
 
+def cores() -> int:
+    """How many cores this process may use; of a system that does not say, how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def hardware() -> dict[str, Any]:
     """Processor, cores that may be used, memory and GPU of this machine."""
     cpu = platform.processor()
@@ -28,7 +35,7 @@ def hardware() -> dict[str, Any]:
         question = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         gpu = subprocess.run(question, capture_output=True, text=True, check=False).stdout.strip() or None
     memory_gb = round(psutil.virtual_memory().total / 1e9, 1)
-    return {"cpu": cpu, "cores": len(os.sched_getaffinity(0)), "memory_gb": memory_gb, "gpu": gpu}
+    return {"cpu": cpu, "cores": cores(), "memory_gb": memory_gb, "gpu": gpu}
 
 
 class Memory:
