@@ -28,9 +28,10 @@ class GaussianMixture(nn.Module):
         self.register_buffer("scales", torch.eye(size).repeat(components, 1, 1))
 
     def sample(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        """(num, Z) draws. They are made on the CPU, so that a seed means the same on any device."""
-        chosen = torch.multinomial(self.weights.cpu(), num, replacement=True, generator=generator)
-        noise = torch.randn(num, self.means.shape[1], 1, generator=generator)
+        """(num, Z) draws, made where the generator is; on the CPU a seed means the same for a model on any device."""
+        device = torch.device("cpu") if generator is None else generator.device
+        chosen = torch.multinomial(self.weights.to(device), num, replacement=True, generator=generator)
+        noise = torch.randn(num, self.means.shape[1], 1, generator=generator, device=device)
         chosen, noise = chosen.to(self.means.device), noise.to(self.means.device)
         return self.means[chosen] + (self.scales[chosen] @ noise).squeeze(-1)
 

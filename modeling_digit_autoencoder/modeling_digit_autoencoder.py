@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_digit_autoencoder import DigitAutoencoderConfig
 from .mixture import GaussianMixture
@@ -125,6 +125,7 @@ class DigitAutoencoderModel(PreTrainedModel):
     config_class = DigitAutoencoderConfig
     base_model_prefix = "autoencoder"
     main_input_name = "pixel_values"
+    _no_split_modules = ("DigitEncoder", "DigitDecoder", "GaussianMixture")
 
     def __init__(self, config: DigitAutoencoderConfig):
         super().__init__(config)
@@ -144,6 +145,7 @@ class DigitAutoencoderModel(PreTrainedModel):
             # As torch does it; deviations of 0.02, right for transformers, let a small decoder go flat and stay so.
             initialization.kaiming_uniform_(module.weight, a=math.sqrt(5))
 
+    @can_return_tuple
     def forward(
         self, pixel_values: Tensor, labels: Tensor | None = None, generator: torch.Generator | None = None
     ) -> DigitAutoencoderOutput:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
+from transformers.utils import can_return_tuple
 
 from .configuration_emotion_vae import DIMENSIONS, EmotionVAEConfig
 from .networks import LATENT, Decoder, MemberLinear, MixturePrior, RecognitionNetwork
@@ -33,6 +34,12 @@ class EmotionVAEModel(PreTrainedModel):
     config_class = EmotionVAEConfig
     base_model_prefix = ""
     main_input_name = "input_ids"
+    _no_split_modules = ("RecognitionNetwork", "Decoder", "MixturePrior")
+    # A rating's scale in half precision would be off by hundredths of its unit.
+    _keep_in_fp32_modules_strict = (
+        "embedding_mean", "embedding_deviation", "rating_mean", "rating_deviation", "calibration_offset",
+        "calibration_slope",
+    )  # fmt: skip
     # The loss is a mean over texts: a Trainer must not take it for one summed over `num_items_in_batch`.
     accepts_loss_kwargs = False
 
@@ -99,6 +106,7 @@ class EmotionVAEModel(PreTrainedModel):
         ]
         return torch.cat([F.normalize(mean, dim=-1) for mean in means], dim=-1)
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -129,7 +137,8 @@ class EmotionVAEModel(PreTrainedModel):
             embeddings = self.embed(input_ids, attention_mask)
         mean, log_variance, error, states = self.recognise(embeddings, category_ids)
         if noise is None:
-            noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+            device = torch.device("cpu") if generator is None else generator.device
+            noise = torch.randn(mean.shape, generator=generator, device=device).to(mean.device)
         deviation = (0.5 * log_variance).exp()
         latents = mean + deviation * noise
         if shown is not None:
@@ -137,31 +146,27 @@ class EmotionVAEModel(PreTrainedModel):
         rebuilt = self.decoder(self._with_category(latents, category_ids), states)
         # The target stands still: a trained encoder would else make what is easily rebuilt.
         target = self.standardise(embeddings.detach())
-        output = EmotionVAEOutput(
-            reconstruction=(rebuilt - target).square().mean(-1),
-            kl=self.kl(mean, log_variance, latents),
-            latents=latents,
-            mean=mean,
-            log_variance=log_variance,
-        )
+        terms = {
+            "reconstruction": (rebuilt - target).square().mean(-1),
+            "kl": self.kl(mean, log_variance, latents),
+        }
+        kept = {"latents": latents, "mean": mean, "log_variance": log_variance}
         if labels is None:
-            return output
+            return EmotionVAEOutput(**terms, **kept)
         known = ~labels.isnan()
         residual = torch.where(known, mean - self._standard_ratings(labels).nan_to_num(), 0.0)
-        output.mean_error = residual.square().sum(-1)
+        terms["mean_error"] = residual.square().sum(-1)
         variance = error.exp() + self.floor.square()
         weight = variance.detach() ** nll_beta
         # The head learns from the mean's error and does not move the mean.
         nll = 0.5 * (variance.log() + residual.detach().square() / variance + math.log(2 * math.pi))
-        output.nll = torch.where(known, weight * nll, 0.0).sum(-1)
-        terms = ["reconstruction", "kl", "mean_error", "nll"]
+        terms["nll"] = torch.where(known, weight * nll, 0.0).sum(-1)
         if deviations is not None:
             known = ~deviations.isnan()
             wanted = (deviations / self.rating_deviation).nan_to_num()
-            output.deviation_error = torch.where(known, deviation - wanted, 0.0).square().sum(-1)
-            terms.append("deviation_error")
-        output.loss = torch.stack([output[term] for term in terms]).sum((0, 1)).mean()
-        return output
+            terms["deviation_error"] = torch.where(known, deviation - wanted, 0.0).square().sum(-1)
+        loss = torch.stack(list(terms.values())).sum((0, 1)).mean()
+        return EmotionVAEOutput(loss=loss, **terms, **kept)
 
     def recognise(
         self, embeddings: Tensor, category_ids: Tensor | None = None

@@ -28,7 +28,7 @@ class MemberLinear(nn.Module):
         init.zeros_(self.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, inputs, self.weight)
+        return torch.baddbmm(self.bias, inputs.to(self.weight.dtype), self.weight)
 
 
 class RecognitionNetwork(nn.Module):
@@ -53,7 +53,7 @@ class RecognitionNetwork(nn.Module):
             states.append(F.gelu(layer(hidden)))
             hidden = self.hidden_dropout(states[-1])
         mean, log_variance = self.posterior(hidden).chunk(2, dim=-1)
-        return mean, log_variance, self.error(hidden), states
+        return mean.float(), log_variance.float(), self.error(hidden).float(), states
 
 
 class Decoder(nn.Module):
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
                 absent = hidden.new_zeros(*hidden.shape[:2], layer.weight.shape[1] - hidden.shape[2])
                 hidden = torch.cat([hidden, absent if states is None else states[-index]], dim=-1)
             hidden = F.gelu(layer(hidden))
-        return self.output(self.hidden_dropout(hidden))
+        return self.output(self.hidden_dropout(hidden)).float()
 
 
 class MixturePrior(nn.Module):

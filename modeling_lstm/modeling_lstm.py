@@ -75,6 +75,7 @@ class LstmForSequenceClassification(PreTrainedModel):
 
     config_class = LstmConfig
     base_model_prefix = "lstm"
+    _no_split_modules = ("LstmLayer", "SelfAttention")
     # The loss is a mean over the batch, so the Trainer has to divide it when it accumulates gradients.
     accepts_loss_kwargs = False
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .generation import DECODE_BATCH, batches_by_length, decode_latents, encode_texts, features_of
+from .posterior import device_of
 from .selection import Row, fill_quotas, reject_copies, undecided
 from .sentences import fit_sentences, match_case
 
@@ -286,7 +287,7 @@ def augment(
         math.ceil(oversample * (target_size - len(rows))),
         temperature=temperature,
         interpolation_share=interpolation_share,
-        seed=int(torch.randint(2**31, (), generator=generator)),
+        seed=int(torch.randint(2**31, (), generator=generator, device=device_of(generator))),
         progress=progress,
     )
     reject_copies(rows)

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import initialization as init
 
 from .gru import GRU
+from .posterior import device_of
 
 HIDDEN_SIZE = 256
 LOG_DEVIATION_RANGE = (-5.0, 3.0)
@@ -60,7 +61,7 @@ class ChunkPrior(nn.Module):
         for place in self.place:
             hidden, state = self.gru(chunk.to(place.dtype), state)
             mean, log_deviation = self._gaussian(hidden, place)
-            noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+            noise = torch.randn(mean.shape, generator=generator, device=device_of(generator)).to(mean.device)
             chunk = mean + temperature * log_deviation.exp() * noise
             drawn.append(chunk[:, 0])
         return torch.cat(drawn, dim=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .decoder import BEGIN, END, PAD, LatentDecoder, Memory
-from .posterior import Posterior
+from .posterior import Posterior, device_of
 
 if TYPE_CHECKING:
     from .modeling_textvae import TextVAEModel
@@ -122,8 +122,8 @@ def _draw_any(weights: torch.Tensor, generator: torch.Generator | None) -> torch
     """(B,) draws in proportion to weights (B, V), by a number a row; `torch.multinomial` draws one for each weight."""
     cumulative = weights.cumsum(-1)
     below_one = 1.0 - 2.0**-20  # rounding never reaches the last sum, beyond which nothing has a weight
-    point = torch.rand(len(weights), 1, generator=generator).to(weights.device) * cumulative[:, -1:] * below_one
-    return torch.searchsorted(cumulative, point, right=True)[:, 0]
+    point = torch.rand(len(weights), 1, generator=generator, device=device_of(generator)).to(weights.device)
+    return torch.searchsorted(cumulative, point * cumulative[:, -1:] * below_one, right=True)[:, 0]
 
 
 def interpolate(start: torch.Tensor, end: torch.Tensor, steps: int, spherical: bool) -> torch.Tensor:

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .chunk_prior import ChunkPrior
 from .configuration_textvae import TextVAEConfig
 from .decoder import EMBEDDING_STD, NUM_SPECIAL, PAD, LatentDecoder, Memory, summed_nll
 from .pooler import LatentPooler
-from .posterior import Posterior
+from .posterior import Posterior, device_of
 from .refinement import refine
 from .text_generation import TextGenerationMixin
 
@@ -60,6 +60,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
     config_class = TextVAEConfig
     base_model_prefix = ""
     main_input_name = "input_ids"
+    _no_split_modules = ("LatentPooler", "LatentDecoder", "ChunkPrior")
     # The loss is a mean over texts: a Trainer must not take it for one summed over `num_items_in_batch`.
     accepts_loss_kwargs = False
 
@@ -97,6 +98,13 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             init.normal_(self.classes.weight, std=0.5)  # of the latent's size, beside which it stands
         elif isinstance(module, (LatentPooler, LatentDecoder, ChunkPrior)):
             module.reset_parameters()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As of any model, with the encoder frozen as in a fresh one: loading makes every parameter trainable."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        (loaded[0] if isinstance(loaded, tuple) else loaded).freeze_encoder()
+        return loaded
 
     @classmethod
     def from_encoder_pretrained(cls, encoder: str, **config_fields: Any) -> TextVAEModel:
@@ -254,7 +262,8 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         """(count, Z) draws from the model's prior, their deviations scaled by `temperature`."""
         if self.prior is not None:
             return self.prior.sample(count, temperature, generator=generator)
-        return temperature * torch.randn(count, self.config.latent_size, generator=generator).to(self.device)
+        shape = (count, self.config.latent_size)
+        return temperature * torch.randn(shape, generator=generator, device=device_of(generator)).to(self.device)
 
     def class_vectors(self, class_ids: torch.Tensor | None, count: int) -> torch.Tensor | None:
         """(count, class_size) of class ids (count,), or of the unknown class; None for a model without classes."""
@@ -266,6 +275,7 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
             class_ids = torch.full((count,), self.config.num_classes, device=self.device)
         return self.classes(class_ids.to(self.device))
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: torch.Tensor | None = None,

@@ -7,6 +7,11 @@ from typing import NamedTuple
 import torch
 
 
+def device_of(generator: torch.Generator | None) -> torch.device:
+    """Where a generator draws; without one it is the CPU, on which a seed means the same for any model's device."""
+    return torch.device("cpu") if generator is None else generator.device
+
+
 class Posterior(NamedTuple):
     """Diagonal Gaussian over the latent, one a row."""
 
@@ -15,8 +20,9 @@ class Posterior(NamedTuple):
 
     def sample(self, temperature: float = 1.0, generator: torch.Generator | None = None) -> torch.Tensor:
         """(B, Z) draws of mean + temperature · σ · ε; temperature 0 gives the mean."""
-        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype).to(self.mean.device)
-        return self.at(temperature * noise)
+        device = device_of(generator)
+        noise = torch.randn(self.mean.shape, generator=generator, dtype=self.mean.dtype, device=device)
+        return self.at(temperature * noise.to(self.mean.device))
 
     def at(self, noise: torch.Tensor) -> torch.Tensor:
         """(B, Z) the latents `noise` (B, Z) standard deviations from the mean."""

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from .decoder import NUM_SPECIAL
+from .posterior import device_of
 
 
 class FittedPrior(nn.Module):
@@ -69,8 +70,11 @@ class MixturePrior(FittedPrior):
         """(N, Z) float32 draws of the classes (N,); `temperature` scales the deviations from the means."""
         class_ids = class_ids.cpu()
         self.check_classes(class_ids)
-        chosen = torch.multinomial(self.log_weights.exp().cpu()[class_ids], 1, generator=generator)[:, 0]
-        noise = torch.randn(len(class_ids), self.means.shape[-1], dtype=torch.float64, generator=generator)
+        device = device_of(generator)
+        shares = self.log_weights.exp().cpu()[class_ids].to(device)
+        chosen = torch.multinomial(shares, 1, generator=generator)[:, 0].cpu()
+        shape = (len(class_ids), self.means.shape[-1])
+        noise = torch.randn(shape, dtype=torch.float64, generator=generator, device=device).cpu()
         means, scales = self.means.cpu()[class_ids, chosen], self.scales.cpu()
         deviations = torch.empty_like(means)
         for label in range(self.num_classes):
@@ -127,5 +131,6 @@ class ResampledPrior(FittedPrior):
         self.check_classes(class_ids)
         scores = self.class_log_probabilities(tokens).cpu().view(-1, self.candidates, self.num_classes)
         wanted = scores.gather(2, class_ids.cpu()[:, None, None].expand(-1, self.candidates, 1))[..., 0]
-        kept = torch.multinomial((self.facts["sharpness"] * wanted).softmax(-1), 1, generator=generator)[:, 0]
+        shares = (self.facts["sharpness"] * wanted).softmax(-1).to(device_of(generator))
+        kept = torch.multinomial(shares, 1, generator=generator)[:, 0].cpu()
         return torch.arange(len(kept)) * self.candidates + kept

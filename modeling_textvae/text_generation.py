@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import filecmp
+import shutil
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import cached_file
+from transformers.utils import SAFE_WEIGHTS_NAME, cached_file
 
 from .augmentation import augment
 from .generation import beam_search, decode, decode_latents, encode_texts, interpolate
-from .posterior import Posterior
+from .posterior import Posterior, device_of
 from .priors import FittedPrior, MixturePrior, ResampledPrior
+
+PRIOR_SUFFIX = ".prior.safetensors"
 
 
 class TextGenerationMixin:
@@ -23,6 +29,22 @@ class TextGenerationMixin:
     name_or_path: str
     read_latents: Any
     sample_prior: Any
+
+    def save_pretrained(self, save_directory: str | PathLike[str], **kwargs: Any) -> None:
+        """As of any model; fitted priors come along where the weights are still those that were loaded.
+
+        Of a repository on the Hub these are the priors that `load_prior` has fetched.
+        """
+        super().save_pretrained(save_directory, **kwargs)  # type: ignore[misc]
+        try:
+            loaded = Path(self._beside_weights(SAFE_WEIGHTS_NAME))
+        except OSError:  # a fresh model, or its weights are no longer there
+            return
+        saved = Path(save_directory) / SAFE_WEIGHTS_NAME
+        # A prior says where texts lie in the latent space of its weights: beside others it would be wrong.
+        if saved.is_file() and not saved.samefile(loaded) and filecmp.cmp(loaded, saved, shallow=False):
+            for prior in loaded.parent.glob(f"*{PRIOR_SUFFIX}"):
+                shutil.copyfile(prior, saved.with_name(prior.name))
 
     @torch.no_grad()
     def generate(
@@ -82,7 +104,8 @@ class TextGenerationMixin:
                 class_ids = None if class_ids is None else class_ids.repeat_interleave(drawn, dim=0)
                 latents = self.sample_prior(drawn * count, prior_temperature, generator)
         if latent_share < 1.0:
-            chances = torch.rand(len(latents), self.config.latent_chunks, generator=generator)
+            shape = (len(latents), self.config.latent_chunks)
+            chances = torch.rand(shape, generator=generator, device=device_of(generator))
             latents = self.decoder.hide(latents, (chances < latent_share).to(latents.device))
         limit = max_new_tokens or self.config.max_text_length
         only_of_prior = prior is not None and self.classes is None
@@ -102,9 +125,16 @@ class TextGenerationMixin:
 
     def load_prior(self, name: str) -> FittedPrior:
         """The fitted prior `name` that was saved beside the weights, here or on the Hub."""
-        revision = getattr(self.config, "_commit_hash", None)  # known where the weights came from the Hub
-        path = cached_file(self.name_or_path, f"{name}.prior.safetensors", revision=revision)
-        return FittedPrior.load(path).to(self.device)
+        return FittedPrior.load(self._beside_weights(f"{name}{PRIOR_SUFFIX}")).to(self.device)
+
+    def _beside_weights(self, name: str) -> Any:
+        """Path of a file where the weights came from.
+
+        Raises:
+            OSError: it is not there.
+        """
+        revision = getattr(self.config, "_commit_hash", None)  # known where that is the Hub
+        return cached_file(self.name_or_path, name, revision=revision)
 
     def reconstruct(self, texts: list[str], tokenizer: Any, num_beams: int = 1) -> list[str]:
         """Each text decoded greedily from its posterior's mean."""

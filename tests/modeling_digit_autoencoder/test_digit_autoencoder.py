@@ -209,3 +209,9 @@ print(model.generate(2, generator=torch.Generator().manual_seed(7)).tolist())
     expected = model.generate(2, generator=torch.Generator().manual_seed(7))
     torch.testing.assert_close(torch.tensor(json.loads(done.stdout)), expected, atol=1e-6, rtol=1e-6)
     assert {path.name for path in (tmp_path / "again").iterdir()} == FILES
+
+
+def test_a_tuple_where_it_is_asked_for():
+    parts = build()(images(), return_dict=False)
+    assert isinstance(parts, tuple)
+    assert parts[1].shape == (5, 1, 8, 8)

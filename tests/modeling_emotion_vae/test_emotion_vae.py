@@ -314,3 +314,27 @@ def test_a_category_that_is_unknown_is_named(build, tiny_tokenizer):
 def test_an_impossible_configuration_is_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         EmotionVAEConfig(**wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("changes", [{}, {"categories": ("fiction", "news"), "prior_components": 2}])
+def test_half_precision_weights_compute(build, tiny_tokenizer, sentences, tmp_path, dtype, changes):
+    model = build(**changes)
+    model.save_pretrained(tmp_path)
+    half = EmotionVAEModel.from_pretrained(tmp_path, dtype=dtype)
+    assert {weight.dtype for weight in half.parameters()} == {dtype}
+    assert {buffer.dtype for name, buffer in half.named_buffers() if "encoder." not in name} == {torch.float32}
+    noise = torch.zeros(2, 4, 2)
+    out, expected = (one(**batch(one), noise=noise) for one in (half, model))
+    torch.testing.assert_close(out.loss, expected.loss, rtol=0.05, atol=0.5)
+    said, expected = (one.predict(sentences, tiny_tokenizer) for one in (half, model))
+    assert said.mean.dtype == torch.float32
+    torch.testing.assert_close(said.mean, expected.mean, rtol=0.05, atol=0.05)
+    assert half.decode(torch.tensor([[4.0, 3.5]])).isfinite().all()
+
+
+def test_a_tuple_where_it_is_asked_for(build):
+    model = build()
+    parts = model(**batch(model), return_dict=False)
+    assert isinstance(parts, tuple)
+    assert parts[0].ndim == 0

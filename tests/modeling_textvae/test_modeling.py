@@ -7,6 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModel, Trainer, TrainingArguments
 
 from textvae.modeling_textvae import Posterior, TextVAEConfig, TextVAEModel
+from textvae.modeling_textvae.priors import MixturePrior
 
 
 @pytest.fixture
@@ -325,3 +326,48 @@ def test_impossible_configurations_are_refused():
 
 def test_a_frozen_encoder_drops_nothing_even_before_it_is_told(tiny_model):
     assert not any(module.training for module in TextVAEModel(tiny_model.config).encoder.modules())
+
+
+def test_a_reload_keeps_the_encoder_frozen(tiny_model, tmp_path):
+    tiny_model.save_pretrained(tmp_path)
+    loaded, _ = TextVAEModel.from_pretrained(tmp_path, output_loading_info=True)
+    for model in (loaded, AutoModel.from_pretrained(tmp_path)):
+        assert not any(weight.requires_grad for weight in model.encoder.parameters())
+        assert all(weight.requires_grad for weight in model.decoder.parameters())
+
+
+def test_a_tuple_where_it_is_asked_for(tiny_model, batch):
+    out = run(tiny_model, batch)
+    parts = run(tiny_model, batch, return_dict=False)
+    assert isinstance(parts, tuple)
+    torch.testing.assert_close(parts[0], out.loss)
+
+
+def test_fitted_priors_follow_their_weights_and_no_others(tiny_model, tmp_path):
+    tiny_model.save_pretrained(tmp_path / "first")
+    assert not list((tmp_path / "first").glob("*.prior.safetensors"))  # nothing was fitted to a fresh model
+    size = tiny_model.config.latent_size
+    fitted = MixturePrior(torch.zeros(1, 1), torch.randn(1, 1, size), torch.eye(size)[None, None])
+    fitted.save(tmp_path / "first" / "sentences.prior.safetensors")
+    loaded = TextVAEModel.from_pretrained(tmp_path / "first")
+    loaded.save_pretrained(tmp_path / "again")
+    again = TextVAEModel.from_pretrained(tmp_path / "again").load_prior("sentences")
+    torch.testing.assert_close(again.means, fitted.means)
+    with torch.no_grad():
+        loaded.decoder.bias += 1.0
+    loaded.save_pretrained(tmp_path / "trained")
+    assert not list((tmp_path / "trained").glob("*.prior.safetensors"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("prior", ["standard", "autoregressive"])
+def test_a_generator_of_the_gpu_draws_there(tiny_model, rebuilt, tiny_tokenizer, sentences, prior):
+    model = rebuilt(tiny_model, prior=prior, hidden_chunks=True).cuda()
+    generator = torch.Generator("cuda").manual_seed(0)
+    size = model.config.latent_size
+    fitted = MixturePrior(torch.zeros(1, 1), torch.zeros(1, 1, size), torch.eye(size)[None, None])
+    for options in ({"latent_share": 0.5}, {"prior": fitted}):
+        assert len(model.generate(num_return_sequences=3, generator=generator, **options)) == 3
+    assert len(model.neighbours(sentences[:1], tiny_tokenizer, num=2, generator=generator)[0]) == 2
+    rows = model.augment(sentences[:2], [0, 1], tiny_tokenizer, target_size=4, generator=generator)
+    assert rows[0]["kept"]
