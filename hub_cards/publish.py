@@ -61,6 +61,11 @@ def publish(args: argparse.Namespace) -> None:
         there = pins_there(api, args.namespace)
         for repo in space(args.namespace, pinned, commits, Path(staging) / "pushed", there):
             _say_pushed(api, repo, push(api, repo, args.public))
+        if last and not args.public:
+            say(
+                f"{last[0].id}: is private, and reads private models only by a secret HF_TOKEN that may read them: "
+                "add one in its settings, or publish with --public"
+            )
         title = f"textvae {layouts[0].recipe['name']}"
         slug = collect(api, title, args.namespace, [*repos, *last], args.public)
         print(f"collection {api.endpoint}/collections/{slug}")

@@ -43,7 +43,7 @@ class Pin:
             holds: pattern of a file that has to be there.
 
         Raises:
-            PinError: neither a folder nor pinned to a commit, or without that file.
+            PinError: neither a folder nor pinned to a commit, without that file, or not to be read here.
         """
         folder = self._find(kind)
         if not any(folder.glob(holds)):
@@ -60,8 +60,17 @@ class Pin:
         if not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
             raise PinError(f"{self.id}: no such folder, and no commit to fetch; pin a revision of 40 hex digits")
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError
 
-        return Path(snapshot_download(self.id, revision=self.revision, repo_type=kind.removesuffix("s")))
+        try:
+            return Path(snapshot_download(self.id, revision=self.revision, repo_type=kind.removesuffix("s")))
+        except HfHubHTTPError as error:
+            if error.response.status_code not in (401, 403, 404):  # what is private looks absent
+                raise
+            raise PinError(
+                f"{self.id}: the Hub shows no such commit here; make the repository public, or add a secret HF_TOKEN "
+                "that may read it in the Space's settings"
+            ) from None
 
     def __str__(self) -> str:
         return f"{self.id} @ {self.revision}" if self.revision else self.id

@@ -11,8 +11,10 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx2
 import huggingface_hub
 import pytest
+from huggingface_hub.errors import RepositoryNotFoundError
 from loading import Pin, PinError, PinnedModel, Pins, read_pins
 
 DEMO = Path(__file__).parents[2] / "spaces_demo"
@@ -59,6 +61,16 @@ def test_the_hub_is_asked_for_full_commits_only(asked, revision):
 def test_a_folder_without_what_is_needed_is_refused(tmp_path):
     with pytest.raises(PinError, match=r"holds no config\.json"):
         Pin(str(tmp_path)).folder("models", "config.json")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_the_hub_keeps_from_the_space_names_the_remedy(monkeypatch, status):
+    def snapshot_download(name, **options):
+        raise RepositoryNotFoundError("no", response=httpx2.Response(status, request=httpx2.Request("GET", "http://h")))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    with pytest.raises(PinError, match=r"org/name: .* make the repository public, or add a secret HF_TOKEN"):
+        Pin("org/name", COMMIT).folder("models", "*")
 
 
 def test_pins_are_read(tmp_path):
