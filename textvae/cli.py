@@ -102,10 +102,14 @@ def _generate(args: argparse.Namespace) -> None:
 
     folder, _ = resolve_model(args.model)
     model, tokenizer = load_model(folder)
+    if args.latent_share < 1 and not model.config.hidden_chunks:
+        raise UserError(f"--latent-share {args.latent_share}: {args.model} was not trained for it; leave it at 1")
     generator = torch.Generator().manual_seed(args.seed)
     for done in range(0, args.num, DECODE_BATCH):
         ids = model.generate(
             num_return_sequences=min(DECODE_BATCH, args.num - done),
+            prior_temperature=args.prior_temperature,
+            latent_share=args.latent_share,
             temperature=args.temperature,
             top_p=args.top_p,
             generator=generator,
@@ -143,13 +147,16 @@ def _digits(args: argparse.Namespace) -> None:
 
 
 def _emotion(args: argparse.Namespace) -> None:
+    from .training.common.tables import read_texts
     from .training.emotion.placing import place_texts
     from .training.emotion.run import run_emotion
 
+    # A mistake in it is told before the hours that the run may take.
+    texts = read_texts(args.texts, args.text_column) if args.texts else None
     folder = run_emotion(args.recipe, output=args.output)
     print(folder / "report.html")
-    if args.texts:
-        print(place_texts(folder, args.texts, args.text_column))
+    if texts is not None:
+        print(place_texts(folder, texts, args.text_column))
 
 
 def _lstm(args: argparse.Namespace) -> None:

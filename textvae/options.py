@@ -9,6 +9,8 @@ from typing import get_args
 from .training.common.recipe import AugmentRecipe, ClassifierName
 from .training.common.recipe_files import shipped_recipes
 
+TABLE = "CSV, JSONL or parquet file, or dataset ORG/NAME[:SPLIT] of the Hub (default: its split train)"
+
 
 def positive(text: str) -> int:
     number = int(text)
@@ -59,6 +61,20 @@ def generate(parser: argparse.ArgumentParser) -> None:
         "--temperature", type=not_negative, default=1.0, metavar="T", help="of the next word (default: 1.0)"
     )
     parser.add_argument(
+        "--prior-temperature",
+        type=not_negative,
+        default=1.0,
+        metavar="T",
+        help="how far draws stray from what the prior expects most (default: 1.0)",
+    )
+    parser.add_argument(
+        "--latent-share",
+        type=share,
+        default=1.0,
+        metavar="S",
+        help="share of a latent that the decoder is shown, of a model trained with some hidden (default: 1.0)",
+    )
+    parser.add_argument(
         "--top-p",
         type=share,
         default=1.0,
@@ -69,7 +85,7 @@ def generate(parser: argparse.ArgumentParser) -> None:
 
 
 def augment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
+    parser.add_argument("--input", required=True, metavar="FILE|ID", help=TABLE)
     _columns(parser)
     parser.add_argument(
         "--target-size",
@@ -96,13 +112,13 @@ def augment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test-input",
         metavar="FILE|ID",
-        help="your test set: rows that copy a text of it are dropped; its labels are not used",
+        help="your test set (of ORG/NAME the split test): rows that copy a text of it are dropped, labels not used",
     )
     _seed(parser)
 
 
 def advise(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--input", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
+    parser.add_argument("--input", required=True, metavar="FILE|ID", help=TABLE)
     _columns(parser)
     _model(parser)
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the work (default: runs/advise-NAME)")
@@ -111,8 +127,10 @@ def advise(parser: argparse.ArgumentParser) -> None:
 
 
 def classify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--train", required=True, metavar="FILE|ID", help="CSV, JSONL, parquet or Hub dataset id")
-    parser.add_argument("--test", required=True, metavar="FILE|ID", help="the same, for the figures")
+    parser.add_argument("--train", required=True, metavar="FILE|ID", help=TABLE)
+    parser.add_argument(
+        "--test", required=True, metavar="FILE|ID", help="the same, for the figures; of ORG/NAME the split test"
+    )
     _columns(parser)
     # SetFit is a rival in studies; to use it, its own library is the way.
     names = [name for name in get_args(ClassifierName) if name != "setfit"]

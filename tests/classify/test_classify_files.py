@@ -9,7 +9,9 @@ import pytest
 
 from textvae.training.classify import files
 from textvae.training.classify.files import classify_file
+from textvae.training.common import tables
 from textvae.training.common.errors import UserError
+from textvae.training.common.tables import read_input
 
 
 @pytest.fixture
@@ -57,6 +59,19 @@ def test_test_labels_are_counted_as_the_training_labels(arguments, monkeypatch):
     assert seen["train"].label_names == seen["test"].label_names == ["awful", "bad", "good"]
     assert seen["test"].labels == [1, 1, 1, 1, 2, 2, 2, 2]
     assert seen["num_labels"] == 3
+
+
+def test_a_dataset_is_scored_on_its_test_split(arguments, tmp_path, monkeypatch):
+    splits = []
+
+    def load(name, split):
+        splits.append(split)
+        return read_input(str(tmp_path / f"{split}.csv"))
+
+    monkeypatch.setattr(tables, "load_rows", load)
+    arguments.train = arguments.test = "org/name"
+    classify_file(arguments)
+    assert splits == ["train", "test"]
 
 
 @pytest.mark.parametrize("wrong", ["label", "folder", "file"])

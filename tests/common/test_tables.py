@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from textvae.training.common import tables
 from textvae.training.common.errors import UserError
+from textvae.training.common.rows import Rows
 from textvae.training.common.sources import LabelledTexts
-from textvae.training.common.tables import check_classes, read_table
+from textvae.training.common.tables import check_classes, read_table, read_texts
 from textvae.training.common.text import clean
 
 
@@ -150,3 +152,14 @@ def test_a_class_that_is_declared_and_has_no_row_is_named(tmp_path):
     with pytest.raises(UserError, match=r"mine.parquet: the class 'b' is declared, and no row has it"):
         check_classes(table)
     check_classes(LabelledTexts(["x", "y"], [0, 1], ["a", "b"], table.source))
+
+
+@pytest.mark.parametrize(("named", "asked"), [("org/name", "test"), ("org/name@v2", "test"), ("org/name:dev", "dev")])
+def test_a_dataset_without_a_split_has_the_one_that_is_wanted(monkeypatch, named, asked):
+    rows = Rows("somewhere", {"text": ["a", "b"], "label": ["x", "y"]})
+    found = []
+    monkeypatch.setattr(tables, "load_rows", lambda *place: found.append(place) or (rows, None))
+    assert read_table(named, "text", "label", "test").texts == read_texts(named, "text", "test") == ["a", "b"]
+    assert found == [(named.partition(":")[0], asked)] * 2
+    read_table("org/name", "text", "label")
+    assert found[-1] == ("org/name", "train")

@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from textvae.cli import main
+from textvae.training.common.errors import UserError
 from textvae.training.common.files import file_digest, read_json
 from textvae.training.common.recipe_files import load_sister_recipe
 from textvae.training.emotion import run as run_module
 from textvae.training.emotion.data import fold_rows, load_annotated
 from textvae.training.emotion.loop import Loop
+from textvae.training.emotion.placing import place_texts
 from textvae.training.emotion.recipe import EmotionRecipe
 
 MODEL = {
@@ -222,10 +224,19 @@ def test_own_texts_are_placed(recipe, tmp_path, capsys, annotated_rows):
     assert placed["valence"][0] > placed["valence"][1]
     assert placed.filter(like="deviation").min().min() >= 0.1
     assert (output / "placed" / "map.svg").read_text().startswith("<svg")
-    assert main([*command[:-1], "text"]) == 2
-    assert "no column 'text'; it has 'line'" in capsys.readouterr().err
     shutil.rmtree(output / "model")
     (output / "model").mkdir()
+    with pytest.raises(UserError, match="model: holds no model"):
+        place_texts(output, ["a story"], "line")
+
+
+def test_texts_that_cannot_be_read_are_named_before_the_run(recipe, tmp_path, capsys, monkeypatch):
+    texts, output = tmp_path / "mine.csv", tmp_path / "run"
+    texts.write_text("line\na story\n")
+    monkeypatch.setattr(run_module, "load_annotated", lambda _: pytest.fail("the run began"))
+    assert main(["emotion", recipe(), "--output", str(output), "--texts", str(texts)]) == 2
+    assert "no column 'text'; it has 'line'" in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(

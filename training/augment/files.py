@@ -21,10 +21,9 @@ from ..common.errors import UserError
 from ..common.precision import autocast, choose, device
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
-from ..common.rows import texts_of
 from ..common.shards import is_main
-from ..common.sources import content_revision, load_rows, resolve_model
-from ..common.tables import check_classes, read_table
+from ..common.sources import content_revision, resolve_model
+from ..common.tables import check_classes, read_table, read_texts
 from ..vae.adapt import adapt
 from ..vae.reconstruction import reconstruction_bleu
 from ..vae.train import load_model
@@ -49,7 +48,7 @@ def augment_file(args: argparse.Namespace) -> None:
     check_classes(budget)
     if args.target_size <= len(budget):
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
-    tests = _test_texts(args.test_input, args.text_column) if args.test_input else []
+    tests = read_texts(args.test_input, args.text_column, "test") if args.test_input else []
     folder, source = resolve_model(args.model)
     model, tokenizer = load_model(folder)
     model = model.to(device())
@@ -112,13 +111,6 @@ def augment_file(args: argparse.Namespace) -> None:
         "reconstruction_bleu": round(bleu, 2),
     }
     print(json.dumps(summary, indent=2))
-
-
-def _test_texts(place: str, column: str) -> list[str]:
-    """Texts of a file, or of a Hub dataset (`org/name`, `org/name:split`); labels are not read."""
-    name, split = (place, "test") if Path(place).exists() or ":" not in place else place.rsplit(":", 1)
-    rows, _ = load_rows(name, split)
-    return texts_of(rows, column)
 
 
 def _bleu(model: TextVAEModel, tokenizer: Any, sentences: list[str], dtype: torch.dtype) -> float:

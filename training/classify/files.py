@@ -26,7 +26,7 @@ SETTINGS: dict[ClassifierName, dict[str, Any]] = {
 
 
 def classify_file(args: argparse.Namespace) -> None:
-    """Train on `args.train`, score on `args.test`; metrics go to standard output and `metrics.json` as JSON.
+    """Train on `args.train`, score on `args.test` ; metrics go to standard output and `metrics.json` as JSON.
 
     Raises:
         UserError: the files, the model or the output folder cannot be used; said before anything is trained.
@@ -34,7 +34,7 @@ def classify_file(args: argparse.Namespace) -> None:
     output = Path(args.output)
     _check_replaceable(output)
     train = read_table(args.train, args.text_column, args.label_column)
-    test = _with_labels_of(train, read_table(args.test, args.text_column, args.label_column), args.test)
+    test = _with_labels_of(train, read_table(args.test, args.text_column, args.label_column, "test"), args.test)
     settings = ClassifierRecipe(model=args.model, **SETTINGS[args.classifier])
     outcome = train_classifier(
         args.classifier,

@@ -55,7 +55,10 @@ def build(
         build_one = {"lstm": _lstm, "bert": _bert, "gpt2_lora": _gpt2_lora}[name]
         return build_one(folder, tokenizer, labels, dtype), tokenizer
     except (OSError, ValueError) as error:
-        raise UserError(f"{name}: cannot load {folder.name}: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"{name}: cannot load {folder.name}: {str(error).splitlines()[0]}; give --model, or the classifier's "
+            "'model' in a recipe, another body"
+        ) from error
     finally:
         logging.set_verbosity(verbosity)
 

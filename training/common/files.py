@@ -135,7 +135,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{path}: cannot be read: {error.strerror}; check the path and its permissions") from None
     except ValueError:
         raise UserError(f"{path}: not a JSON file; delete it to have it written again") from None
 

@@ -57,7 +57,7 @@ def read_rows(path: Path) -> Rows:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{place}: cannot be read: {error.strerror}") from None
+        raise UserError(f"{place}: cannot be read: {error.strerror}; check its permissions") from None
     if not data:
         raise UserError(f"{place}: is empty; give a file with a header and rows")
     if path.suffix.lower() == ".parquet":

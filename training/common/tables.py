@@ -1,4 +1,4 @@
-"""A user's labelled table: a CSV, TSV, JSONL or parquet file, or a dataset of the Hub."""
+"""A user's table: a CSV, TSV, JSONL or parquet file, or a dataset of the Hub."""
 
 from __future__ import annotations
 
@@ -6,26 +6,39 @@ import re
 from pathlib import Path
 
 from .errors import UserError
-from .rows import FORMATS, labels_of, read_rows, texts_of
+from .rows import FORMATS, Rows, labels_of, read_rows, texts_of
 from .sources import LabelledTexts, Source, content_revision, load_rows
 
 
-def read_table(input: str, text_column: str, label_column: str) -> LabelledTexts:
-    """Read texts and labels of any number of classes; rows keep their order, and duplicates stay.
+def read_input(input: str, split: str = "train") -> tuple[Rows, Source]:
+    """Rows of what a command line names, and where they are from; rows keep their order.
 
     Args:
-        input: a file, or a dataset id `org/name`, `org/name:split` (without a split: train).
+        input: a file, or a dataset id `org/name`, `org/name:split`.
+        split: of a dataset that is named without one.
 
     Raises:
-        UserError: whatever is wrong with the file, naming row, column and remedy; fewer than two classes.
+        UserError: no such file, dataset or split, or whatever is wrong with the file.
     """
     path = Path(input)
     dataset = re.fullmatch(r"([\w.-]+/[\w.-]+(?:@[\w.-]+)?)(?::(\w+))?", input)
     if dataset and not path.exists() and path.suffix.lower() not in FORMATS:
-        rows, source = load_rows(dataset[1], dataset[2] or "train")
-    else:
-        rows = read_rows(path)
-        source = Source(path.name, "path", input, content_revision([path]))
+        return load_rows(dataset[1], dataset[2] or split)
+    return read_rows(path), Source(path.name, "path", input, content_revision([path]))
+
+
+def read_texts(input: str, column: str, split: str = "train") -> list[str]:
+    """The cleaned texts of a column; arguments and errors as for `read_input` and `texts_of`."""
+    return texts_of(read_input(input, split)[0], column)
+
+
+def read_table(input: str, text_column: str, label_column: str, split: str = "train") -> LabelledTexts:
+    """Texts and labels of any number of classes; arguments as for `read_input`, and duplicates stay.
+
+    Raises:
+        UserError: whatever is wrong with the file, naming row, column and remedy; fewer than two classes.
+    """
+    rows, source = read_input(input, split)
     texts = texts_of(rows, text_column)
     labels, names = labels_of(rows, label_column)
     if len(set(labels)) < 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +15,22 @@ from ..common.drawing import standalone
 from ..common.errors import UserError
 from ..common.files import write_text
 from ..common.progress import bar
-from ..common.rows import FORMATS, read_rows, texts_of
-from ..common.sources import load_rows
 from .measures import NAMES
 from .plots import emotion_map
 
 BATCH = 512
 
 
-def place_texts(folder: Path, input: str, column: str = "text") -> Path:
+def place_texts(folder: Path, texts: list[str], column: str) -> Path:
     """Write `placed/predictions.csv`, a row a text, and `placed/map.svg` into a run's folder; returns the first.
 
     Args:
         folder: of a run, with its model in `model/`.
-        input: a file, or a dataset id `org/name`, `org/name:split` (without a split: train).
+        column: what the texts' column is called.
 
     Raises:
-        UserError: no model there, or whatever is wrong with the texts.
+        UserError: no model there.
     """
-    texts = texts_of(_rows(input), column)
     model, tokenizer = load_model(folder / "model")
     parts = []
     with bar(total=len(texts), label="placing", unit="text") as progress:
@@ -74,11 +70,3 @@ def load_model(folder: Path) -> tuple[EmotionVAEModel, AutoTokenizer]:
     if loading["missing_keys"] or loading["mismatched_keys"]:
         raise UserError(f"{folder}: the weights do not fit config.json; they belong to another configuration")
     return model.eval(), tokenizer
-
-
-def _rows(input: str):
-    path = Path(input)
-    dataset = re.fullmatch(r"([\w.-]+/[\w.-]+(?:@[\w.-]+)?)(?::(\w+))?", input)
-    if dataset and not path.exists() and path.suffix.lower() not in FORMATS:
-        return load_rows(dataset[1], dataset[2] or "train")[0]
-    return read_rows(path)

@@ -146,7 +146,9 @@ def load(model_id: str) -> tuple[Any, Any]:
     try:
         model, loading = AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"masked_lm: {model_id} is no masked language model: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"masked_lm: {model_id} is no masked language model ({str(error).splitlines()[0]}); name another one"
+        ) from error
     finally:
         logging.set_verbosity(verbosity)
     if loading["missing_keys"]:
