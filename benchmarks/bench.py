@@ -18,11 +18,12 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from textvae.training.common.files import read_json, write_json
 from textvae.training.common.machine import hardware
+from textvae.training.common.model_folders import save_model
 from textvae.training.common.progress import say
 from textvae.training.common.recipe import VaeRecipe
 from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.sources import load_texts, resolve_model
-from textvae.training.vae.train import new_model, save_model
+from textvae.training.vae.train import new_model
 
 HERE = Path(__file__).parent
 WORK, RESULT = Path("runs/bench"), Path("docs/results/bench/bench.json")

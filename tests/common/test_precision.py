@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from textvae.training.common import precision
-from textvae.training.common.precision import autocast, choose
+from textvae.training.common.precision import Choice, autocast, choose
 
 CPU = torch.device("cpu")
 
@@ -64,3 +64,11 @@ def test_measuring_is_sound_and_leaves_the_random_numbers_alone(layer):
 def test_autocast(dtype):
     with autocast(dtype, CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is dtype
+
+
+def test_a_folder_remembers_what_was_chosen_for_the_same_wish(tmp_path, monkeypatch):
+    chosen = iter([Choice(torch.bfloat16, "measured", 2.0), Choice(torch.float32, "busier", 1.0)])
+    monkeypatch.setattr(precision, "choose", lambda *_: next(chosen))
+    first = precision.remembered(tmp_path, "auto")
+    assert first == precision.remembered(tmp_path, "auto") == Choice(torch.bfloat16, "measured", 2.0)
+    assert precision.remembered(tmp_path, "float32").reason == "busier"

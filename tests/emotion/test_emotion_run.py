@@ -175,14 +175,19 @@ def test_a_changed_setting_does_not_go_on_from_an_old_checkpoint(
 
     monkeypatch.setattr(Loop, "train_step", die_at_the_third)
 
-    def goes_on(rows=annotated_rows, **fields) -> bool:
-        assert main(["emotion", recipe(rows, fields=fields, **settings), "--output", str(tmp_path / "run")]) == 130
-        return "going on at step 2" in capsys.readouterr().err
+    def run(rows=annotated_rows, **fields) -> tuple[int, str]:
+        code = main(["emotion", recipe(rows, fields=fields, **settings), "--output", str(tmp_path / "run")])
+        return code, capsys.readouterr().err
 
-    assert not goes_on()
-    assert goes_on()
+    def refused(code: int, said: str) -> bool:
+        return code == 2 and "step-000002: was made by another recipe" in said
+
+    assert run()[0] == 130
+    code, said = run()
+    assert code == 130
+    assert "going on at step 2" in said
     if changed == "min_deviation":
-        assert not goes_on(min_deviation=0.3)
+        assert refused(*run(min_deviation=0.3))
         return
     asked = load_sister_recipe(EmotionRecipe, recipe(**settings), "emotion")
     fold = fold_rows(load_annotated(asked), asked)[0]
@@ -195,7 +200,7 @@ def test_a_changed_setting_does_not_go_on_from_an_old_checkpoint(
         rows[fold.validation[0]]["V"] += 0.1
     else:
         rows[fold.test[0]]["category"] = "art"
-    assert not goes_on(rows)
+    assert refused(*run(rows))
 
 
 def test_a_tokenizer_of_another_vocabulary_is_one_line(recipe, tiny_encoder, tiny_tokenizer, tmp_path, capsys):

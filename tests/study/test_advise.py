@@ -11,11 +11,11 @@ from datasets import load_dataset
 
 from textvae.training.common.errors import UserError
 from textvae.training.common.known import WORDNET
+from textvae.training.common.model_folders import save_model
 from textvae.training.common.registry import READING
 from textvae.training.common.sources import LabelledTexts, Source
 from textvae.training.study import advice, statistics
 from textvae.training.study import advise as advising
-from textvae.training.vae.train import save_model
 
 SOURCE = Source("mine.csv", "path", "mine.csv", "sha256:0")
 

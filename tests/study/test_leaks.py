@@ -11,6 +11,7 @@ import torch
 from textvae.training.augment.generators import language_model
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import write_json
+from textvae.training.common.model_folders import save_model
 from textvae.training.common.recipe import (
     AugmentRecipe,
     ClassifierRecipe,
@@ -26,7 +27,6 @@ from textvae.training.study.plan import Cell, Growth
 from textvae.training.study.rows import candidates_file, subset_file, training_rows
 from textvae.training.study.run import check_unread
 from textvae.training.vae.data import Sentences
-from textvae.training.vae.train import save_model
 
 SOURCE = {"id": "org/reviews", "origin": "path", "location": "r", "revision": "1", "stand_in": None, "licence": None}
 RECIPE = Recipe(

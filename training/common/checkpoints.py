@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from .errors import UserError
-from .files import atomic_folder, read_json, write_json
+from .files import atomic_folder, read_json, read_jsonl, write_json, write_text
 
 FINGERPRINT = "fingerprint"  # in a checkpoint's own file: of all that its training's weights follow from
 
@@ -55,19 +56,29 @@ def save_checkpoint(accelerator: Accelerator, checkpoints: Path, step: int, fing
     accelerator.wait_for_everyone()
 
 
-def newest_checkpoint(checkpoints: Path) -> tuple[Path, str | None] | None:
-    """The last one and the fingerprint of its training; None where there is none."""
-    found = sorted(checkpoints.glob("step-*"))
-    return (found[-1], read_json(found[-1] / "checkpoint.json").get(FINGERPRINT)) if found else None
-
-
-def load_checkpoint(accelerator: Accelerator, place: Path) -> None:
-    """Go on from a checkpoint of one's own.
+def load_newest(accelerator: Accelerator, checkpoints: Path, fingerprint: str) -> Path | None:
+    """Go on from the newest checkpoint and return it; None where there is none.
 
     Raises:
-        UserError: it is truncated.
+        UserError: it is truncated, or of another training: hours of work are not thrown away for a mistyped recipe.
     """
+    found = sorted(checkpoints.glob("step-*"))
+    if not found:
+        return None
+    place = found[-1]
+    if read_json(place / "checkpoint.json").get(FINGERPRINT) != fingerprint:
+        raise UserError(
+            f"{place}: was made by another recipe, of other data or by another number of processes; "
+            f"delete {checkpoints} to train anew, or choose another --output"
+        )
     try:
         accelerator.load_state(str(place))
     except Exception as error:  # torch's readers raise whatever they like
         raise UserError(f"{place}: cannot be read, it is truncated or damaged; delete it and run again") from error
+    return place
+
+
+def cut_metrics(path: Path, step: int) -> None:
+    """Leave the rows up to a step in a `metrics.jsonl`: those after a checkpoint are written again."""
+    rows = (row for row in read_jsonl(path) if row["step"] <= step)
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))

@@ -8,11 +8,12 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from .files import read_json, write_json
 from .recipe import Precision
 
 Recurrent = Literal["GRU", "LSTM"]  # of torch.nn
@@ -39,7 +40,7 @@ def device() -> torch.device:
 def choose(precision: Precision, device: torch.device, layer: Recurrent = "GRU") -> Choice:
     """Settle `auto` for a device and the layer that most of the time goes into.
 
-    It is measured once a process, so a run that may be resumed records it.
+    It is measured once a process, so a run that may be resumed records it (`settle`).
     """
     return _choose(precision, device.type, layer)
 
@@ -50,6 +51,29 @@ def autocast(choice: Choice | torch.dtype, device: torch.device) -> AbstractCont
     if dtype is torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)
+
+
+def settle(asked: Precision, known: dict[str, Any] | None, layer: Recurrent = "GRU") -> dict[str, Any]:
+    """The record of a choice, to be kept with what is computed in it: `known`, where that was made for the same.
+
+    Timed again in a busier hour, it might be another.
+    """
+    if known and known.get("asked") == asked:
+        return known
+    choice = choose(asked, device(), layer)
+    name = str(choice.dtype).removeprefix("torch.")
+    return {"asked": asked, "dtype": name, "reason": choice.reason, "speedup": choice.speedup}
+
+
+def remembered(folder: Path, asked: Precision) -> Choice:
+    """What was chosen when a training in this model folder began, as its `precision.json` has it."""
+    record = folder / "precision.json"
+    known = read_json(record) if record.exists() else None
+    if known and "precision" in known:  # older folders have it
+        known = {"asked": known["asked"], "dtype": known["precision"], "reason": known["reason"], "speedup": None}
+    chosen = settle(asked, known)
+    write_json(record, chosen)
+    return Choice(getattr(torch, chosen["dtype"]), chosen["reason"], chosen["speedup"])
 
 
 @functools.cache

@@ -100,13 +100,8 @@ class RunFolder:
 
     def dtype(self, asked: precision.Precision, layer: precision.Recurrent = "GRU") -> str:
         """The precision of its work, as torch names it: chosen once, so that all cells share it."""
-        chosen = self.info.get("precision", {})
-        if chosen.get("asked") != asked:
-            choice = precision.choose(asked, precision.device(), layer)
-            dtype = str(choice.dtype).removeprefix("torch.")
-            chosen = {"asked": asked, "dtype": dtype, "reason": choice.reason, "speedup": choice.speedup}
-            self.update(precision=chosen)
-        return chosen["dtype"]
+        self.update(precision=precision.settle(asked, self.info.get("precision"), layer))
+        return self.info["precision"]["dtype"]
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

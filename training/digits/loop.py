@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from ..common.checkpoints import load_checkpoint
+from ..common.checkpoints import cut_metrics, load_newest, save_checkpoint
 from ..common.errors import UserError
-from ..common.files import append_jsonl, atomic_folder, read_json, read_jsonl, write_json, write_text
+from ..common.files import append_jsonl
 from ..common.progress import bar, say
 
 M = TypeVar("M", bound=nn.Module)
@@ -87,13 +86,11 @@ class Loop(Generic[M]):
 
     def run(self, folder: Path) -> M:
         """Train to the end, from the last checkpoint in `folder`, where `metrics.jsonl` is written too."""
-        self._resume(folder / "checkpoints")
-        metrics = folder / "metrics.jsonl"
-        kept = [row for row in read_jsonl(metrics) if row["epoch"] <= self.epoch]
-        write_text(metrics, "")
-        for row in kept:
-            append_jsonl(metrics, row)
+        checkpoints, metrics = folder / "checkpoints", folder / "metrics.jsonl"
+        if load_newest(self.accelerator, checkpoints, self.fingerprint):
+            say(f"{self.name}: going on after epoch {self.epoch} of {self.schedule.epochs}")
         steps = math.ceil(self.rows / self.schedule.batch_size)
+        cut_metrics(metrics, self.epoch * steps)
         with bar(total=self.schedule.epochs * steps, label=self.name, unit="step") as progress:
             progress.update(self.epoch * steps)
             while self.epoch < self.schedule.epochs:
@@ -111,7 +108,7 @@ class Loop(Generic[M]):
                 append_jsonl(metrics, row | {"seconds": round(self.seconds, 2)})
                 told = f"train {train_loss:.4g}, validation {figures['loss']:.4g}"
                 progress.set_postfix_str(told, refresh=False)
-                self._save(folder / "checkpoints")
+                save_checkpoint(self.accelerator, checkpoints, self.epoch * steps, self.fingerprint)
         self.model.load_state_dict(self.best["weights"])
         return self.accelerator.unwrap_model(self.model).eval()
 
@@ -139,29 +136,6 @@ class Loop(Generic[M]):
                 f"lower 'learning_rate' ({schedule.learning_rate:g})"
             )
         return mean
-
-    def _save(self, checkpoints: Path) -> None:
-        with atomic_folder(checkpoints / f"epoch-{self.epoch:04d}") as place:
-            self.accelerator.save_state(str(place))
-            write_json(place / "checkpoint.json", {"fingerprint": self.fingerprint})
-        for old in sorted(checkpoints.glob("epoch-*"))[:-1]:
-            shutil.rmtree(old)
-
-    def _resume(self, checkpoints: Path) -> None:
-        """Load the newest checkpoint, if there is one of the same training.
-
-        Raises:
-            UserError: it is truncated.
-        """
-        found = sorted(checkpoints.glob("epoch-*"))
-        if not found:
-            return
-        if read_json(found[-1] / "checkpoint.json").get("fingerprint") != self.fingerprint:
-            say(f"{self.name}: {checkpoints} is of another recipe or other images, and is begun anew")
-            shutil.rmtree(checkpoints)
-            return
-        load_checkpoint(self.accelerator, found[-1])
-        say(f"{self.name}: going on after epoch {self.epoch} of {self.schedule.epochs}")
 
 
 def one_process() -> Accelerator:

@@ -7,7 +7,6 @@ accelerate launch -m textvae.training.digits.train digits_mnist
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import shutil
 import sys
@@ -20,8 +19,10 @@ from transformers.utils import logging as transformers_logging
 from textvae.modeling_digit_autoencoder.configuration_digit_autoencoder import DigitAutoencoderConfig
 from textvae.modeling_digit_autoencoder.modeling_digit_autoencoder import DigitAutoencoderModel
 
+from ..common import model_folders
 from ..common.errors import UserError
 from ..common.files import atomic_folder, fingerprint, write_json
+from ..common.launch import launch
 from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder
 from .data import Splits, load_digits, pixels
@@ -49,7 +50,7 @@ def train_models(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
 
 def load_model(folder: Path) -> DigitAutoencoderModel:
     """A trained model of a run, in eval mode, on the device that there is."""
-    model = DigitAutoencoderModel.from_pretrained(folder / "model")
+    model = model_folders.load_model(DigitAutoencoderModel, folder / "model", "textvae digits")
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -137,19 +138,17 @@ def _common(recipe: DigitsRecipe, digits: Splits) -> list[object]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="textvae.training.digits.train", description="Train a recipe's autoencoders.")
-    parser.add_argument("recipe", nargs="?", default="digits", help="a shipped recipe's name or a YAML file")
-    parser.add_argument("--output", type=Path, help="the run's folder (default runs/NAME)")
-    arguments = parser.parse_args(argv)
-    try:
-        recipe = load_sister_recipe(DigitsRecipe, arguments.recipe, "digits")
-        run = RunFolder(arguments.output or Path("runs") / recipe.name, recipe)
+    def train(name: str, output: Path | None) -> str:
+        recipe = load_sister_recipe(DigitsRecipe, name, "digits")
+        run = RunFolder(output or Path("runs") / recipe.name, recipe)
         with run.lock():
             train_models(run, recipe, load_digits(recipe.dataset, recipe.validation_images))
-    except UserError as error:
-        print(f"textvae: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return f"digits: {', '.join(recipe.models)} → {run.path}"
+
+    return launch(
+        train, argv, prog="textvae.training.digits.train", about="Train a recipe's autoencoders.", default="digits",
+        output="the run's folder (default runs/NAME)",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

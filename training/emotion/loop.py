@@ -6,7 +6,6 @@ What is drawn at a step follows from the seed and the step alone: a training tha
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from torch import Tensor
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 from textvae.modeling_emotion_vae.outputs import EmotionVAEOutput
 
-from ..common.checkpoints import load_checkpoint, new_accelerator, newest_checkpoint, save_checkpoint
+from ..common.checkpoints import cut_metrics, load_newest, new_accelerator, save_checkpoint
 from ..common.errors import UserError
-from ..common.files import append_jsonl, read_jsonl, write_text
+from ..common.files import append_jsonl
 from ..common.progress import bar, say
 from .objective import TERMS, beta, objective
 from .recipe import EmotionModelRecipe
@@ -97,10 +96,7 @@ class Loop:
         self.resume(checkpoints, label)
         main = self.accelerator.is_main_process
         if main:
-            rows = [row for row in read_jsonl(metrics) if row["step"] <= self.step]
-            write_text(metrics, "")
-            for row in rows:
-                append_jsonl(metrics, row)
+            cut_metrics(metrics, self.step)
         before, started = self.seconds, time.monotonic()
         with bar(total=self.steps, label=label, unit="step") as progress:
             progress.update(self.step)
@@ -209,22 +205,9 @@ class Loop:
         return torch.stack([self.unwrapped.kl(output.mean, output.log_variance, one) for one in draws]).mean(0)
 
     def resume(self, checkpoints: Path, label: str) -> None:
-        """Load the newest checkpoint, if there is one of this training; one of another is thrown away.
-
-        Raises:
-            UserError: it is truncated.
-        """
-        found = newest_checkpoint(checkpoints)
-        if found is None:
-            return
-        place, fingerprint = found
-        if fingerprint != self.made_from:
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                shutil.rmtree(checkpoints)
-            return
-        load_checkpoint(self.accelerator, place)
-        if self.accelerator.is_main_process:
+        """Load the newest checkpoint, if there is one; errors as for `load_newest`."""
+        place = load_newest(self.accelerator, checkpoints, self.made_from)
+        if place and self.accelerator.is_main_process:
             say(f"{label}: going on at step {self.step} of {self.steps} from {place}")
 
 

@@ -7,13 +7,12 @@ import io
 from pathlib import Path
 
 import numpy as np
-from transformers import AutoTokenizer
 
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 
 from ..common.drawing import standalone
-from ..common.errors import UserError
 from ..common.files import write_text
+from ..common.model_folders import load_model, load_tokenizer
 from ..common.progress import bar
 from .measures import NAMES
 from .plots import emotion_map
@@ -31,7 +30,8 @@ def place_texts(folder: Path, texts: list[str], column: str) -> Path:
     Raises:
         UserError: no model there.
     """
-    model, tokenizer = load_model(folder / "model")
+    model = load_model(EmotionVAEModel, folder / "model", "textvae emotion")
+    tokenizer = load_tokenizer(folder / "model", "textvae emotion")
     parts = []
     with bar(total=len(texts), label="placing", unit="text") as progress:
         for start in range(0, len(texts), BATCH):
@@ -51,22 +51,3 @@ def place_texts(folder: Path, texts: list[str], column: str) -> Path:
     if len(model.rated) == len(NAMES):
         write_text(place / "map.svg", standalone(emotion_map("map", table[:, :2], None)))
     return place / "predictions.csv"
-
-
-def load_model(folder: Path) -> tuple[EmotionVAEModel, AutoTokenizer]:
-    """Model, in eval mode, and tokenizer of a folder that a run wrote.
-
-    Raises:
-        UserError: there is none, or it is damaged or of another kind.
-    """
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: holds no model (config.json is missing); run `textvae emotion` first")
-    try:
-        model, loading = EmotionVAEModel.from_pretrained(folder, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder}: cannot be loaded, it is damaged or no emotion VAE ({reason})") from error
-    if loading["missing_keys"] or loading["mismatched_keys"]:
-        raise UserError(f"{folder}: the weights do not fit config.json; they belong to another configuration")
-    return model.eval(), tokenizer

@@ -18,6 +18,7 @@ import torch
 from ..common.errors import UserError
 from ..common.files import file_digest, read_jsonl, write_json
 from ..common.machine import Memory
+from ..common.model_folders import save_model
 from ..common.progress import say
 from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder
@@ -29,7 +30,7 @@ from .measures import Predictions, measure
 from .recipe import EmotionModelRecipe, EmotionRecipe
 from .reconstruction import nearest_figures, reconstruction_figures
 from .report import MLP, write_report
-from .train import Encoded, predictions, save_model, train_model
+from .train import Encoded, predictions, train_model
 
 MODEL = "model"  # what the recipe's own model is called beside its variants
 BASELINES: tuple[tuple[str, baselines.Kind, bool], ...] = (  # name, kind, whether it reads the last layer alone

@@ -8,9 +8,7 @@ torchrun --nproc_per_node 2 -m textvae.training.emotion.train my_recipe.yaml  (i
 
 from __future__ import annotations
 
-import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,8 +23,9 @@ from textvae.modeling_emotion_vae.outputs import EmotionPrediction
 
 from ..common import precision
 from ..common.errors import UserError
-from ..common.files import atomic_folder, fingerprint, write_json
-from ..common.progress import say
+from ..common.files import fingerprint, write_json
+from ..common.launch import launch
+from ..common.model_folders import save_model
 from ..common.recipe_files import load_sister_recipe
 from ..common.sources import resolve_model
 from .calibration import fit_calibration
@@ -186,17 +185,6 @@ def predictions(encoded: Encoded, model: EmotionVAEModel, rows: np.ndarray) -> P
     return Predictions(**{name: value.numpy().astype(np.float64) for name, value in said.items()})
 
 
-def save_model(model: EmotionVAEModel, tokenizer: Any, output: Path) -> None:
-    """Write what `from_pretrained` loads into `output`, config.json last; checkpoints are no longer needed then."""
-    with atomic_folder(output / ".model") as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    for item in sorted((output / ".model").iterdir(), key=lambda item: item.name == "config.json"):
-        os.replace(item, output / item.name)
-    (output / ".model").rmdir()
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)
-
-
 def train_the_model(recipe: EmotionRecipe, output: Path, dtype: torch.dtype) -> dict[str, Any]:
     """Train the recipe's model on the data's own training split into the model folder `output`; returns its facts."""
     data = load_annotated(recipe)
@@ -227,23 +215,17 @@ def _set_trained(model: EmotionVAEModel, layers: int) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="textvae.training.emotion.train", description="Train one emotion VAE.")
-    parser.add_argument("recipe", nargs="?", default="emotion", help="a shipped recipe's name, or a YAML file")
-    parser.add_argument("--output", type=Path, help="model folder (default runs/RECIPE/model)")
-    arguments = parser.parse_args(argv)
-    try:
-        recipe = load_sister_recipe(EmotionRecipe, arguments.recipe, "emotion")
-        output = arguments.output or Path("runs") / recipe.name / "model"
-        choice = precision.choose(recipe.precision, precision.device())
+    def train(name: str, output: Path | None) -> str:
+        recipe = load_sister_recipe(EmotionRecipe, name, "emotion")
+        output = output or Path("runs") / recipe.name / "model"
+        choice = precision.remembered(output, recipe.precision)
         facts = train_the_model(recipe, output, choice.dtype)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-    except UserError as error:
-        print(f"textvae: error: {error}", file=sys.stderr)
-        return 2
-    if int(os.environ.get("RANK", "0")) == 0:
-        say(f"emotion: {facts['seconds']:.0f} s → {output}")
-    return 0
+        return f"emotion: {facts['seconds']:.0f} s → {output}"
+
+    return launch(
+        train, argv, prog="textvae.training.emotion.train", about="Train one emotion VAE.", default="emotion",
+        output="model folder (default runs/RECIPE/model)",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

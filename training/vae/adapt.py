@@ -11,10 +11,11 @@ import torch
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common import precision
+from ..common.model_folders import save_model
 from ..common.recipe import VaeRecipe
 from .likelihood import score
 from .loop import Loop
-from .train import load_model, save_model
+from .train import load_model
 from .vocabulary import find_joins
 
 TOKENS = 1200  # a step

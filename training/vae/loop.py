@@ -19,9 +19,9 @@ from textvae.modeling_textvae.decoder import PAD
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel, TextVAEOutput
 from textvae.modeling_textvae.posterior import Posterior
 
-from ..common.checkpoints import load_checkpoint, new_accelerator, newest_checkpoint, save_checkpoint
+from ..common.checkpoints import cut_metrics, load_newest, new_accelerator, save_checkpoint
 from ..common.errors import UserError
-from ..common.files import append_jsonl, fingerprint, read_jsonl, write_text
+from ..common.files import append_jsonl, fingerprint
 from ..common.progress import bar, say
 from ..common.recipe import VaeRecipe
 from .data import Step, Tokens, plan_steps
@@ -99,10 +99,7 @@ class Loop:
         self.resume(checkpoints)
         main = self.accelerator.is_main_process
         if main:
-            rows = [row for row in read_jsonl(metrics) if row["step"] <= self.step]
-            write_text(metrics, "")
-            for row in rows:
-                append_jsonl(metrics, row)
+            cut_metrics(metrics, self.step)
         self.model.train()
         window, warned = Window(), False
         before, started = self.seconds, time.monotonic()
@@ -216,22 +213,9 @@ class Loop:
                 moment.zero_()
 
     def resume(self, checkpoints: Path) -> None:
-        """Load the newest checkpoint, if there is one.
-
-        Raises:
-            UserError: it is truncated, or belongs to another recipe, other data or other processes.
-        """
-        found = newest_checkpoint(checkpoints)
-        if found is None:
-            return
-        place, fingerprint = found
-        if fingerprint != self.fingerprint:
-            raise UserError(
-                f"{place}: was made by another recipe, other texts or another number of processes; "
-                f"delete {checkpoints} to train anew, or choose another --output"
-            )
-        load_checkpoint(self.accelerator, place)
-        if self.accelerator.is_main_process:
+        """Load the newest checkpoint, if there is one; errors as for `load_newest`."""
+        place = load_newest(self.accelerator, checkpoints, self.fingerprint)
+        if place and self.accelerator.is_main_process:
             say(f"vae: going on at step {self.step} of {self.recipe.steps} from {place}")
 
 

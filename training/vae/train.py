@@ -9,28 +9,27 @@ torchrun --nproc_per_node 2 -m textvae.training.vae.train my_recipe.yaml        
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from textvae.modeling_textvae.generation import decode_ids
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
-from ..common import precision
+from ..common import model_folders, precision
 from ..common.errors import UserError
-from ..common.files import atomic_folder, read_json, write_json
+from ..common.files import read_json, write_json
+from ..common.launch import launch
 from ..common.machine import hardware
 from ..common.progress import say
-from ..common.recipe import Precision, Recipe, VaeRecipe
+from ..common.recipe import Recipe, VaeRecipe
 from ..common.recipe_files import load_recipe
 from ..common.sources import resolve_model
 from .data import load_sentences
@@ -56,7 +55,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     encoder, encoder_source = resolve_model(settings.encoder)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     sentences = load_sentences(settings, recipe.seed)
-    choice = _precision(recipe.precision, output)
+    choice = precision.remembered(output, recipe.precision)
     torch.manual_seed(recipe.seed)
     model = new_model(settings, str(encoder), tokenizer, sentences.train, sentences.num_classes)
     how: dict[str, Any] = {
@@ -103,23 +102,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     if main:
         samples = draw_samples(model, tokenizer, sentences.validation, choice)
         facts["bleu_reconstruction"] = samples["bleu_reconstruction"]
-        save_model(model, tokenizer, output)
+        model_folders.save_model(model, tokenizer, output)
         write_json(output / "samples.json", samples)
         write_json(finished, {"fingerprint": loop.fingerprint, "facts": facts})
     loop.accelerator.wait_for_everyone()
     return facts
-
-
-def _precision(wanted: Precision, output: Path) -> precision.Choice:
-    """What was chosen when a training in this folder began: in a busier hour another might be."""
-    record = output / "precision.json"
-    known = read_json(record) if record.exists() else {}
-    if known.get("asked") == wanted:
-        return precision.Choice(getattr(torch, known["precision"]), known["reason"])
-    choice = precision.choose(wanted, precision.device())
-    name = str(choice.dtype).removeprefix("torch.")
-    write_json(record, {"asked": wanted, "precision": name, "reason": choice.reason})
-    return choice
 
 
 def _refinement(settings: VaeRecipe, final_beta: float) -> dict[str, Any]:
@@ -212,58 +199,23 @@ def draw_samples(
     }
 
 
-def save_model(model: PreTrainedModel, tokenizer: Any, output: Path) -> None:
-    """Write what `from_pretrained` loads into `output`, config.json last; checkpoints are no longer needed then."""
-    with atomic_folder(output / ".model") as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    saved = sorted((output / ".model").iterdir(), key=lambda item: item.name == "config.json")
-    for item in saved:
-        os.replace(item, output / item.name)
-    (output / ".model").rmdir()
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)
-
-
 def load_model(folder: Path) -> tuple[TextVAEModel, Any]:
-    """Model, in eval mode, and tokenizer of a folder that `save_model` wrote.
-
-    Raises:
-        UserError: there is no such folder, or what it holds is truncated or of another model.
-    """
-    if not (Path(folder) / "config.json").is_file():
-        raise UserError(f"{folder}: holds no model (config.json is missing); give the folder that train-vae wrote")
-    try:
-        model, loading = TextVAEModel.from_pretrained(folder, output_loading_info=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"{folder}: cannot be loaded, it is damaged or no text VAE ({reason}); train it anew"
-        ) from error
-    if loading["missing_keys"] or loading["mismatched_keys"]:
-        raise UserError(f"{folder}: the weights do not fit config.json; they belong to another configuration")
-    return model.eval(), tokenizer
+    """Model, in eval mode, and tokenizer of a folder that `train_vae` wrote; errors as `model_folders.load_model`."""
+    made_by = "textvae train-vae"
+    return model_folders.load_model(TextVAEModel, folder, made_by), model_folders.load_tokenizer(folder, made_by)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="textvae train-vae", description="Train the text VAE of a recipe.")
-    parser.add_argument(
-        "recipe", nargs="?", default="quickstart", help="a shipped recipe's name (default quickstart) or a YAML file"
-    )
-    parser.add_argument("--output", type=Path, help="model folder (default runs/RECIPE/vae)")
-    arguments = parser.parse_args(argv)
-    try:
-        recipe = load_recipe(arguments.recipe)
-        output = arguments.output or Path("runs") / recipe.name / "vae"
+    def train(name: str, output: Path | None) -> str:
+        recipe = load_recipe(name)
+        output = output or Path("runs") / recipe.name / "vae"
         facts = train_vae(recipe, output)
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-    except UserError as error:
-        print(f"textvae: error: {error}", file=sys.stderr)
-        return 2
-    if int(os.environ.get("RANK", "0")) == 0:
-        say(f"vae: {facts['seconds']:.0f} s → {output}")
-    return 0
+        return f"vae: {facts['seconds']:.0f} s → {output}"
+
+    return launch(
+        train, argv, prog="textvae train-vae", about="Train the text VAE of a recipe.", default="quickstart",
+        output="model folder (default runs/RECIPE/vae)",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
