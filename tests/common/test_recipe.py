@@ -11,7 +11,7 @@ from textvae.training.common import recipe as recipes
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import DEFAULTS
 from textvae.training.common.recipe import Recipe
-from textvae.training.common.recipe_files import load_recipe, shipped_recipes
+from textvae.training.common.recipe_files import load_recipe, read_recipe, shipped_recipes
 
 KNOWN_DEFAULTS = Path(__file__).with_name("defaults.json")
 
@@ -146,6 +146,10 @@ def test_bad_recipes_are_named_in_one_line(tmp_path, text, message):
 def test_recipes_that_are_not_there(tmp_path):
     with pytest.raises(UserError, match=r"nothing: no such recipe; give .* one of .*quickstart"):
         load_recipe("nothing")
+    with pytest.raises(UserError, match="lstm_15m: is a recipe of `textvae lstm`"):
+        load_recipe("lstm_15m")
+    with pytest.raises(UserError, match="quickstart: is a recipe of `textvae run`"):
+        read_recipe("quickstart", "digits")
     with pytest.raises(UserError, match=r"absent\.yaml: no such recipe file"):
         load_recipe(tmp_path / "absent.yaml")
     with pytest.raises(UserError, match="no such recipe file"):

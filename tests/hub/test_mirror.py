@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import pandas as pd
 import pytest
+import yaml
 from running import textvae
+
+from textvae.training.common import mirror as mirroring
+from textvae.training.common.recipe_files import load_recipe
 
 
 @pytest.fixture
@@ -67,6 +72,25 @@ def test_what_breaks_off_leaves_nothing_half_and_goes_on(stocked, tmp_path):
     assert not (tmp_path / "shelf/models/hf-internal-testing/tiny-random-BertModel").exists()
     stocked.fault = lambda route: None
     assert textvae(ASKED, tmp_path, **stocked.environment).returncode == 0
+
+
+def test_a_recipes_generators_are_fetched_where_an_arm_asks_for_them(monkeypatch, tmp_path):
+    def asked(arms):
+        recipe = load_recipe("smoke").to_dict()
+        recipe["augment"] |= {"teacher_model": "some/teacher", "language_model": "some/lm", "masked_lm": "some/mlm"}
+        recipe["variants"] = {"bent": {"generators": ["masked_lm"]}}
+        recipe["classifiers"] = {"probe": recipe["classifiers"]["probe"] | {"arms": arms}}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+        places = []
+        monkeypatch.setattr(mirroring, "_commit", lambda place, revision: places.append(place) or "0" * 40)
+        monkeypatch.setattr(mirroring, "_fetch", lambda *_: {})
+        mirroring.mirror(argparse.Namespace(folder=tmp_path / "shelf", ids=[], recipe=str(tmp_path / "mine.yaml")))
+        return {place for place in places if place.startswith("models/some/")}
+
+    assert asked({"vae": [200]}) == {"models/some/teacher"}
+    assert asked({"bent": [200], "language_model": [200]}) == {
+        "models/some/teacher", "models/some/lm", "models/some/mlm",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

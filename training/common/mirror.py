@@ -72,10 +72,15 @@ def _place(name: str) -> tuple[str, str | None]:
 def _read_by(recipe: str) -> list[str]:
     """Everything that running and evaluating a recipe reads."""
     settings = load_recipe(recipe)
-    vae, evaluation = settings.vae, settings.evaluation
+    vae, augment, evaluation = settings.vae, settings.augment, settings.evaluation
+    plans = [plan for one in settings.classifiers.values() for plan in (one.arms, *one.other_budgets.values())]
+    variants = [settings.variant(arm) for plan in plans for arm in plan]
+    generators = {name for variant in variants if variant for name in variant.generators}
     datasets = [vae.texts, vae.unlabelled, *vae.exclude, settings.study.dataset]
     models = [
-        vae.encoder, settings.augment.perplexity_model, *(one.model for one in settings.classifiers.values()),
+        vae.encoder, augment.perplexity_model, augment.teacher_model,
+        *(getattr(augment, name) for name in ("language_model", "masked_lm") if name in generators),
+        *(one.model for one in settings.classifiers.values()),
         evaluation.similarity_model, evaluation.feature_model, evaluation.perplexity_model,
     ]  # fmt: skip
     return [f"datasets/{name}" for name in datasets if name] + [f"models/{name}" for name in models if name]

@@ -72,6 +72,9 @@ def read_recipe(name_or_path: str | Path, system: str = "") -> tuple[str, dict[s
             raise UserError(f"{place}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
     else:
         shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
+        owner = _system_of(place)
+        if shipped.is_file() and owner != system:
+            raise UserError(f"{place}: is a recipe of `textvae {owner or 'run'}`; use that verb")
         if not shipped.is_file():
             raise UserError(f"{place}: no such recipe; {shipped_ones}")
         text = shipped.read_text(encoding="utf-8")
@@ -103,8 +106,12 @@ def shipped_recipes(system: str = "") -> list[str]:
     """Names of the recipes inside the package: those of `textvae run`, or those of one of the SISTERS."""
     folder = resources.files("textvae.training.recipes")
     names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-    systems = {name: name.partition("_")[0] for name in names}
-    return [name for name in names if (systems[name] if systems[name] in SISTERS else "") == system]
+    return [name for name in names if _system_of(name) == system]
+
+
+def _system_of(shipped: str) -> str:
+    first = shipped.partition("_")[0]
+    return first if first in SISTERS else ""
 
 
 def _build(kind: type[T], data: dict[str, Any], place: str, prefix: str) -> T:
