@@ -37,7 +37,7 @@ SECRETS = {
 # Types of our own models, and what `try_out` does with them; every other model is a classifier.
 ALONE = {"textvae": "text_vae", "emotion_vae": "emotion_vae", "digit_autoencoder": "digit_autoencoder"}
 REQUIRED = {
-    "model": ("license", "library_name", "pipeline_tag", "datasets", "model-index"),
+    "model": ("license", "library_name", "model-index"),
     "dataset": ("license", "pretty_name", "configs", "task_categories"),
     "space": ("title", "sdk", "sdk_version", "app_file", "license"),
 }

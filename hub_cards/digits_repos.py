@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ..training.common.errors import UserError
 from ..training.common.files import read_json
-from .layout import Json, Layout, check_weights, needed
+from .layout import Json, Layout, check_weights, hub_datasets, measured_on, needed
 from .staging import MODEL_FILES, Repo, short_name, stage
 
 PICTURES = {
@@ -30,11 +30,8 @@ class DigitsRepos(Layout):
         return (*(f"{name}/model" for name in self.recipe["models"]), "pictures")
 
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
-        results = self.run / "evaluation.json"
-        if not results.exists():
-            raise UserError(f"{self.run}: its models have no figures yet; run `{self.info['command']}` to its end")
         for name in sorted(self.recipe["models"], key=lambda name: name != self.recipe["main"]):
-            yield results, partial(self.autoencoder, name)
+            yield self.results, partial(self.autoencoder, name)
 
     def local_pins(self) -> Json:
         model = self.run / self.recipe["main"] / "model"
@@ -46,11 +43,11 @@ class DigitsRepos(Layout):
         return {"digits": {"id": repos[0].id, "revision": commits[repos[0].id]}}
 
     def autoencoder(self, name: str) -> Repo:
-        results = self.run / "evaluation.json"
+        results = self.results
         figures: Json = read_json(results)
         model: Json = self.recipe["models"][name]
         check_weights(self.run / name / "model" / "model.safetensors", figures.get(f"weights_{name}"), results)
-        dataset = self.recipe["dataset"]
+        dataset, source = self.recipe["dataset"], self.sources[self.recipe["dataset"]]
         repo_name = f"{short_name(dataset)}-{name.replace('_', '-')}"
         if name == self.recipe["main"] and self.asked_name:
             repo_name = self.asked_name
@@ -77,14 +74,13 @@ class DigitsRepos(Layout):
         metadata = ModelCardData(
             license="apache-2.0",
             library_name="transformers",
-            pipeline_tag="unconditional-image-generation" if generates else "image-feature-extraction",
-            datasets=[dataset],
+            datasets=hub_datasets(source),
             tags=["variational-autoencoder" if model["variational"] else "autoencoder", "custom_code", "textvae"],
             model_name=repo_name,
             eval_results=[
                 EvalResult(
-                    task_type="image-to-image", dataset_type=dataset, dataset_name=dataset, dataset_split="test",
-                    metric_type=metric, metric_name=metric, metric_value=value,
+                    task_type="image-to-image", metric_type=metric, metric_name=metric, metric_value=value,
+                    **measured_on(source, "test"),
                 )
             ],
         )  # fmt: skip

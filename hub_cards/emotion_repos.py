@@ -8,9 +8,8 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from ..training.common.errors import UserError
 from ..training.common.files import read_json
-from .layout import Json, Layout, check_weights, needed
+from .layout import Json, Layout, check_weights, hub_datasets, hub_model, measured_on, needed
 from .staging import MODEL_FILES, Repo, stage
 
 MAP = "map.json"  # sentences as the model places them, for the Space
@@ -21,13 +20,10 @@ class EmotionRepos(Layout):
     parts = ("model", "plots")
 
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
-        results = self.run / "evaluation.json"
-        if not results.exists():
-            raise UserError(f"{self.run}: its model has no figures yet; run `{self.info['command']}` to its end")
-        yield results, self.emotion_vae
+        yield self.results, self.emotion_vae
 
     def emotion_vae(self) -> Repo:
-        results = self.run / "evaluation.json"
+        results = self.results
         figures: Json = read_json(results)
         settings: Json = self.recipe["model"]
         suffix = "_finetuned" if settings["trainable_encoder_layers"] else ""
@@ -36,7 +32,7 @@ class EmotionRepos(Layout):
         name = self.asked_name or self.recipe["name"].replace("_", "-") + "-vae"
         repo_id, folder = self.place(name)
         config: Json = read_json(self.run / "model" / "config.json")
-        data, encoder = self.info["sources"][0], self.info["sources"][1]
+        data, encoder, *_ = self.sources.values()
         plots = sorted(path.name for path in (self.run / "plots").glob("*.svg"))
         facts = self.facts() | {
             "name": name,
@@ -52,19 +48,17 @@ class EmotionRepos(Layout):
         }
         metadata = ModelCardData(
             # Sentences of EmoBank travel in the map: its licence asks that what is made of them be shared alike.
-            license="cc-by-sa-4.0" if data["id"] == "JULIELab/EmoBank" else "apache-2.0",
+            license="cc-by-sa-4.0" if data.id == "JULIELab/EmoBank" and data.stand_in is None else "apache-2.0",
             library_name="transformers",
-            pipeline_tag="text-classification",
             language="en",
-            base_model=encoder["id"] if encoder["stand_in"] is None else None,
-            datasets=[data["id"]],
+            base_model=hub_model(encoder),
+            datasets=hub_datasets(data),
             tags=["emotion", "valence-arousal", "variational-autoencoder", "regression", "custom_code", "textvae"],
             model_name=name,
             eval_results=[
                 EvalResult(
-                    task_type="text-classification", dataset_type=data["id"], dataset_name=data["id"],
-                    dataset_split="test", metric_type="pearsonr", metric_name=f"Pearson r of {dimension}",
-                    metric_value=needed(figures, f"official_r_{dimension}{suffix}"),
+                    task_type="text-classification", metric_type="pearsonr", metric_name=f"Pearson r of {dimension}",
+                    metric_value=needed(figures, f"official_r_{dimension}{suffix}"), **measured_on(data, "test"),
                 )
                 for dimension in config["rated"]
             ],

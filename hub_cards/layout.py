@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..training.common.errors import UserError
 from ..training.common.files import read_json
 from ..training.common.known import DATASETS
 from ..training.common.sources import Source, content_revision
-from .staging import Repo, hardware
+from .staging import Repo
 
 Json = dict[str, Any]
 
@@ -63,6 +64,23 @@ class Layout(ABC):
             raise UserError(f"{self.run}: holds no trained model yet; run `{self.info['command']}` to its end")
         return {self.info["system"]: {"id": str((self.run / "model").resolve())}}
 
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """Where what the run read came from, by how it was asked for."""
+        return {source["asked"]: Source(**_without_asked(source)) for source in self.info.get("sources", [])}
+
+    @property
+    def results(self) -> Path:
+        """The file with the figures of a sister system's run.
+
+        Raises:
+            UserError: there is none yet.
+        """
+        path = self.run / "evaluation.json"
+        if not path.exists():
+            raise UserError(f"{self.run}: is not evaluated yet; run `{self.info['command']}` to its end")
+        return path
+
     def place(self, name: str) -> tuple[str, Path]:
         """The id of a repository, and the new folder that it is laid out in."""
         folder = self.staging / name
@@ -73,11 +91,10 @@ class Layout(ABC):
         """What every card says of the run."""
         return {
             "recipe": self.recipe,
-            "sources": [_source(source) for source in self.info.get("sources", [])],
+            "sources": list(self.sources.values()),
             "versions": self.info["versions"],
             "textvae": self.info["textvae"],
-            "hardware": hardware,
-            "machine": self.info["hardware"],
+            "hardware": self.info["hardware"],
             "command": self.info["command"],
             "seed": self.info["seed"],
         }
@@ -123,5 +140,30 @@ def check_weights(weights: Path, measured: str | None, place: Path) -> None:
         raise UserError(f"{place}: its figures are not of {weights}; measure that model anew")
 
 
-def _source(source: Json) -> Source:
-    return Source(**{name: value for name, value in source.items() if name != "asked"})
+def hub_datasets(*sources: Source) -> list[str] | None:
+    """The ids that the Hub has of data that was read, for a card's metadata; a stand-in was not what it stands for."""
+
+    def is_there(source: Source) -> bool:
+        known = DATASETS.get(source.id)
+        return source.stand_in is None and (known.on_hub if known else source.origin in ("hub", "mirror"))
+
+    return [source.id for source in sources if is_there(source)] or None
+
+
+def hub_model(source: Source) -> str | None:
+    """The id of the model that was read, likewise."""
+    return source.id if source.is_same_model and source.origin != "path" else None
+
+
+def measured_on(source: Source, split: str) -> Json:
+    """What an `EvalResult` says of the rows that figures are of."""
+    dataset = source.id if hub_datasets(source) else None
+    return {
+        "dataset_type": dataset or "other",
+        "dataset_name": dataset or source.stand_in or source.id,
+        "dataset_split": split,
+    }
+
+
+def _without_asked(source: Json) -> Json:
+    return {name: value for name, value in source.items() if name != "asked"}

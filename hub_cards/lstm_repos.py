@@ -13,7 +13,7 @@ from ..training.common.files import file_digest, read_json
 from ..training.common.rows import read_rows
 from ..training.lstm.data import TRICKY
 from ..training.study.statistics import wilson_interval
-from .layout import Json, Layout, check_weights, language, needed
+from .layout import Json, Layout, check_weights, hub_datasets, language, measured_on, needed
 from .staging import MODEL_FILES, Repo, short_name, stage
 
 REVIEWS = "tricky-reviews"
@@ -30,18 +30,15 @@ class LstmRepos(Layout):
             raise UserError(f"{run}: compares LSTMs and holds none itself; give folders of theirs: {members}")
 
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
-        results = self.run / "evaluation.json"
-        if not results.exists():
-            raise UserError(f"{self.run}: its LSTM is not evaluated yet; run `{self.info['command']}` to its end")
-        yield results, self.classifier
-        if read_json(results)["tricky"]:
+        yield self.results, self.classifier
+        if read_json(self.results)["tricky"]:
             yield TRICKY, self.reviews
 
     def classifier(self) -> Repo:
-        results = self.run / "evaluation.json"
+        results = self.results
         figures: Json = read_json(results)
         check_weights(self.run / "model" / "model.safetensors", figures.get("weights"), results)
-        dataset = self.recipe["dataset"]
+        dataset, source = self.recipe["dataset"], self.sources[self.recipe["dataset"]]
         name = self.asked_name or f"{short_name(dataset)}-{self.recipe['name'].replace('_', '-')}"
         repo_id, folder = self.place(name)
         plots = {
@@ -58,20 +55,19 @@ class LstmRepos(Layout):
             "plots": [{"file": file, "title": title} for file, title in plots.items()],
             "reviews_id": f"{self.namespace}/{REVIEWS}",
         }
-        scored_on = [dataset, facts["reviews_id"]] if figures["tricky"] else [dataset]
         metadata = ModelCardData(
             license="apache-2.0",
             library_name="transformers",
             pipeline_tag="text-classification",
             language=language(dataset),
-            datasets=scored_on,
+            datasets=hub_datasets(source),
             tags=["lstm", "custom_code", "textvae"],
             metrics=["accuracy", "f1", "precision", "recall"],
             model_name=name,
             eval_results=[
                 EvalResult(
-                    task_type="text-classification", dataset_type=dataset, dataset_name=dataset, dataset_split="test",
-                    metric_type=metric, metric_name=metric, metric_value=needed(test, metric),
+                    task_type="text-classification", metric_type=metric, metric_name=metric,
+                    metric_value=needed(test, metric), **measured_on(source, "test"),
                 )
                 for metric in ("accuracy", "precision", "recall", "f1")
             ],

@@ -42,7 +42,10 @@ def publish(args: argparse.Namespace) -> None:
             pinned.append((layout, found))
             for repo in found:
                 if by_id.setdefault(repo.id, repo).revision != repo.revision:
-                    raise UserError(f"{repo.id}: two of the runs differ in it; publish them one by one")
+                    raise UserError(
+                        f"{repo.id}: two of the runs have one of that name, and the later would overwrite the other; "
+                        "publish one run a command, with --model-name for its model or under another --namespace"
+                    )
         repos, commits = list(by_id.values()), dict.fromkeys(by_id, UNKNOWN_COMMIT)
         last = space(args.namespace, pinned, commits, Path(staging) / "dry")
         say(f"publish: checking {len(repos) + len(last)} repositories")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..training.common.errors import UserError
 from ..training.common.files import fingerprint
@@ -90,9 +90,3 @@ def short_name(dataset: str) -> str:
     """`rotten_tomatoes` → `rt`, `imdb` → `imdb`: how a repository's name speaks of a dataset."""
     words = re.split(r"[_-]", dataset.rpartition("/")[2].lower())
     return "".join(word[:1] for word in words) if len(words) > 1 else words[0]
-
-
-def hardware(facts: dict[str, Any]) -> str:
-    """`AMD EPYC, 2 cores` as a card says it."""
-    cores = f"{facts['cores']} core" + ("" if facts["cores"] == 1 else "s")
-    return ", ".join(part for part in (facts["gpu"], facts["cpu"], cores) if part)

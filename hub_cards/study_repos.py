@@ -17,8 +17,8 @@ from ..training.common.files import read_json, read_jsonl
 from ..training.common.sources import Source
 from ..training.study.report import report_facts
 from ..training.study.statistics import wilson_interval
-from .layout import Json, Layout, check_weights, language, needed
-from .staging import DATASET_FILES, MODEL_FILES, Repo, hardware, short_name, stage
+from .layout import Json, Layout, check_weights, hub_datasets, hub_model, language, measured_on, needed
+from .staging import DATASET_FILES, MODEL_FILES, Repo, short_name, stage
 
 SAMPLES = 20
 RECONSTRUCTIONS = 5
@@ -72,13 +72,17 @@ class StudyRepos(Layout):
 
     def _models(self, model: Json) -> Json:
         """Where the VAE is, and how its draws read best."""
+        return {"models": {self.recipe["evaluation"]["profile"]: model | {"sampling": self._sampling}}}
+
+    @property
+    def _sampling(self) -> Json:
+        """How the samples of an evaluation are drawn, as `generate` is told it."""
         evaluation = self.recipe["evaluation"]
-        sampling = {
+        return {
             "prior_temperature": evaluation["prior_temperature"],
             "latent_share": evaluation["latent_share"],
             "top_p": evaluation["token_top_p"],
         }
-        return {"models": {evaluation["profile"]: model | {"sampling": sampling}}}
 
     def text_vae(self, vae: Path) -> Repo:
         """The VAE with its fitted priors, its figures and plots.
@@ -94,38 +98,35 @@ class StudyRepos(Layout):
         figures, page = read_json(evaluation / "evaluation.json"), read_json(evaluation / "page.json")
         check_weights(vae / "model.safetensors", figures.get("weights"), evaluation / "evaluation.json")
         training = read_json(vae / "training.json")["facts"]
+        sources = [Source(**source) for source in training["sources"]]
+        encoder, texts, *others = sources
         repo_id, folder = self.place(self.model_name)
-        facts = {
+        facts = self.facts() | {
             "name": self.model_name,
             "repo_id": repo_id,
-            "recipe": self.recipe,
             "figures": figures,
             "training": training,
             "priors": [_prior(path) for path in sorted(vae.glob("*.prior.safetensors"))],
             "plots": [{"file": file, "title": title} for file, title in EVALUATION_PLOTS.items()],
             "samples": page["samples"]["vae"][:SAMPLES],
             "reconstructions": page["reconstructions"][:RECONSTRUCTIONS],
-            "sources": [Source(**source) for source in training["sources"]],
+            "sources": sources,
             "stand_ins": [source for source in figures["sources"] if source["stand_in"]],
-            "versions": self.info["versions"],
             "compatible": read_json(Path(__file__).with_name("compatibility.json")),
-            "textvae": self.info["textvae"],
-            "hardware": hardware,
         }
-        encoder, texts, *others = training["sources"]
+        facts["sampling"] = self._sampling
         metadata = ModelCardData(
             license="apache-2.0",
             library_name="transformers",
-            pipeline_tag="text-generation",
-            language=language(texts["id"]),
-            base_model=encoder["id"] if Source(**encoder).is_same_model else None,
-            datasets=[source["id"] for source in (texts, *others) if source["origin"] != "path"],
+            language=language(texts.id),
+            base_model=hub_model(encoder),
+            datasets=hub_datasets(texts, *others),
             tags=["variational-autoencoder", "data-augmentation", "custom_code", "textvae"],
             model_name=self.model_name,
             eval_results=[
                 EvalResult(
-                    task_type="text-generation", dataset_type=texts["id"], dataset_name=texts["id"],
-                    dataset_split="test", metric_type=kind, metric_name=name, metric_value=needed(figures, figure),
+                    task_type="text-generation", metric_type=kind, metric_name=name,
+                    metric_value=needed(figures, figure), **measured_on(texts, "test"),
                 )
                 for kind, name, figure in (
                     ("bleu", "reconstruction BLEU", "bleu_reconstruction"),
@@ -170,15 +171,14 @@ class StudyRepos(Layout):
         study, dataset = self.info["study"], self.info["study"]["dataset"].rpartition("/")[2]
         name = f"{dataset}-{kind.replace('_', '-')}-vae-aug{row['size']}"
         repo_id, folder = self.place(name)
-        asked = {source.pop("asked"): Source(**source) for source in map(dict, self.info["sources"])}
-        body = asked[settings["model"]]
+        body, rows_of = self.sources[settings["model"]], self.sources[study["dataset"]]
         if adapter and not body.is_same_model:
             raise UserError(
                 f"{source}: was trained on a stand-in for {body.id} ({body.stand_in}) and fits no other body"
             )
         plot = f"learning-curve-{kind}.svg"
         split = "train" if study["role"] == "development" else "test"
-        card = {
+        card = self.facts() | {
             "name": name,
             "repo_id": repo_id,
             "kind": about["kind"],
@@ -191,32 +191,28 @@ class StudyRepos(Layout):
             "settings": settings,
             "adapter": adapter,
             "remote_code": "auto_map" in read_json(source / "config.json") if not adapter else False,
-            "base_model": settings["model"],
+            "body": body,
             "suffix": INPUT_SUFFIX.get(kind, ""),
             "plots": [{"file": plot, "title": f"Accuracy of {kind} by rows and arm"}],
             "saw": facts["saw"],
-            "sources": [asked[study["dataset"]], body],
+            "sources": [rows_of, body],
             "dataset_id": f"{self.namespace}/{dataset}-vae-aug{row['size']}",
-            "versions": self.info["versions"],
-            "textvae": self.info["textvae"],
-            "hardware": hardware,
             "stage": self.info["stages"]["classify"],
-            "seed": self.info["seed"],
         }
         metadata = ModelCardData(
             license="apache-2.0",
             library_name="peft" if adapter else "transformers",
             pipeline_tag="text-classification",
             language=language(study["dataset"]),
-            base_model=settings["model"] if body.is_same_model else None,
-            datasets=[study["dataset"], card["dataset_id"]],
+            base_model=hub_model(body),
+            datasets=[*(hub_datasets(rows_of) or []), card["dataset_id"]],
             tags=["textvae", *(["lora"] if adapter else ["custom_code"] if card["remote_code"] else [])],
             metrics=["accuracy", "f1", "precision", "recall"],
             model_name=name,
             eval_results=[
                 EvalResult(
-                    task_type="text-classification", dataset_type=study["dataset"], dataset_name=study["dataset"],
-                    dataset_split=split, metric_type=metric, metric_name=metric, metric_value=needed(row, metric),
+                    task_type="text-classification", metric_type=metric, metric_name=metric,
+                    metric_value=needed(row, metric), **measured_on(rows_of, split),
                 )
                 for metric in ("accuracy", "precision", "recall", "f1")
             ],

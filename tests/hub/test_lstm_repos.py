@@ -74,7 +74,12 @@ def test_strangers_use_what_is_published(lstm_run, smoke_mirror, hub, tmp_path):
     done = publish(hub, lstm_run, smoke_mirror, tmp_path, "--push")
     assert done.returncode == 0, done.stderr[-3000:]
     assert {repo.id for repo in hub.repos.values()} == {"org/imdb-lstm-tiny", "org/tricky-reviews", "org/textvae-demo"}
-    script = """
+    card = hub.repo("org/imdb-lstm-tiny").files()["README.md"].decode()
+    assert "tricky-reviews" not in card.partition("---\n")[2].partition("---\n")[0]  # no training was on them
+    script = "\n".join(re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL))
+    script += """
+(said,) = classify("a moving and funny film. " * 100, truncation=True)
+assert said["label"] in model.config.id2label.values() and 0.5 <= said["score"] <= 1
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 reviews = load_dataset("org/tricky-reviews", split="test")
@@ -120,7 +125,9 @@ def test_two_runs_share_the_reviews_but_no_model(lstm_run, smoke_mirror, hub, tm
     (other / "run.json").write_text(json.dumps(info))
     done = textvae(["publish", str(lstm_run), str(other), "--namespace", "org"], tmp_path, **hub.environment)
     assert done.returncode == 2
-    assert re.fullmatch(r"textvae: error: org/imdb-lstm-tiny: two of the runs differ in it.*\n", done.stderr)
+    assert re.fullmatch(
+        r"textvae: error: org/imdb-lstm-tiny: two of the runs have one of that name.* --model-name .*\n", done.stderr
+    )
 
 
 def test_the_space_keeps_the_tabs_of_what_was_published_before(lstm_run, digits_run, smoke_mirror, hub, tmp_path):

@@ -25,18 +25,42 @@ def test_sentences_are_seeded(folder, capsys):
     assert any(first)
     assert lines("--num", "5") == first
     assert lines("--num", "5", "--seed", "1") != first
+    assert lines("--num", "5", "--prior-temperature", "3") != first
     assert len(lines("--num", str(DECODE_BATCH + 1))) == DECODE_BATCH + 1
 
 
 @pytest.mark.parametrize(
     "options",
-    [["--num", "0"], ["--top-p", "0"], ["--top-p", "1.1"], ["--temperature", "-1"], ["--temperature", "nan"]],
+    [
+        ["--num", "0"],
+        ["--top-p", "0"],
+        ["--top-p", "1.1"],
+        ["--latent-share", "0"],
+        ["--prior-temperature", "-1"],
+        ["--temperature", "-1"],
+        ["--temperature", "nan"],
+    ],
 )
 def test_impossible_options_name_themselves(folder, options, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["generate", "--model", folder, *options])
     assert stop.value.code == 2
     assert options[0] in capsys.readouterr().err
+
+
+def test_a_share_of_the_latent_is_shown_by_models_that_were_trained_so(
+    folder, tiny_model, rebuilt, tiny_tokenizer, tmp_path, capsys
+):
+    options = ["--num", "5", "--latent-share", "0.1"]
+    assert cli.main(["generate", "--model", folder, *options]) == 2
+    assert "--latent-share 0.1" in capsys.readouterr().err
+    for saved in (rebuilt(tiny_model, hidden_chunks=True), tiny_tokenizer):
+        saved.save_pretrained(tmp_path / "hidden")
+    drawn = []
+    for share in (options, options[:2]):
+        assert cli.main(["generate", "--model", str(tmp_path / "hidden"), *share]) == 0
+        drawn.append(capsys.readouterr().out)
+    assert drawn[0] != drawn[1]
 
 
 def test_a_folder_without_a_model_is_one_line(tmp_path, capsys):
