@@ -58,7 +58,6 @@ def test_test_labels_are_counted_as_the_training_labels(arguments, monkeypatch):
         classify_file(arguments)
     assert seen["train"].label_names == seen["test"].label_names == ["awful", "bad", "good"]
     assert seen["test"].labels == [1, 1, 1, 1, 2, 2, 2, 2]
-    assert seen["num_labels"] == 3
 
 
 def test_a_dataset_is_scored_on_its_test_split(arguments, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def recipe(tmp_path_factory, tiny_tokenizer):
 
 
 def train(name, recipe, data, **changes):
-    options = {"steps": 20, "seed": 3, "dtype": torch.float32, "num_labels": 2}
+    options = {"steps": 20, "seed": 3, "dtype": torch.float32}
     return train_classifier(name, recipe, data, data, **(options | changes))
 
 

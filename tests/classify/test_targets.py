@@ -70,9 +70,7 @@ def test_a_classifier_follows_its_targets(name, tiny_encoder):
     targets = Targets(np.full(24, 0.05, np.float32), np.ones(24, np.float32))
 
     def outcome(targets):
-        return train_classifier(
-            name, settings, wrong, test, steps=40, seed=0, dtype=torch.float32, num_labels=2, targets=targets
-        )
+        return train_classifier(name, settings, wrong, test, steps=40, seed=0, dtype=torch.float32, targets=targets)
 
     assert outcome(None).metrics["accuracy"] == 0.0
     assert outcome(targets).metrics["accuracy"] == 1.0

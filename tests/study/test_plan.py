@@ -50,22 +50,22 @@ def test_budgets_are_balanced_disjoint_and_of_the_study_role():
     train = texts(600)
     draws = draw_budgets(train, recipe())
     assert len(draws) == 3
-    every = [row for draw in draws for row in draw.order]
+    every = [row for draw in draws for row in draw]
     assert len(every) == len(set(every)) == 3 * 24
     assert {role(train.texts[row]) for row in every} == {"study"}
     for draw in draws:
-        labels = [row % 3 for row in draw.first(10)]
+        labels = [row % 3 for row in draw[:10]]
         assert sorted(labels.count(c) for c in range(3)) == [3, 3, 4]
-        assert draw.first(24)[:10] == draw.first(10)
-        assert [sum(row % 3 == c for row in draw.first(24)) for c in range(3)] == [8, 8, 8]
+        assert draw[:24][:10] == draw[:10]
+        assert [sum(row % 3 == c for row in draw[:24]) for c in range(3)] == [8, 8, 8]
 
 
 def test_more_subsets_or_a_larger_oracle_leave_the_budgets_alone():
     train = texts(900)
-    budgets = [draw.first(10) for draw in draw_budgets(train, recipe())]
-    assert [draw.first(10) for draw in draw_budgets(train, recipe(number=5))][:3] == budgets
-    assert [draw.first(10) for draw in draw_budgets(train, recipe(oracle=60))] == budgets
-    assert [draw.first(10) for draw in draw_budgets(train, replace(recipe(), seed=1))] != budgets
+    budgets = [draw[:10] for draw in draw_budgets(train, recipe())]
+    assert [draw[:10] for draw in draw_budgets(train, recipe(number=5))][:3] == budgets
+    assert [draw[:10] for draw in draw_budgets(train, recipe(oracle=60))] == budgets
+    assert [draw[:10] for draw in draw_budgets(train, replace(recipe(), seed=1))] != budgets
 
 
 def test_draws_do_not_depend_on_the_order_of_the_file_and_take_a_text_once():
@@ -74,7 +74,7 @@ def test_draws_do_not_depend_on_the_order_of_the_file_and_take_a_text_once():
     twice = LabelledTexts(train.texts + train.texts, train.labels + train.labels, NAMES, SOURCE)
 
     def drawn(data: LabelledTexts) -> list[list[str]]:
-        return [[data.texts[row] for row in draw.order] for draw in draw_budgets(data, recipe())]
+        return [[data.texts[row] for row in draw] for draw in draw_budgets(data, recipe())]
 
     assert drawn(turned) == drawn(twice) == drawn(train)
 
@@ -104,7 +104,7 @@ def test_test_rows_are_balanced_and_never_training_texts():
 
 def test_a_development_recipe_never_looks_at_study_or_test_rows():
     train, wanted = texts(2400), recipe(role="development")
-    drawn = {row for draw in draw_budgets(train, wanted) for row in draw.order}
+    drawn = {row for draw in draw_budgets(train, wanted) for row in draw}
     tests = set(draw_test(train, train, wanted))
     assert not drawn & tests
     assert {role(train.texts[row]) for row in drawn | tests} == {"development"}
@@ -130,14 +130,14 @@ def test_seeds_differ_by_purpose_and_stay():
 def test_unequal_classes_take_turns_by_subset_and_the_oracle_makes_them_equal():
     train = texts(900)
     draws = draw_budgets(train, recipe(budget=10, oracle=24, class_shares=(0.6, 0.2, 0.2)))
-    every = [row for draw in draws for row in draw.order]
+    every = [row for draw in draws for row in draw]
     assert len(every) == len(set(every)) == 3 * 24
 
     def counts(rows) -> list[int]:
         return [sum(row % 3 == c for row in rows) for c in range(3)]
 
-    assert [counts(draw.first(10)) for draw in draws] == [[6, 2, 2], [2, 2, 6], [2, 6, 2]]
-    assert [counts(draw.first(24)) for draw in draws] == [[8, 8, 8]] * 3
+    assert [counts(draw[:10]) for draw in draws] == [[6, 2, 2], [2, 2, 6], [2, 6, 2]]
+    assert [counts(draw[:24]) for draw in draws] == [[8, 8, 8]] * 3
     with pytest.raises(UserError, match=r"it has 3 classes, 'study.class_shares' 2"):
         draw_budgets(train, recipe(class_shares=(0.5, 0.5)))
     with pytest.raises(UserError, match="a budget of 10 has no row of class 'bad'; raise the budget"):

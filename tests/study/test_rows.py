@@ -14,7 +14,7 @@ from textvae.training.common.run_folder import RunFolder
 from textvae.training.common.sources import LabelledTexts, Source
 from textvae.training.study import cells, plan
 from textvae.training.study.growing import _say_where_short
-from textvae.training.study.plan import Cell, Draw, Growth
+from textvae.training.study.plan import Cell, Growth
 from textvae.training.study.rows import candidates_file, training_rows, write_rows
 from textvae.training.study.run import _cell_fingerprints
 
@@ -32,7 +32,7 @@ def folder(tmp_path):
     data = LabelledTexts(
         [f"review {i}" for i in range(12)], [0, 0, 0, 1] * 3, ["neg", "pos"], Source("org/d", "path", "d", "1")
     )
-    write_rows(tmp_path, data, data, [Draw(tuple(range(12)))], [0])
+    write_rows(tmp_path, data, data, [list(range(12))], [0])
     return tmp_path
 
 

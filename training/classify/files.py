@@ -44,7 +44,6 @@ def classify_file(args: argparse.Namespace) -> None:
         steps=args.steps,
         seed=args.seed,
         dtype=choose("auto", device()).dtype,
-        num_labels=len(train.label_names),
         output=output,
     )
     say(f"classify: {args.classifier} on {len(train)} rows, {outcome.seconds:.0f} s → {output}")

@@ -59,7 +59,6 @@ def train_classifier(
     steps: int,
     seed: int,
     dtype: torch.dtype,
-    num_labels: int,
     targets: Targets | None = None,
     counted: int | None = None,
     output: Path | None = None,
@@ -70,7 +69,6 @@ def train_classifier(
     Args:
         steps: optimiser steps, exactly; not read for `probe`.
         dtype: float32, or bfloat16 for autocast (and for the frozen body of `gpt2_lora`).
-        num_labels: classes; labels are 0 … num_labels - 1 and name `train.label_names`.
         targets: of the training rows, where they are not simply their labels.
         counted: as how many rows all of them count against the penalty of `probe`; None: as those that there are.
         output: a folder that gets the trained model (of `gpt2_lora` its adapters) and tokenizer;
@@ -87,9 +85,7 @@ def train_classifier(
     set_seed(seed)
     folder, source = resolve_model(settings.model)
     if name == "probe":
-        probabilities, train_seconds = _probe(
-            settings, train, test, folder, dtype, num_labels, targets, counted, features
-        )
+        probabilities, train_seconds = _probe(settings, train, test, folder, dtype, targets, counted, features)
         steps = 0
     elif name == "setfit":
         probabilities, train_seconds = setfit.fit_predict(
@@ -103,7 +99,7 @@ def train_classifier(
         if name == "gpt2_lora":
             fit_head(model, train_rows, dtype, seed)
         if targets is not None:
-            for row, mass in zip(train_rows, targets.mass(train.labels, num_labels).tolist(), strict=True):
+            for row, mass in zip(train_rows, targets.mass(train.labels, len(train.label_names)).tolist(), strict=True):
                 row["labels"] = mass
         with tempfile.TemporaryDirectory() as scratch:
             trainer = ClassifierTrainer(
@@ -246,7 +242,6 @@ def _probe(
     test: LabelledTexts,
     folder: Path,
     dtype: torch.dtype,
-    num_labels: int,
     targets: Targets | None,
     counted: int | None,
     features: Path | None,
@@ -256,8 +251,9 @@ def _probe(
         train_features, test_features = cache.features(train.texts), cache.features(test.texts)
     start = time.perf_counter()
     assert train.labels is not None  # train_classifier has looked
-    mass = None if targets is None else targets.mass(train.labels, num_labels)
-    probabilities = fit_predict(train_features, train.labels, test_features, num_labels, mass, counted)
+    classes = len(train.label_names)
+    mass = None if targets is None else targets.mass(train.labels, classes)
+    probabilities = fit_predict(train_features, train.labels, test_features, classes, mass, counted)
     return probabilities, time.perf_counter() - start
 
 

@@ -105,9 +105,7 @@ class EvaluationRecipe:
     latent_share: float = 1.0  # of the chunks of draws from priors that the decoder is shown
     class_candidates: int = 16  # texts drawn for a text of a class, of which its words choose one
     class_sharpness: float = 1.0  # exponent of p(class | words) in that choice
-    token_temperature: float = 1.0  # 0: the best text, by beam search with more than one beam
     token_top_p: float = 1.0
-    num_beams: int = 1
     seen_joins: bool = True  # word pieces are joined only as in some word of the training text
     samples: int = 1000
     importance_samples: int = 100
@@ -132,7 +130,6 @@ class AugmentRecipe:
     vae_latents: Literal["posterior", "prior"] = "posterior"
     temperature: float = 0.5  # posterior standard deviations of noise
     interpolation_share: float = 0.25  # candidates made between two sentences of one class; the rest are neighbours
-    adapt_steps: int = 0  # most fine-tuning steps on the budget's own sentences before generating
     prior_top_p: float = 0.85  # of the words of such samples
 
     # Banks of sentences that rows are put together from: samples of the prior, or real ones (arm `self_training`)
@@ -205,7 +202,6 @@ class StudyRecipe:
     # Of the budget's rows, in place of equal numbers; subsets give them to the classes in turns. Generated and repeated
     # rows then make the classes equal
     class_shares: tuple[float, ...] | None = None
-    test_split: str = "test"  # validation: to choose recipes by, where a dataset has that part
     workers: int = 2  # cells run at a time, one thread each
 
 

@@ -41,7 +41,6 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("evaluation.language_model_steps", recipe.evaluation.language_model_steps),
         ("evaluation.baseline_steps", recipe.evaluation.baseline_steps),
         ("evaluation.reverse_steps", recipe.evaluation.reverse_steps),
-        ("evaluation.num_beams", recipe.evaluation.num_beams),
         ("evaluation.class_candidates", recipe.evaluation.class_candidates),
         ("vae.cycle_steps", vae.cycle_steps),
         ("study.budget", recipe.study.budget),
@@ -60,7 +59,6 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         ("vae.bag_of_words_weight", vae.bag_of_words_weight),
         ("evaluation.prior_components", recipe.evaluation.prior_components),
         ("evaluation.prior_temperature", recipe.evaluation.prior_temperature),
-        ("evaluation.token_temperature", recipe.evaluation.token_temperature),
         ("evaluation.class_sharpness", recipe.evaluation.class_sharpness),
     ):
         need(number >= 0, f"'{name}' must not be negative: {number}")
@@ -137,10 +135,6 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     need(
         0 <= vae.refinement_slope <= 1,
         f"'vae.refinement_slope' must lie in [0, 1]: {vae.refinement_slope}",
-    )
-    need(
-        recipe.evaluation.num_beams == 1 or recipe.evaluation.token_temperature == 0,
-        "'evaluation.num_beams' is of texts that are not drawn; set 'evaluation.token_temperature' to 0",
     )
     need(vae.beta_cycles >= 1, f"'vae.beta_cycles' must be at least 1, not {vae.beta_cycles}")
     need(

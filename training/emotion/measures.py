@@ -11,8 +11,7 @@ import numpy as np
 from .data import AnnotatedTexts
 
 NAMES = ("valence", "arousal")
-COVERAGE = 0.9  # of the interval whose coverage is counted
-NORMAL_90 = 1.6448536269514722  # standard deviations from the middle of a normal distribution that hold it
+NORMAL_90 = 1.6448536269514722  # standard deviations from the middle of a normal distribution that hold 90 % of it
 LEVELS = tuple(round(0.1 * level, 1) for level in range(1, 10))  # of the reliability plot
 
 

@@ -56,7 +56,6 @@ def train_rival(
         steps=EPOCHS * len(parts.train) // settings.batch_size,
         seed=recipe.seed,
         dtype=dtype,
-        num_labels=len(parts.train.label_names),
         features=features,
     )
     about = {"parameters": None, "seconds": outcome.train_seconds, "body": outcome.weights}

@@ -117,7 +117,7 @@ def _hits(folder: Path, results: Sequence[Row]) -> Hits:
     """Share of trainings that got each test row right, seeds averaged."""
     found: dict[tuple[str, str, int, int], dict[int, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
     for row in results:
-        cell = Cell(*(row[name] for name in ("classifier", "arm", "size", "budget", "subset", "seed")))
+        cell = Cell.of(row)
         table = read_table(predictions_file(folder, cell))
         guesses = table.filter(like="p_").to_numpy().argmax(axis=1)
         right = (guesses == table["label"].to_numpy()).astype(float)

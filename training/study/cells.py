@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
-from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..augment.dataset import grow
 from ..augment.generators import Cost, Generator
@@ -31,7 +30,6 @@ from ..common.files import atomic_path
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, content_revision
-from ..vae.adapt import adapt
 from ..vae.train import load_model
 from .banks import read_bank
 from .plan import Cell, Growth, filters_asked, keeps_model, seed_of
@@ -51,10 +49,6 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     budget = budget_rows(folder, growth.subset, growth.budget)
     tests, _ = held_out_rows(folder, growth.subset)
     model, tokenizer = load_model(folder / "vae")
-    if name == "vae" and settings.adapt_steps:
-        sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
-        place = folder / "augmented" / "adapted" / f"of{growth.budget}-subset{growth.subset}"
-        model, tokenizer, _ = adapt(folder / "vae", sentences, settings.adapt_steps, place, seed)
     model = model.to(device()).eval()
     asked = filters_asked(recipe, name)
     perplexities, reading = None, Cost()
@@ -145,7 +139,6 @@ def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str
         steps=settings.steps.get(cell.size, 0),
         seed=seed_of(recipe.seed, "train", cell.subset, cell.seed),  # the same for every arm
         dtype=getattr(torch, dtype),
-        num_labels=len(train.label_names),
         targets=targets,
         counted=len(train) if cell.arm == "oracle" else cell.budget,
         output=output,

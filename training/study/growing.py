@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from .workers import in_workers
 SAMPLES = 20  # of each generator, for the report
 
 
-def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, Any]] = grow_budget) -> None:
+def grow_budgets(run: RunFolder, recipe: Recipe) -> None:
     """Grow the budgets that the arms of generators need; that of the VAE's subset 0 becomes dataset folders."""
     needed = growths(recipe)
     if not needed:
@@ -76,7 +75,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe, grow: Callable[..., dict[str, A
             pass
         tasks = {str(growth): (run.path, recipe, growth, needed[growth], dtype) for growth in left}
         with bar(total=len(tasks), label="augment", unit="budget") as progress:
-            for _, facts in in_workers(grow, tasks, workers=recipe.study.workers, log=run.log):
+            for _, facts in in_workers(grow_budget, tasks, workers=recipe.study.workers, log=run.log):
                 growth = _growth(facts)
                 _say_where_short(facts, needed[growth])
                 grown[growth] = facts | {"fingerprint": wanted[growth]}

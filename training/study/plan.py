@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..common.errors import UserError
 from ..common.recipe import AugmentRecipe, ClassifierName, ClassifierRecipe, Recipe
@@ -40,6 +41,11 @@ class Cell:
     subset: int
     seed: int
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Cell:
+        """That a row of `results.jsonl` is about."""
+        return cls(**{item.name: row[item.name] for item in dataclasses.fields(cls)})
+
     @property
     def key(self) -> str:
         return f"{self.classifier}-{self.arm}-{self.size}-of{self.budget}-subset{self.subset}-seed{self.seed}"
@@ -52,16 +58,6 @@ class Growth:
     generator: str
     budget: int
     subset: int
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The real rows of a subset: a budget of n, and the oracle of size n, are the first n."""
-
-    order: tuple[int, ...]
-
-    def first(self, size: int) -> tuple[int, ...]:
-        return self.order[:size]
 
 
 def plan(recipe: Recipe) -> list[Cell]:
@@ -175,8 +171,10 @@ def seed_of(seed: int, *names: str | int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
+def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[list[int]]:
     """The rows of every subset, as indices into `train`: disjoint, of the recipe's role only.
+
+    A budget of n, and the oracle of size n, are the first n of them.
 
     Classes take turns, or have the recipe's shares of the budget; what the oracle has beside it makes them equal.
 
@@ -205,7 +203,7 @@ def draw_budgets(train: LabelledTexts, recipe: Recipe) -> list[Draw]:
                 "'subsets' or the oracle's sizes"
             )
     front, back = [iter(pool) for pool in pools], [reversed(pool) for pool in pools]
-    return [Draw(tuple(next((front if i < budget else back)[c]) for i, c in enumerate(turn))) for turn in turns]
+    return [[next((front if i < budget else back)[c]) for i, c in enumerate(turn)] for turn in turns]
 
 
 def _shares(train: LabelledTexts, recipe: Recipe, subset: int) -> list[float]:

@@ -17,7 +17,7 @@ from ..common.errors import UserError
 from ..common.files import atomic_path, read_json, write_json
 from ..common.recipe import Recipe, VariantRecipe
 from ..common.sources import LabelledTexts, Source
-from .plan import Cell, Draw, Growth, largest_planned, rows_of_each, subsets
+from .plan import Cell, Growth, largest_planned, rows_of_each, subsets
 
 
 def files(folder: Path, recipe: Recipe) -> list[Path]:
@@ -30,11 +30,11 @@ def files(folder: Path, recipe: Recipe) -> list[Path]:
 
 
 def write_rows(
-    folder: Path, train: LabelledTexts, test: LabelledTexts, draws: list[Draw], test_order: list[int]
+    folder: Path, train: LabelledTexts, test: LabelledTexts, draws: list[list[int]], test_order: list[int]
 ) -> None:
     """Write the drawn rows: `row` is the index in the dataset's split, in the order of their use."""
     for k, draw in enumerate(draws):
-        _write(subset_file(folder, k), train, draw.order)
+        _write(subset_file(folder, k), train, draw)
     _write(folder / "rows" / "test.parquet", test, test_order)
     write_json(_dataset(folder), {"label_names": train.label_names, "source": train.source.to_dict()})
 

@@ -86,7 +86,7 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
         study.dataset,
         study.budget,
         study.role,
-        study.test_split,
+        "test",  # once an option; without it, every run would begin anew
         study.class_shares,
         recipe.seed,
         drawn,
@@ -98,7 +98,7 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
         if stage.done:
             return
         train = load_texts(study.dataset, "train")
-        test = train if study.role == "development" else load_texts(study.dataset, study.test_split)
+        test = train if study.role == "development" else load_texts(study.dataset, "test")
         sources = {study.dataset: train.source}
         sources |= {name: load_texts(name, "train").source for name in texts}
         sources |= {name: resolve_model(name)[1] for name in _model_ids(recipe)}
@@ -171,7 +171,7 @@ def classify(
     cells = plan(recipe)
     wanted = _cell_fingerprints(run, recipe, cells, dtype)
     found = read_jsonl(results)
-    kept = {key: row for row in found if wanted.get(key := _key(row)) == row["fingerprint"]}
+    kept = {key: row for row in found if wanted.get(key := Cell.of(row).key) == row["fingerprint"]}
     left = [cell for cell in cells if cell.key not in kept]
     with run.stage("classify", inputs=[wanted], outputs=["results.jsonl"]) as stage:
         if not left and len(found) == len(kept) and stage.done:
@@ -199,7 +199,7 @@ def _note_later_scorings(run: RunFolder, found: list[dict[str, Any]], kept: dict
     replaced = {row["fingerprint"] for row in found} - {row["fingerprint"] for row in kept.values()}
     run.update(replaced_cells=sorted(replaced | set(run.info.get("replaced_cells", []))))
     if "analysis" in run.info:  # a whole plan was scored before
-        later = {cell.key for cell in left} - {_key(row) for row in found}
+        later = {cell.key for cell in left} - {Cell.of(row).key for row in found}
         run.update(later_cells=sorted(later | set(run.info.get("later_cells", []))))
 
 
@@ -209,10 +209,6 @@ def analyse_predictions(run: RunFolder, recipe: Recipe) -> None:
     with run.stage("analyse", inputs=[results], outputs=["results.jsonl"]) as stage:
         if not stage.done:
             run.update(analysis=analyse(run.path, recipe, read_jsonl(results), run.dtype(recipe.precision)))
-
-
-def _key(row: dict[str, Any]) -> str:
-    return Cell(*(row[name] for name in ("classifier", "arm", "size", "budget", "subset", "seed"))).key
 
 
 def _cell_fingerprints(run: RunFolder, recipe: Recipe, cells: list[Cell], dtype: str) -> dict[str, str]:

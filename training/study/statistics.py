@@ -188,9 +188,9 @@ def largest_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
     return max((row["size"] for row in rows if row["arm"] == arm), default=None)
 
 
-def headline_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
-    """The size that the verdict over all classifiers is about: that of an arm which most of them share, the largest."""
-    shared = Counter(size for size, _ in {(row["size"], row["classifier"]) for row in rows if row["arm"] == arm})
+def headline_size(rows: Sequence[Row]) -> int | None:
+    """The size that the verdict over all classifiers is about: that of `vae` which most of them share, the largest."""
+    shared = Counter(size for size, _ in {(row["size"], row["classifier"]) for row in rows if row["arm"] == "vae"})
     return max(shared, key=lambda size: (shared[size], size), default=None)
 
 

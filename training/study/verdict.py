@@ -8,6 +8,7 @@ from typing import Literal
 
 from .statistics import FEWEST_SUBSETS, Interval, Row, by_subset, classifiers, largest_size, lift, mean_lift
 
+ARM = "vae"  # whose rows a verdict is about
 Outcome = Literal["helped", "did not help", "cannot tell"]
 SAID: dict[Outcome, str] = {
     "helped": "generated rows helped",
@@ -30,20 +31,20 @@ def outcome(gain: Interval) -> Outcome:
     return "helped" if gain.low > 0 else "did not help"
 
 
-def verdicts(rows: Sequence[Row], budget: int, arm: str = "vae") -> list[Verdict]:
+def verdicts(rows: Sequence[Row], budget: int) -> list[Verdict]:
     """One a classifier that was trained on generated rows, in the order of the rows, each at its own largest size."""
     found = []
     for name in classifiers(rows):
         own = [row for row in rows if row["classifier"] == name]
-        size = largest_size(own, arm)
+        size = largest_size(own)
         if size is not None:
-            found.append(_of_classifier(rows, name, arm, size, budget))
+            found.append(_of_classifier(rows, name, size, budget))
     return found
 
 
-def overall(rows: Sequence[Row], size: int, budget: int, arm: str = "vae") -> Verdict:
+def overall(rows: Sequence[Row], size: int, budget: int) -> Verdict:
     """About the mean of the classifiers that have an interval of their own."""
-    gain, names = mean_lift(rows, arm, size)
+    gain, names = mean_lift(rows, ARM, size)
     if not names:
         why = f"no classifier was compared on the {FEWEST_SUBSETS} or more subsets that an interval needs"
         return Verdict("overall", "cannot tell", f"Overall, {SAID['cannot tell']}: {why}.")
@@ -65,11 +66,11 @@ def interval_text(gain: Interval) -> str:
     return f"95 % interval {signed(gain.low)} to {signed(gain.high)}, {n}"
 
 
-def _of_classifier(rows: Sequence[Row], name: str, arm: str, size: int, budget: int) -> Verdict:
+def _of_classifier(rows: Sequence[Row], name: str, size: int, budget: int) -> Verdict:
     if not by_subset(rows, name, "duplicate", size):
         why = f"it was not trained on the arm 'duplicate' at {size} rows"
         return Verdict(name, "cannot tell", f"For {name}, {SAID['cannot tell']}: {why}.")
-    gain = lift(rows, name, arm, size)
+    gain = lift(rows, name, ARM, size)
     return Verdict(name, outcome(gain), _sentence(f"For {name}", gain, size, budget))
 
 

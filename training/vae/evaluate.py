@@ -130,9 +130,9 @@ def _drawn(settings: EvaluationRecipe) -> list[Any]:
     return [
         settings.prior_temperature,
         settings.latent_share,
-        settings.token_temperature,
+        1.0,  # with the other number below: of options that are gone, so that what was measured is found again
         settings.token_top_p,
-        settings.num_beams,
+        1,
         settings.seen_joins,
         settings.feature_model,
     ]

@@ -118,14 +118,12 @@ class Evaluation:
 
     @cached_property
     def samples(self) -> dict[str, list[str]]:
-        """Texts from the three models' priors, their words drawn alike; at 1 where the VAE's are not drawn."""
+        """Texts from the three models' priors, their words drawn alike."""
         plain = replace(
             self.settings,
             prior_temperature=1.0,
             latent_share=1.0,
             prior_components=0,
-            token_temperature=self.settings.token_temperature or 1.0,
-            num_beams=1,
         )
 
         def make() -> dict[str, list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,13 +19,8 @@ from .priors import fit_prior
 def decode_sampled(
     model: TextVAEModel, tokenizer: Any, latents: torch.Tensor, settings: EvaluationRecipe, seed: int = 0
 ) -> list[str]:
-    """One text of each latent (N, Z), its words drawn by the settings' temperature and top-p; the best at 0."""
-    generator = torch.Generator().manual_seed(seed)
-    texts: list[str] = []
-    for part in latents.split(DECODE_BATCH):
-        ids = model.generate(part.to(model.device), generator=generator, **_how(settings))
-        texts.extend(decode_ids(ids, tokenizer))
-    return texts
+    """One text of each latent (N, Z), its words drawn by the settings' top-p."""
+    return _decode(model, tokenizer, latents, generator=torch.Generator().manual_seed(seed), **_how(settings))
 
 
 def draw_classes(
@@ -55,14 +49,18 @@ def draw_classes(
     return texts
 
 
+def _decode(model: TextVAEModel, tokenizer: Any, latents: torch.Tensor, **how: Any) -> list[str]:
+    texts: list[str] = []
+    for part in latents.split(DECODE_BATCH):
+        texts.extend(decode_ids(model.generate(part.to(model.device), **how), tokenizer))
+    return texts
+
+
 def _how(settings: EvaluationRecipe) -> dict[str, Any]:
     """What `generate` is told of how words are drawn."""
     return {
         "latent_share": settings.latent_share,
-        "do_sample": settings.token_temperature > 0,
-        "temperature": settings.token_temperature,
         "top_p": settings.token_top_p,
-        "num_beams": settings.num_beams,
         "seen_joins": settings.seen_joins,
     }
 
@@ -85,12 +83,7 @@ def neighbours(
 ) -> list[str]:
     """One greedy text of each posterior, `temperature` standard deviations of noise from its mean."""
     latents = posterior.sample(temperature, torch.Generator().manual_seed(seed))
-    return decode_sampled(model, tokenizer, latents, _plainly(settings))
-
-
-def _plainly(settings: EvaluationRecipe) -> EvaluationRecipe:
-    """Greedy, of the whole latent."""
-    return replace(settings, token_temperature=0.0, num_beams=1, latent_share=1.0)
+    return _decode(model, tokenizer, latents, do_sample=False, seen_joins=settings.seen_joins)
 
 
 def paths(
@@ -101,5 +94,5 @@ def paths(
         interpolate(posterior.mean[2 * row], posterior.mean[2 * row + 1], steps, spherical=False)
         for row in range(min(count, len(posterior.mean) // 2))
     ]
-    texts = decode_sampled(model, tokenizer, torch.cat(lines), _plainly(settings))
+    texts = _decode(model, tokenizer, torch.cat(lines), do_sample=False, seen_joins=settings.seen_joins)
     return [texts[start : start + steps] for start in range(0, len(texts), steps)]
