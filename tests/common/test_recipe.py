@@ -35,6 +35,14 @@ def test_every_shipped_recipe_survives_being_resolved(tmp_path):
         assert load_recipe(path) == recipe
 
 
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.endswith("_without_sst2")])
+def test_a_copy_without_sst2_differs_in_that_alone(name):
+    copy, original = load_recipe(name), load_recipe(name.removesuffix("_without_sst2"))
+    vae = dataclasses.replace(copy.vae, exclude=original.vae.exclude)
+    assert dataclasses.replace(copy, name=original.name, vae=vae) == original
+    assert copy.vae.exclude == ("SetFit/sst2",)
+
+
 def test_a_default_does_not_change_unnoticed():
     """Fingerprints leave out what is at its default, so `DEFAULTS` must say when one means something else."""
     kinds = [kind for kind in vars(recipes).values() if dataclasses.is_dataclass(kind)]

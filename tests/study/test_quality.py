@@ -20,7 +20,7 @@ class Memory:
 
 def test_no_text_is_judged_by_who_was_trained_on_it(monkeypatch):
     texts = [f"film number {place}" for place in range(10)]
-    monkeypatch.setattr(quality, "_words_classifier", Memory)
+    monkeypatch.setattr(quality, "words_classifier", lambda min_df: Memory())
     auditor = quality.Auditor(texts, list(range(10)))
     assert auditor.predict(texts).tolist() == [-1] * 10
     assert auditor.predict([" FILM number 3"]).tolist() == [-1]

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from textvae.modeling_textvae.augmentation import Progress, Teacher
@@ -23,12 +21,12 @@ from ..common import perplexity
 from ..common.embeddings import embed
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts
+from ..common.words import words_classifier
 
 Embed = Callable[[list[str]], Tensor]  # N texts → (N, H) features of the teachers' body
 Perplexities = Callable[[list[str]], list[float | None]]
 
 BLOCK = 256  # rows encoded between two reports of progress
-WORDS_PENALTY = 10.0  # scikit-learn's C of the second teacher
 
 
 @dataclass(frozen=True)
@@ -147,10 +145,8 @@ def _judge(rows: list[Row], budget: LabelledTexts, matrix: Tensor) -> None:
 
 def _judge_by_words(rows: list[Row], budget: LabelledTexts) -> None:
     """`second_confidence`: of a teacher of another kind, logistic regression on the words' TF-IDF."""
-    vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))
-    regression = LogisticRegression(C=WORDS_PENALTY, max_iter=1000)
-    regression.fit(vectorizer.fit_transform(budget.texts), budget.labels)
-    found = regression.predict_proba(vectorizer.transform([row["text"] for row in rows]))
-    place = {label: column for column, label in enumerate(regression.classes_)}
+    teacher = words_classifier().fit(budget.texts, budget.labels)
+    found = teacher.predict_proba([row["text"] for row in rows])
+    place = {label: column for column, label in enumerate(teacher.classes_)}
     for row, probabilities in zip(rows, found, strict=True):
         row["second_confidence"] = float(probabilities[place[row["label"]]])

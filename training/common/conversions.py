@@ -40,9 +40,7 @@ def movie_snippets(archives: list[Path], folder: Path) -> None:
         [(clean(text.replace("''", '"')), int(float(mean) > 0)) for _, mean, text in rows if float(mean) != 0],
         columns=["text", "label"],
     )
-    share = frame["text"].map(split_share)
-    for split, low, high in (("train", 0.0, 0.8), ("validation", 0.8, 0.9), ("test", 0.9, 1.0)):
-        frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)
+    _write_splits(frame, folder)
 
 
 def movie_ratings(archives: list[Path], folder: Path) -> None:
@@ -65,6 +63,11 @@ def movie_ratings(archives: list[Path], folder: Path) -> None:
         ],
         columns=["id", "text", "V", "stdV"],
     )
+    _write_splits(frame, folder)
+
+
+def _write_splits(frame: pd.DataFrame, folder: Path) -> None:
+    """Each text's split follows from the text alone."""
     share = frame["text"].map(split_share)
     for split, low, high in (("train", 0.0, 0.8), ("validation", 0.8, 0.9), ("test", 0.9, 1.0)):
         frame[(low <= share) & (share < high)].to_parquet(folder / f"{split}.parquet", index=False)

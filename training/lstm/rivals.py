@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from ..classify.train import train_classifier
 from ..common.recipe import ClassifierRecipe
 from ..common.sources import LabelledTexts
+from ..common.words import words_classifier
 from .data import Parts
 from .recipe import ComparisonRecipe
 
@@ -64,11 +62,7 @@ def train_rival(
 
 def _tfidf(parts: Parts, scored: LabelledTexts) -> Rival:
     start = time.perf_counter()
-    pipeline = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
-        LogisticRegression(C=10.0, max_iter=1000),
-    )
-    pipeline.fit(parts.train.texts, parts.train.labels)
+    pipeline = words_classifier(min_df=2).fit(parts.train.texts, parts.train.labels)
     seconds = time.perf_counter() - start
     return pipeline.predict_proba(scored.texts).astype(np.float32), {
         "parameters": pipeline[-1].coef_.size + pipeline[-1].intercept_.size,

@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from ..augment.judging import Embed
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, load_texts
 from ..common.text import normalise, role
+from ..common.words import words_classifier
 from ..vae.metrics.mauve import mauve
 from ..vae.metrics.self_bleu import self_bleu
 from ..vae.metrics.text import cut_to, distinct, tokenise
@@ -84,7 +82,7 @@ class Auditor:
 
     def __init__(self, texts: list[str], labels: list[int]) -> None:
         self._half = {normalise(text): place % 2 for place, text in enumerate(texts)}
-        self._halves = [_words_classifier().fit(texts[half::2], labels[half::2]) for half in range(2)]
+        self._halves = [words_classifier(min_df=2).fit(texts[half::2], labels[half::2]) for half in range(2)]
 
     def predict(self, texts: list[str]) -> np.ndarray:
         """(N,) classes."""
@@ -106,11 +104,6 @@ def train_auditor(folder: Path, recipe: Recipe) -> Auditor:
         unread = [row for row in unread if role(data.texts[row]) != "unlabelled"]
     rows = unread[:: max(len(unread) // AUDITOR_ROWS, 1)]
     return Auditor([data.texts[row] for row in rows], [data.labels[row] for row in rows])
-
-
-def _words_classifier() -> Pipeline:
-    vectorizer = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
-    return make_pipeline(vectorizer, LogisticRegression(C=10.0))
 
 
 def _figures(
