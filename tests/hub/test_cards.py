@@ -69,6 +69,36 @@ def test_every_number_of_every_card_stands_in_a_results_file(run, tmp_path):
         assert not untraced(card, name, values), name
 
 
+def test_snippets_draw_as_the_samples_were_drawn(run, tmp_path):
+    info = json.loads((run / "run.json").read_text())
+    info["recipe"]["evaluation"] |= {"prior_temperature": 0.85, "latent_share": 0.1, "token_top_p": 0.86}
+    (run / "run.json").write_text(json.dumps(info))
+    card = (StudyRepos(run, "org", tmp_path / "drawn", None).text_vae(run / "vae").folder / "README.md").read_text()
+    assert "\nsampling = dict(prior_temperature=0.85, latent_share=0.1, top_p=0.86)\n" in card
+    assert card.count(", **sampling)") == len(re.findall(r"model\.generate\(", card)) > 1
+
+
+def test_an_adapter_names_the_weights_under_it(run, tmp_path):
+    (adapter,) = (path.parent for path in run.glob("classifiers/*/adapter_config.json"))
+    info = json.loads((run / "run.json").read_text())
+    body = info["recipe"]["classifiers"][adapter.name]["model"]
+
+    def card(staging, **changes):
+        for source in info["sources"]:
+            if source["asked"] == body:
+                source |= changes
+        (run / "run.json").write_text(json.dumps(info))
+        return (StudyRepos(run, "org", tmp_path / staging, None).classifier(adapter).folder / "README.md").read_text()
+
+    mirrored = card("mirror")
+    assert f'from_pretrained("{body}", num_labels' in mirrored
+    assert "It was trained over" not in mirrored
+    assert f'from_pretrained("{body}", revision="{"a" * 40}", num_labels' in card(
+        "hub", origin="hub", revision="a" * 40
+    )
+    assert "It was trained over the same model, 4-bit, in place of" in card("coarse", stand_in="the same model, 4-bit")
+
+
 def test_so_does_every_number_on_the_card_of_rows_that_are_put_together_from_samples(
     finished_run, smoke_mirror, tmp_path
 ):

@@ -55,6 +55,7 @@ def test_everything_is_there_privately_in_one_commit_each_and_collected(publishe
     (collection,) = hub.collections.values()
     assert {item["id"] for item in collection["items"]} == {name for _, name in PUBLISHED}
     assert TOKEN not in done.stdout + done.stderr
+    assert "org/textvae-demo: is private, and reads private models only by a secret HF_TOKEN" in done.stderr
 
 
 def test_publishing_again_changes_nothing(published, finished_run, smoke_mirror, tmp_path):
