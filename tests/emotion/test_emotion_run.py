@@ -52,7 +52,8 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     variants = {
         "category": {"conditional": True}, "skip_free": {"skip_connections": False}, "single": {}, "mlp": plain,
     }  # fmt: skip
-    path, output = recipe(variants=variants), tmp_path / "run"
+    fields = {"base": "single", "rival": "mlp", "captions": {"category": "conditioned on the category"}}
+    path, output = recipe(variants=variants, fields=fields), tmp_path / "run"
     assert main(["emotion", path, "--output", str(output)]) == 0
     assert capsys.readouterr().out.strip() == str(output / "report.html")
     figures = read_json(output / "evaluation.json")
@@ -73,6 +74,7 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     assert "conditioned on the category" in page
     (worth,) = re.findall(r'aria-label="What each option is worth">.*?</div>', page, flags=re.DOTALL)
     assert worth.count('<th scope="row">') == 3
+    assert '<th scope="row">skip free</th>' in worth
     assert worth.count(f">{figures['mlp_coverage_arousal']:.3f}") == 1
     assert {item.name for item in (output / "plots").iterdir()} == {
         "emotion-map.svg", "reliability.svg", "scatter-arousal.svg", "scatter-valence.svg",
@@ -251,6 +253,7 @@ def test_texts_that_cannot_be_read_are_named_before_the_run(recipe, tmp_path, ca
         ({"epochs": 0}, "'epochs' must be at least 1"),
         ({"max_deviation": -1.0}, "no text has a deviation of -1 or less"),
         ({"encoder": "org/none"}, "org/none: no such file or folder"),
+        ({"fields": {"rival": "mlp"}}, "'rival' names no variant; known: none"),
         ({"epoch": 3}, "unknown key 'model.epoch'; did you mean 'epochs'"),
     ],
     ids=str,

@@ -87,6 +87,9 @@ class EmotionRecipe(AnyRecipe):
     baselines: bool = True  # ridge and kernel ridge on the same folds
     model: EmotionModelRecipe = field(default_factory=EmotionModelRecipe)
     variants: dict[str, EmotionModelRecipe] = field(default_factory=dict)  # name → what is compared with the model
+    captions: dict[str, str] | None = None  # variant → what the report calls it, where its name does not say it
+    base: str | None = None  # the variant that the others differ from in one thing each, whose worth the report tells
+    rival: str | None = None  # the variant that stands beside the baselines on the data's own split, too
     beside: str | None = None  # run of a frozen encoder, in a folder beside this run's, whose figures stand beside
 
     def __post_init__(self) -> None:
@@ -94,6 +97,10 @@ class EmotionRecipe(AnyRecipe):
             raise ValueError(f"'folds' must be at least 2, not {self.folds}")
         if not 0 < self.calibration_share < 1:
             raise ValueError(f"'calibration_share' must lie between 0 and 1, not {self.calibration_share}")
+        named = {"base": self.base, "rival": self.rival} | {f"captions.{name}": name for name in self.captions or ()}
+        for where, name in named.items():
+            if name is not None and name not in self.variants:
+                raise ValueError(f"'{where}' names no variant; known: {', '.join(self.variants) or 'none'}")
         if self.beside is not None and not self.model.trainable_encoder_layers:
             raise ValueError(
                 f"'beside' puts the figures of '{self.beside}' beside those of a trained encoder; set "

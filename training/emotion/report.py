@@ -19,9 +19,6 @@ from .measures import NAMES, reliability, summary
 from .recipe import EmotionRecipe
 
 COLUMNS = ("r", "nll", "coverage", "r_std")
-SINGLE = "single"  # the variant that the others differ from in one thing
-MLP = "mlp"  # the variant that stands beside ridge on the data's own split, too
-BESIDE = ("model", MLP, "ridge", "kernel_ridge")  # what is shown of another run
 MARKED = 8  # texts that the emotion map numbers
 PLACED = 300  # test sentences that go to the Hub with the model
 TERMS = {
@@ -30,17 +27,8 @@ TERMS = {
     "reconstruction": "reconstruction",
     "kl": "KL, nats",
 }
-# What a name in the table says, where the recipe's own word for it does not.
 CALLED = {
     "model": "emotion VAE",
-    "single": "one network in place of the ensemble",
-    "mlp": "MLP without VAE: no reconstruction, no KL",
-    "skip_free": "decoder without skips",
-    "category": "conditioned on the category (CVAE)",
-    "mixture_prior": "Gaussian-mixture prior",
-    "infovae": "InfoVAE (MMD in place of the KL)",
-    "cleaning": "rows with large deviation left out of training",
-    "last_layer": "embedding of the last layer alone",
     "ridge_last_layer": "ridge, last layer",
     "ridge": "ridge, same embedding",
     "kernel_ridge": "RBF kernel ridge, same embedding",
@@ -56,8 +44,10 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         name: [read_json(folder / "folds" / name / f"fold-{number}.json") for number in range(recipe.folds)]
         for name in names
     }
-    on_test = {name: _official(folder, name) for name in names if name == MLP or name not in variants}
+    on_test = {name: _official(folder, name) for name in names if name == recipe.rival or name not in variants}
+    called = CALLED | {name: name.replace("_", " ") for name in variants} | (recipe.captions or {})
     beside = figures_beside(folder, recipe)
+    other = read_json(folder.parent / recipe.beside / "run.json")["recipe"] if recipe.beside else {}
     figures = beside | evaluation(recipe, info, folds, official, on_test)
     write_json(folder / "evaluation.json", figures)
     data = load_annotated(recipe)
@@ -70,11 +60,14 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         info=info,
         figures=figures,
         model=summary([fold["figures"] for fold in folds["model"]]),
-        table=[*_table(folds), *_beside(beside)],
-        differences=_differences(folds, variants),
+        table=[
+            *((called[name], summary([record["figures"] for record in records])) for name, records in folds.items()),
+            *_beside(beside, other),
+        ],
+        differences=[(called[name], found) for name, found in _differences(folds, variants, recipe.base)],
         official=[
-            *((CALLED.get(name, name), found) for name, found in on_test.items()),
-            *_beside(beside, "official_"),
+            *((called[name], found) for name, found in on_test.items()),
+            *_beside(beside, other, "official_"),
         ],
         one=official,
         names=[NAMES[index] for index in data.rated],
@@ -133,22 +126,18 @@ def _official(folder: Path, name: str) -> dict[str, Any]:
     return read_json(path)["figures"]
 
 
-def _table(folds: dict[str, list[dict[str, Any]]]) -> list[tuple[str, dict[str, float | None]]]:
-    return [
-        (CALLED.get(name, name.replace("_", " ")), summary([record["figures"] for record in records]))
-        for name, records in folds.items()
-    ]
-
-
-def _beside(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, dict[str, float | None]]]:
-    """Rows of a table from another run's flat figures; what it does not have is null."""
+def _beside(
+    figures: dict[str, Any], recipe: dict[str, Any], prefix: str = ""
+) -> list[tuple[str, dict[str, float | None]]]:
+    """Rows of a table from the flat figures of another run, whose `recipe` it is; what it does not have is null."""
     rows = []
-    for name in BESIDE if figures else ():
+    called = CALLED | (recipe.get("captions") or {})
+    for name in filter(None, ("model", recipe.get("rival"), "ridge", "kernel_ridge")):
         start = prefix if name == "model" else f"{prefix}{name}_"
         keys = [f"{key}_{dimension}{sd}" for key in COLUMNS for dimension in NAMES for sd in ("", "_sd")]
         row = {key: figures.get(f"{start}{key}") for key in keys}
         if row["r_valence"] is not None:
-            rows.append((f"encoder frozen: {CALLED[name]}", row))
+            rows.append((f"encoder frozen: {called.get(name, name)}", row))
     return rows
 
 
@@ -160,14 +149,16 @@ def _placed(official: dict[str, Any], data: AnnotatedTexts) -> list[list[Any]]:
     return [[data.texts[row], *mean] for row, mean in list(zip(official["rows"], means, strict=True))[:PLACED]]
 
 
-def _differences(folds: dict[str, list[dict[str, Any]]], variants: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """What each variant's figures are above those of SINGLE on the same folds: means, and deviations over folds; but
-    its coverage as it is, of which more is no better."""
-    if SINGLE not in variants:
+def _differences(
+    folds: dict[str, list[dict[str, Any]]], variants: list[str], reference: str | None
+) -> list[tuple[str, dict[str, Any]]]:
+    """What each variant's figures are above those of the reference on the same folds: means, and deviations over folds;
+    but its coverage as it is, of which more is no better."""
+    if reference not in variants:
         return []
     found = []
-    for name in (name for name in variants if name != SINGLE):
-        pairs = zip(folds[name], folds[SINGLE], strict=True)
+    for name in (name for name in variants if name != reference):
+        pairs = zip(folds[name], folds[reference], strict=True)
         keys = [f"{key}_{dimension}" for key in ("r", "nll") for dimension in NAMES]
         paired = [
             {key: None if one["figures"][key] is None else one["figures"][key] - base["figures"][key] for key in keys}
@@ -175,7 +166,7 @@ def _differences(folds: dict[str, list[dict[str, Any]]], variants: list[str]) ->
         ]
         alone = summary([record["figures"] for record in folds[name]])
         coverage = {key: value for key, value in alone.items() if key.startswith("coverage_")}
-        found.append((CALLED.get(name, name.replace("_", " ")), summary(paired) | coverage))
+        found.append((name, summary(paired) | coverage))
     return found
 
 

@@ -29,7 +29,7 @@ from .data import Split, fold_rows, load_annotated, official_rows
 from .measures import Predictions, measure
 from .recipe import EmotionModelRecipe, EmotionRecipe
 from .reconstruction import nearest_figures, reconstruction_figures
-from .report import MLP, write_report
+from .report import write_report
 from .train import Encoded, predictions, train_model
 
 MODEL = "model"  # what the recipe's own model is called beside its variants
@@ -72,8 +72,9 @@ class Work:
         self.official = official_rows(self.data)
         # What every figure follows from, whichever model it is of.
         shared = dataclasses.replace(
-            recipe, name="", model=EmotionModelRecipe(), variants={}, baselines=True, beside=None
-        )
+            recipe, name="", model=EmotionModelRecipe(), variants={}, captions=None, base=None, rival=None,
+            baselines=True, beside=None,
+        )  # fmt: skip
         content = [self.data.texts, self.data.ratings.tolist(), self.data.deviations.tolist(), self.data.categories]
         self.inputs = [shared, self.data.source.to_dict(), content, self.data.splits.tolist(), str(self.dtype)]
 
@@ -100,7 +101,7 @@ class Work:
                     self.fit_baseline(name, kind, last_layer, number, rows)
         for name, settings in self.variants().items():
             self.train_folds(name, settings)
-            if name == MLP:
+            if name == self.recipe.rival:
                 self.train_fold(name, settings, len(self.folds), self.official)
 
     def variants(self) -> dict[str, EmotionModelRecipe]:
