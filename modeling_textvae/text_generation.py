@@ -175,5 +175,8 @@ class TextGenerationMixin:
     def augment(
         self, texts: list[str], labels: list[Any], tokenizer: Any, target_size: int, **options: Any
     ) -> list[dict[str, Any]]:
-        """Grow labelled texts to `target_size` rows that are `kept`, rejected ones after them; `options` are those of `augmentation.augment`."""
+        """Grow labelled texts to `target_size` rows that are `kept`; those that were rejected come after them.
+
+        `options` are those of `augmentation.augment`.
+        """
         return augment(self, texts, labels, tokenizer, target_size, **options)
