@@ -12,7 +12,7 @@ from textvae.training.common.perplexity import perplexities
 
 
 def test_perplexity_is_that_of_each_text_alone(tiny_causal, tiny_tokenizer, monkeypatch, sentences):
-    monkeypatch.setattr(perplexity, "BATCH", 3)
+    monkeypatch.setattr(perplexity, "TOKENS", 24)
     model, folder = tiny_causal
     scores = perplexities(sentences, folder, 64)
     for text, score in zip(sentences, scores, strict=True):
