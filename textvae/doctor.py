@@ -15,12 +15,12 @@ import torch
 from huggingface_hub import HfApi, constants
 
 from .training.common import precision
-from .training.common.known import MODELS
+from .training.common.known import MINILM, MODELS, WORDNET
 from .training.common.machine import cores
 from .training.common.registry import cache_folder
 from .training.common.run_folder import LIBRARIES
 
-HUB_SECONDS = 5.0
+SECONDS = 5  # that the Hub and the registries have to answer
 
 
 def examine() -> Iterator[str]:
@@ -37,8 +37,11 @@ def examine() -> Iterator[str]:
     yield f"precision: {str(choice.dtype).removeprefix('torch.')}, because {choice.reason}"
     yield f"mirror: {_mirror()}"
     yield f"Hub: {_hub()}"
-    yield f"PyPI: {_version([sys.executable, '-m', 'pip'], 'with Python: python -m ensurepip')}"
-    yield f"npm: {_version(['npm'], 'with Node.js')}"
+    pip = [sys.executable, "-m", "pip"]
+    asked = ["index", "versions", MINILM.name, "--disable-pip-version-check", "--retries=0", f"--timeout={SECONDS}"]
+    yield f"PyPI: {_registry(pip, asked, 'with Python: python -m ensurepip')}"
+    asked = ["view", WORDNET.name, "version", "--fetch-retries=0", f"--fetch-timeout={SECONDS}000"]
+    yield f"npm: {_registry(['npm'], asked, 'with Node.js')}"
     yield f"cache: {_cache(cache_folder())}"
 
 
@@ -57,18 +60,25 @@ def _hub() -> str:
         return "not asked (HF_HUB_OFFLINE is set); its cache and the registries serve"
     name, known = next(iter(MODELS.items()))
     try:
-        HfApi().model_info(name, revision=known.revision, timeout=HUB_SECONDS)
+        HfApi().model_info(name, revision=known.revision, timeout=SECONDS)
     except Exception as error:  # whatever went wrong: this is the finding
         return f"cannot be reached ({type(error).__name__}); the registries serve"
     return "reached"
 
 
-def _version(command: list[str], remedy: str) -> str:
+def _registry(tool: list[str], asked: list[str], remedy: str) -> str:
+    """Whether the tool is there, and whether the registry that it is set up for knows a package of ours."""
+    name = tool[-1]
     try:
-        result = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        found = subprocess.run([*tool, "--version"], capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
-        return f"{command[-1]} is missing; it comes {remedy}"
-    return f"{command[-1]} {result.stdout.removeprefix('pip ').split()[0]}"
+        return f"{name} is missing; it comes {remedy}"
+    version = found.stdout.removeprefix("pip ").split()[0]
+    try:
+        subprocess.run([*tool, *asked], capture_output=True, check=True, timeout=4 * SECONDS)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        return f"cannot be reached by {name} {version}; check the network and its settings"
+    return f"reached by {name} {version}"
 
 
 def _cache(folder: Path) -> str:

@@ -103,7 +103,7 @@ def small(tmp_path, tiny_encoder, monkeypatch):
     pd.DataFrame([("film", ["movie"])], columns=["word", "synonyms"]).to_parquet(folder / "synonyms.parquet")
 
 
-def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
+def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenizer, monkeypatch, capsys):
     save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
     texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad", "long")]
     pd.DataFrame({"text": texts, "label": ["pos", "neg", "so-so"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
@@ -111,6 +111,7 @@ def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenize
         one for one in found if one.arm == "rules" and one.classifier == "probe"
     )))  # fmt: skip
     found = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
+    assert "mine.csv: reconstruction BLEU" in capsys.readouterr().err  # random weights know no such texts
     assert {one.classifier for one in found.findings} == {"lstm", "probe", "bert"}
     assert {(one.arm, one.size) for one in found.findings if one.classifier == "lstm"} == {
         ("real", 12), ("duplicate", 24), ("rules", 24), ("vae", 24)

@@ -8,14 +8,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from textvae.modeling_textvae.augmentation import Progress
-from textvae.modeling_textvae.modeling_textvae import TextVAEModel
-from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..common.errors import UserError
 from ..common.precision import autocast, choose, device
@@ -25,14 +21,11 @@ from ..common.shards import is_main
 from ..common.sources import content_revision, resolve_model
 from ..common.tables import check_classes, read_table, read_texts
 from ..vae.adapt import adapt
-from ..vae.reconstruction import reconstruction_bleu
+from ..vae.reconstruction import FLUENT_BLEU, familiarity
 from ..vae.train import load_model
 from .dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
 from .generators.vae import Vae
 from .judging import Judges, teacher_body
-
-FLUENT_BLEU = 5.0  # below it a model gives too little of these texts back for its rows to be about them
-MEASURED_SENTENCES = 500
 
 
 def augment_file(args: argparse.Namespace) -> None:
@@ -54,8 +47,7 @@ def augment_file(args: argparse.Namespace) -> None:
     model = model.to(device())
     dtype = choose("auto", device()).dtype
 
-    sentences = [s for row in fit_sentences(budget.texts, tokenizer, model.config.max_text_length) for s in row]
-    bleu = _bleu(model, tokenizer, sentences, dtype)
+    bleu, sentences = familiarity(model, tokenizer, budget.texts, dtype)
     revision = source.revision
     notes = [f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."]
     remedy = "--adapt 300 first fine-tunes a copy of it on them"
@@ -63,7 +55,7 @@ def augment_file(args: argparse.Namespace) -> None:
         adapted = Path(args.output).with_name(f"{Path(args.output).name}-vae")
         model, tokenizer, steps = adapt(folder, sentences, args.adapt, adapted, args.seed)
         model, revision = model.to(device()).eval(), content_revision(sorted(adapted.glob("*.safetensors")))
-        before, bleu = bleu, _bleu(model, tokenizer, sentences, dtype)
+        before, (bleu, _) = bleu, familiarity(model, tokenizer, budget.texts, dtype)
         say(f"adapt: {steps} steps, reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
         notes = [
             f"Generator fine-tuned for {steps} steps on these rows' sentences, labels unseen; its "
@@ -111,12 +103,6 @@ def augment_file(args: argparse.Namespace) -> None:
         "reconstruction_bleu": round(bleu, 2),
     }
     print(json.dumps(summary, indent=2))
-
-
-def _bleu(model: TextVAEModel, tokenizer: Any, sentences: list[str], dtype: torch.dtype) -> float:
-    step = max(len(sentences) // MEASURED_SENTENCES, 1)
-    with autocast(dtype, model.device):
-        return reconstruction_bleu(model, tokenizer, sentences[::step])[0]
 
 
 @contextmanager

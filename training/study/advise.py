@@ -17,12 +17,15 @@ from ..augment.dataset import DatasetFacts, write_dataset
 from ..augment.generators.rules import wordnet
 from ..common.errors import UserError
 from ..common.files import atomic_folder, read_jsonl, write_json
+from ..common.precision import choose, device
 from ..common.progress import say
 from ..common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
 from ..common.run_folder import RunFolder
 from ..common.sources import LabelledTexts, Source, content_revision, resolve_model
 from ..common.tables import check_classes, read_table
 from ..common.text import normalise
+from ..vae.reconstruction import FLUENT_BLEU, familiarity
+from ..vae.train import load_model
 from . import rows, statistics, tables
 from .advice import Advice, Finding, best_generated, findings, generating_costs, verdict
 from .cells import grow_budget
@@ -201,7 +204,15 @@ def prepare(
                     shutil.copy(file, copy / file.name)
         sources = {recipe.study.dataset: data.source, model: source, **sources}
         sources |= {name: resolve_model(name)[1] for name in names}
+        vae, tokenizer = load_model(run.path / "vae")
+        bleu, _ = familiarity(vae.to(device()), tokenizer, data.texts, choose(recipe.precision, device()).dtype)
+        if bleu < FLUENT_BLEU:
+            say(
+                f"warning: {data.source.id}: reconstruction BLEU {bleu:.1f}, the VAE knows no such texts; what is said "
+                "of its rows is of this VAE: one trained on such texts, or adapted to others like them, may do better"
+            )
         run.update(
+            reconstruction_bleu=round(bleu, 2),
             sources=[{"asked": name, **one.to_dict()} for name, one in sources.items()],
             study={
                 "dataset": recipe.study.dataset, "label_names": data.label_names, "budget": recipe.study.budget,

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import sacrebleu
+import torch
 
 from textvae.modeling_textvae.generation import decode_ids
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.modeling_textvae.sentences import fit_sentences
+
+from ..common.precision import autocast
+
+FLUENT_BLEU = 5.0  # below it a model gives too little of somebody's texts back for its rows to be about them
+MEASURED_SENTENCES = 500
 
 
 def round_trip(texts: list[str], tokenizer: Any) -> list[str]:
@@ -24,3 +31,11 @@ def reconstruction_bleu(model: TextVAEModel, tokenizer: Any, texts: list[str]) -
     """
     reconstructions = model.reconstruct(texts, tokenizer)
     return sacrebleu.corpus_bleu(reconstructions, [round_trip(texts, tokenizer)]).score, reconstructions
+
+
+def familiarity(model: TextVAEModel, tokenizer: Any, texts: list[str], dtype: torch.dtype) -> tuple[float, list[str]]:
+    """The reconstruction BLEU of (at most 500 of) the sentences that texts divide into, and all of these."""
+    sentences = [s for row in fit_sentences(texts, tokenizer, model.config.max_text_length) for s in row]
+    step = max(len(sentences) // MEASURED_SENTENCES, 1)
+    with autocast(dtype, model.device):
+        return reconstruction_bleu(model, tokenizer, sentences[::step])[0], sentences
