@@ -27,7 +27,7 @@ import pandas as pd
 from textvae.training.augment.generators.rules import wordnet
 from textvae.training.common.files import file_digest, read_json, read_jsonl, write_json, write_text
 from textvae.training.common.machine import hardware
-from textvae.training.common.run_folder import RunFolder
+from textvae.training.common.run_folder import open_run
 from textvae.training.common.tables import read_table
 from textvae.training.study import advise as advising
 from textvae.training.study import statistics
@@ -119,11 +119,11 @@ def held_out(advice: Advice, labelled: Path, rest: Path, model: str, output: Pat
     settings = replace(recipe.classifiers[finding.classifier], arms=arms, seeds=SEEDS)
     recipe = replace(recipe, classifiers={"probe": replace(recipe.classifiers["probe"], arms=arms)})
     recipe = replace(recipe, classifiers={**recipe.classifiers, finding.classifier: settings})
-    run = RunFolder(output, recipe)
     folds = [(list(range(count)), list(range(count, len(everything))))]
-    advising.prepare(run, recipe, everything, folds, model, {"WordNet": wordnet()[1]})
-    grow_budgets(run, recipe)
-    classify(run, recipe)
+    with open_run(output, recipe) as run:
+        advising.prepare(run, recipe, everything, folds, model, {"WordNet": wordnet()[1]})
+        grow_budgets(run, recipe)
+        classify(run, recipe)
     rows = [row for row in read_jsonl(output / "results.jsonl") if row["classifier"] == finding.classifier]
     points = {(row["arm"], row["seed"]): 100 * row["accuracy"] for row in rows}
     return [points[finding.arm, seed] - points["duplicate", seed] for seed in range(settings.seeds or 1)]

@@ -5,10 +5,12 @@ import time
 import pytest
 import yaml
 
+from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_json
 from textvae.training.common.machine import Memory
 from textvae.training.common.recipe import Recipe
-from textvae.training.common.run_folder import RunFolder
+from textvae.training.common.run_folder import RunFolder, open_run
+from textvae.training.common.sources import resolve_model
 
 
 @pytest.fixture
@@ -79,6 +81,38 @@ def test_a_stage_that_breaks_off_vouches_for_nothing(run):
     again = RunFolder(run.path, Recipe(name="x"))
     assert "vae" not in again.info["stages"]
     assert make(again, inputs=(1,))
+
+
+def test_a_busy_folder_is_refused_and_left_as_it_is(tmp_path):
+    folder = tmp_path / "x"
+    with open_run(folder, Recipe(name="x", seed=3)):
+        files = {path: path.read_bytes() for path in (folder / "recipe.yaml", folder / "run.json")}
+        with pytest.raises(UserError, match="another run is at work here"), open_run(folder, Recipe(name="y", seed=4)):
+            pass
+        assert {path: path.read_bytes() for path in files} == files
+    with open_run(folder, Recipe(name="y", seed=4)) as run:
+        assert run.info["seed"] == 4
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match=r"file/x: cannot be written: .*--output"),
+        open_run(tmp_path / "file" / "x", Recipe(name="x")),
+    ):
+        pass
+
+
+def test_other_weights_than_a_run_began_with_are_refused(run, tmp_path):
+    model = tmp_path / "body"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"1")
+    run.update(sources=[{"asked": str(model), **resolve_model(str(model))[1].to_dict()}])
+    run.check_sources([str(model)])
+    (model / "model.safetensors").write_bytes(b"2")
+    with pytest.raises(UserError, match=f"{model}: this run began with {model}, now it comes from"):
+        run.check_sources([str(model)])
 
 
 def test_memory_sees_a_peak():

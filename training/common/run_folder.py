@@ -49,8 +49,30 @@ class Stage:
     note: str | None = None
 
 
+@contextlib.contextmanager
+def open_run(path: str | Path, recipe: AnyRecipe) -> Iterator[RunFolder]:
+    """The folder of a run, made where there is none; other runs are kept out of it, and of its files, until it is left.
+
+    Raises:
+        UserError: another run is at work there, or the folder cannot be made.
+    """
+    path = Path(path)
+    lock = filelock.FileLock(path / ".lock", timeout=0)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(f"{path}: another run is at work here; wait for it or give another --output") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; give another --output") from None
+    try:
+        yield RunFolder(path, recipe)
+    finally:
+        lock.release()
+
+
 class RunFolder:
-    """A run's folder with `recipe.yaml` (resolved) and `run.json`, which one process at a time writes."""
+    """A run's folder with `recipe.yaml` (resolved) and `run.json`, which only who has opened it (`open_run`) writes."""
 
     def __init__(self, path: str | Path, recipe: AnyRecipe):
         self.path = Path(path)
@@ -102,23 +124,6 @@ class RunFolder:
         """The precision of its work, as torch names it: chosen once, so that all cells share it."""
         self.update(precision=precision.settle(asked, self.info.get("precision"), layer))
         return self.info["precision"]["dtype"]
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other runs out of the folder.
-
-        Raises:
-            UserError: one is at work there.
-        """
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            raise UserError(f"{self.path}: another run is at work here; wait for it or give another --output") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     @contextlib.contextmanager
     def stage(self, name: str, *, inputs: Sequence[Any], outputs: Sequence[str]) -> Iterator[Stage]:

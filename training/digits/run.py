@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..common.machine import Memory
 from ..common.recipe_files import load_sister_recipe
-from ..common.run_folder import RunFolder
+from ..common.run_folder import open_run
 from .classifier import train_judge
 from .data import load_digits
 from .evaluate import evaluate
@@ -23,8 +23,7 @@ def run_digits(name_or_path: str | Path, output: Path | None = None) -> Path:
         UserError: a wrong recipe, images that cannot be had or read, a checkpoint that is damaged …
     """
     recipe = load_sister_recipe(DigitsRecipe, name_or_path, "digits")
-    run = RunFolder(output or Path("runs") / recipe.name, recipe)
-    with run.lock(), Memory() as memory:
+    with open_run(output or Path("runs") / recipe.name, recipe) as run, Memory() as memory:
         digits = load_digits(recipe.dataset, recipe.validation_images)
         for stage in (train_judge, train_models, evaluate, draw_pictures):
             stage(run, recipe, digits)

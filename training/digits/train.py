@@ -24,7 +24,7 @@ from ..common.errors import UserError
 from ..common.files import atomic_folder, fingerprint, write_json
 from ..common.launch import launch
 from ..common.recipe_files import load_sister_recipe
-from ..common.run_folder import RunFolder
+from ..common.run_folder import RunFolder, open_run
 from .data import Splits, load_digits, pixels
 from .loop import Loop, Schedule, keyed
 from .mixture import fit_mixture
@@ -140,8 +140,7 @@ def _common(recipe: DigitsRecipe, digits: Splits) -> list[object]:
 def main(argv: list[str] | None = None) -> int:
     def train(name: str, output: Path | None) -> str:
         recipe = load_sister_recipe(DigitsRecipe, name, "digits")
-        run = RunFolder(output or Path("runs") / recipe.name, recipe)
-        with run.lock():
+        with open_run(output or Path("runs") / recipe.name, recipe) as run:
             train_models(run, recipe, load_digits(recipe.dataset, recipe.validation_images))
         return f"digits: {', '.join(recipe.models)} → {run.path}"
 

@@ -21,7 +21,7 @@ from ..common.machine import Memory
 from ..common.model_folders import save_model
 from ..common.progress import say
 from ..common.recipe_files import load_sister_recipe
-from ..common.run_folder import RunFolder
+from ..common.run_folder import RunFolder, open_run
 from ..common.sources import resolve_model
 from . import baselines
 from .beside import figures_beside
@@ -52,8 +52,7 @@ def run_emotion(name_or_path: str | Path, output: Path | None = None) -> Path:
             "num_processes: `textvae emotion` works in one process; only the one model's training, by accelerate "
             "launch -m textvae.training.emotion.train, takes more"
         )
-    run = RunFolder(output or Path("runs") / recipe.name, recipe)
-    with run.lock(), Memory() as memory:
+    with open_run(output or Path("runs") / recipe.name, recipe) as run, Memory() as memory:
         Work(run, recipe).all()
         run.update(peak_memory_gb=memory.peak_gb)
         write_report(run.path, recipe)

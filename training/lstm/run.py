@@ -14,7 +14,7 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from ..classify.train import predict
 from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, write_json
 from ..common.progress import say
-from ..common.run_folder import RunFolder
+from ..common.run_folder import RunFolder, open_run
 from ..common.sources import LabelledTexts, content_revision
 from .data import TRICKY, Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
@@ -47,21 +47,20 @@ def run_lstm(name_or_path: str | Path, output: Path | None = None) -> Path:
 def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
     """Run every member, and the rivals where asked, and write what they gave beside each other."""
     recipes = recipe.recipes()  # a mistake in one is told before any is trained
-    run = RunFolder(folder, recipe)
-    changed = {name for name in recipes if name not in recipe.members or recipe.members[name].changes}
-    places = {name: folder / name if name in changed else RUNS / member.name for name, member in recipes.items()}
-    run.update(members={name: str(place) for name, place in places.items()})
-    found, curves = {}, {}
-    for name, member in recipes.items():
-        place = places[name]
-        say(f"lstm: {name} in {place}")
-        found[name] = run_one(member, place, test=recipe.test)
-        curves[name] = read_jsonl(place / "metrics.jsonl")
-    if recipe.rivals:
-        with run.lock():
+    with open_run(folder, recipe) as run:
+        changed = {name for name in recipes if name not in recipe.members or recipe.members[name].changes}
+        places = {name: folder / name if name in changed else RUNS / member.name for name, member in recipes.items()}
+        run.update(members={name: str(place) for name, place in places.items()})
+        found, curves = {}, {}
+        for name, member in recipes.items():
+            place = places[name]
+            say(f"lstm: {name} in {place}")
+            found[name] = run_one(member, place, test=recipe.test)
+            curves[name] = read_jsonl(place / "metrics.jsonl")
+        if recipe.rivals:
             found |= _rivals(run, recipe, next(iter(recipes.values())).dataset)
-    write_json(folder / "evaluation.json", flat(found))
-    write_report(folder, found, curves)
+        write_json(folder / "evaluation.json", flat(found))
+        write_report(folder, found, curves)
 
 
 def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
@@ -69,8 +68,7 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
 
     Returns what `evaluation.json` holds, or without `test` what `validation.json` does, which no test row reached.
     """
-    run = RunFolder(folder, recipe)
-    with run.lock():
+    with open_run(folder, recipe) as run:
         parts = load_parts(recipe.dataset)
         tokenizer, tokenizer_source = load_tokenizer(recipe)
         sources = [parts.train.source, tokenizer_source]

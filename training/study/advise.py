@@ -20,7 +20,7 @@ from ..common.files import atomic_folder, read_jsonl, write_json
 from ..common.precision import choose, device
 from ..common.progress import say
 from ..common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, StudyRecipe
-from ..common.run_folder import RunFolder
+from ..common.run_folder import RunFolder, open_run
 from ..common.sources import LabelledTexts, Source, content_revision, resolve_model
 from ..common.tables import check_classes, read_table
 from ..common.text import normalise
@@ -76,8 +76,7 @@ def advise(
     except UserError as error:
         say(f"{error}; the arm 'rules' is left out")
         recipe = recipe.without("rules")
-    run = RunFolder(output or Path("runs") / recipe.name, recipe)
-    with run.lock():
+    with open_run(output or Path("runs") / recipe.name, recipe) as run:
         prepare(run, recipe, data, folds, model, sources)
         grow_budgets(run, recipe)
         results = run.path / "results.jsonl"
@@ -94,8 +93,8 @@ def advise(
         use, sentence, finding = verdict(found, scored, budget, tested / budget)
         dataset = _write_dataset(run, recipe, data, finding, budget, model) if use and finding else None
         say(f"advise: {sentence}")
-    advice = Advice(use, sentence, finding, found, dataset, generating_costs(run.info["augmentation"]))
-    write_json(run.path / "advice.json", {**asdict(advice), "dataset": dataset and str(dataset)})
+        advice = Advice(use, sentence, finding, found, dataset, generating_costs(run.info["augmentation"]))
+        write_json(run.path / "advice.json", {**asdict(advice), "dataset": dataset and str(dataset)})
     return advice
 
 

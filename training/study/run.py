@@ -21,7 +21,7 @@ from ..common.machine import Memory, give_back_memory
 from ..common.progress import bar, say
 from ..common.recipe import Recipe
 from ..common.recipe_files import load_recipe
-from ..common.run_folder import RunFolder
+from ..common.run_folder import RunFolder, open_run
 from ..common.sources import load_texts, resolve_model
 from ..common.text import normalise
 from ..vae.train import LANGUAGE_MODEL, train_vae
@@ -48,8 +48,7 @@ def run_recipe(name_or_path: str | Path, output: Path | None = None, setup_secon
         UserError: a wrong recipe, a source that cannot be had, too few rows, a worker that died …
     """
     recipe = load_recipe(name_or_path)
-    run = RunFolder(output or Path("runs") / recipe.name, recipe)
-    with run.lock(), Memory() as memory:
+    with open_run(output or Path("runs") / recipe.name, recipe) as run, Memory() as memory:
         if setup_seconds is not None:
             run.update(setup_seconds=setup_seconds)
         recipe = _less_what_is_absent(run, recipe)

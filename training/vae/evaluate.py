@@ -10,7 +10,7 @@ from ..common.errors import UserError
 from ..common.files import fingerprint, read_json, write_json
 from ..common.progress import say
 from ..common.recipe import EvaluationRecipe, Recipe
-from ..common.run_folder import RunFolder
+from ..common.run_folder import RunFolder, open_run
 from ..common.sources import content_revision, load_texts, resolve_model
 from . import class_measures, latent_measures, sample_measures
 from .evaluation import Evaluation
@@ -49,8 +49,7 @@ def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
     Raises:
         UserError: another run is at work in the folder; a source that cannot be had.
     """
-    run = RunFolder(folder, recipe)
-    with run.lock():
+    with open_run(folder, recipe) as run:
         return _evaluate(recipe, run)
 
 
