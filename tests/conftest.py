@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ours", deadline=None, derandomize=True)
+settings.load_profile("ours")
 
 SENTENCES = [
     "a moving and funny film.",
@@ -14,6 +18,17 @@ SENTENCES = [
     "it's not a bad movie, but it isn't good.",
     "i loved every moment of this movie.",
 ]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    """Neither the Hub nor a mirror of this machine answers, here and in child processes; tests bring their own."""
+    from textvae.training.common import hub
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)  # read once, when it was imported
+    monkeypatch.delenv("TEXTVAE_MIRROR", raising=False)
+    hub.problem.cache_clear()
 
 
 @pytest.fixture(scope="session")

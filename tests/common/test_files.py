@@ -135,7 +135,7 @@ def test_jsonl_drops_a_torn_line(tmp_path):
         read_jsonl(path)
 
 
-@settings(max_examples=30, deadline=None)  # it syncs to the disk
+@settings(max_examples=30)  # it syncs to the disk
 @given(rows=st.lists(st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers() | st.booleans())))
 def test_jsonl_round_trip(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("jsonl") / "rows.jsonl"

@@ -131,7 +131,7 @@ def test_gaps_in_parquet(tmp_path):
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1).filter(clean)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.tuples(TEXTS, st.sampled_from(["a", "b"]))))
 def test_what_pandas_writes_is_read(tmp_path, rows):
     rows = [*rows, ("x", "a"), ("y", "b")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 
+import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
 
@@ -15,10 +16,14 @@ GOOD, BAD = ("funny", "good", "loved", "moving"), ("dull", "bad", "worst", "life
 def fresh_accelerator(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TEXTVAE_PROGRESS", "0")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     AcceleratorState._reset_state(reset_partial_state=True)
     yield
     AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,9 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from textvae.training.emotion.baselines import ALPHAS, kernel_ridge, predict
 from textvae.training.emotion.data import AnnotatedTexts, Split
 
-RANDOM = np.random.default_rng(0)
 
-
-def test_kernel_ridge_is_scikit_learns():
-    train, new, targets = RANDOM.normal(size=(40, 5)), RANDOM.normal(size=(7, 5)), RANDOM.normal(size=(40, 3))
+def test_kernel_ridge_is_scikit_learns(random):
+    train, new, targets = random.normal(size=(40, 5)), random.normal(size=(7, 5)), random.normal(size=(40, 3))
     said, errors = kernel_ridge(train, alpha=0.5, width=1.5)(targets)
     centre = targets.mean(0)
     theirs = KernelRidge(alpha=0.5, kernel="rbf", gamma=0.3)
@@ -26,10 +24,10 @@ def test_kernel_ridge_is_scikit_learns():
 
 
 @pytest.mark.parametrize("kind", ["ridge", "kernel_ridge"])
-def test_baselines_find_what_can_be_found(kind):
-    embeddings = RANDOM.normal(size=(600, 4)).astype(np.float32)
+def test_baselines_find_what_can_be_found(kind, random):
+    embeddings = random.normal(size=(600, 4)).astype(np.float32)
     width = np.exp(0.5 * embeddings[:, 1])
-    valence = 3 + 0.3 * embeddings[:, 0] + 0.2 * width * RANDOM.normal(size=600)
+    valence = 3 + 0.3 * embeddings[:, 0] + 0.2 * width * random.normal(size=600)
     ratings = np.stack([valence, np.full(600, np.nan)], axis=1)
     deviations = np.stack([0.3 + 0.05 * embeddings[:, 2], np.full(600, np.nan)], axis=1)
     data = AnnotatedTexts([""] * 600, ratings, deviations, None, np.array(["train"] * 600), None)

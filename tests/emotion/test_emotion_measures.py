@@ -13,16 +13,14 @@ from textvae.training.emotion.measures import NORMAL_90, Predictions, measure, r
 from textvae.training.emotion.objective import beta, discrepancy
 from textvae.training.emotion.recipe import EmotionModelRecipe, EmotionRecipe
 
-RANDOM = np.random.default_rng(0)
-
 
 def annotated(ratings, deviations):
     return AnnotatedTexts(["x"] * len(ratings), ratings, deviations, None, np.array(["train"] * len(ratings)), None)
 
 
-def test_figures_are_those_of_scipy():
-    ratings, deviations = RANDOM.normal(3, 0.5, (50, 2)), RANDOM.uniform(0, 1, (50, 2))
-    said = Predictions(RANDOM.normal(3, 0.5, (30, 2)), RANDOM.uniform(0.1, 1, (30, 2)), RANDOM.uniform(0.2, 1, (30, 2)))
+def test_figures_are_those_of_scipy(random):
+    ratings, deviations = random.normal(3, 0.5, (50, 2)), random.uniform(0, 1, (50, 2))
+    said = Predictions(random.normal(3, 0.5, (30, 2)), random.uniform(0.1, 1, (30, 2)), random.uniform(0.2, 1, (30, 2)))
     rows = np.arange(20, 50)
     figures = measure(said, annotated(ratings, deviations), rows)
     for index, name in enumerate(("valence", "arousal")):
@@ -37,8 +35,8 @@ def test_figures_are_those_of_scipy():
     assert pytest.approx(stats.norm.ppf(0.95)) == NORMAL_90
 
 
-def test_what_is_not_rated_has_no_figure():
-    ratings = np.stack([RANDOM.normal(3, 0.5, 20), np.full(20, np.nan)], axis=1)
+def test_what_is_not_rated_has_no_figure(random):
+    ratings = np.stack([random.normal(3, 0.5, 20), np.full(20, np.nan)], axis=1)
     said = Predictions(ratings + 0.1, np.full((20, 2), 0.3), np.full((20, 2), 0.3))
     figures = measure(said, annotated(ratings, np.full((20, 2), 0.2)), np.arange(20))
     assert figures["r_valence"] == pytest.approx(1.0)
@@ -50,17 +48,17 @@ def test_what_is_not_rated_has_no_figure():
     assert both["r_arousal"] is both["r_arousal_sd"] is None
 
 
-def test_reliability_of_a_true_normal_is_the_diagonal():
-    truth = RANDOM.normal(0, 2.0, 20000)
+def test_reliability_of_a_true_normal_is_the_diagonal(random):
+    truth = random.normal(0, 2.0, 20000)
     for level, share in reliability(truth, np.zeros(20000), np.full(20000, 2.0)):
         assert share == pytest.approx(level, abs=0.015)
 
 
-def test_calibration_finds_scale_and_slope():
-    logs = RANDOM.uniform(-2, 2, 40000)
-    residuals = RANDOM.normal(0, np.exp(0.5 * (0.7 + 0.5 * logs)))
+def test_calibration_finds_scale_and_slope(random):
+    logs = random.uniform(-2, 2, 40000)
+    residuals = random.normal(0, np.exp(0.5 * (0.7 + 0.5 * logs)))
     assert fit_calibration(residuals, logs) == pytest.approx((0.7, 0.5), abs=0.04)
-    offset, slope = fit_calibration(RANDOM.normal(0, np.exp(-0.5 * logs)), logs)  # certain where it should not be
+    offset, slope = fit_calibration(random.normal(0, np.exp(-0.5 * logs)), logs)  # certain where it should not be
     assert slope == 0.0
     assert np.isfinite(offset)
 

@@ -105,7 +105,8 @@ def emotion_run(tiny_encoder, tmp_path_factory):
 
 
 @pytest.fixture
-def hub():
+def hub(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with LoopbackHub() as hub:
         yield hub
 

@@ -119,7 +119,9 @@ class LoopbackHub:
         handler = type("Bound", (_Handler,), {"hub": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self.environment = {"HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+        self.environment = {
+            "HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0",
+        }  # fmt: skip
 
     def __enter__(self) -> LoopbackHub:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

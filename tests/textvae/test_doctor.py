@@ -13,7 +13,6 @@ from textvae.training.common.machine import cores, hardware
 @pytest.fixture
 def found(monkeypatch, tmp_path):
     """What doctor finds, by name, with the Hub switched off and folders of our own."""
-    monkeypatch.setattr(doctor.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TEXTVAE_MIRROR", str(tmp_path / "mirror"))
     for setting in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "npm_config_registry"):
