@@ -146,13 +146,12 @@ def test_budgets_have_equal_numbers_and_differ(digits):
 def test_features_of_few_labels(digits):
     figures = few.features(model(), RECIPE, digits.train, digits.test)
     for kind in ("code", "pca", "pixels"):
-        assert 0.3 < figures[f"{kind}_accuracy_few"] <= 1
-        assert (
-            figures[f"{kind}_accuracy_few_low"]
-            <= figures[f"{kind}_accuracy_few"]
-            <= figures[f"{kind}_accuracy_few_high"]
-        )
+        assert figures[f"{kind}_accuracy_few"] > 0.9  # of the untrained model's codes, too
     assert figures["pixels_accuracy_all"] == 1  # blocks are told apart by single pixels
+    # Without the labels of their images no features tell a thing.
+    mixed = Digits(digits.train.images, digits.train.labels[torch.randperm(len(digits.train))])
+    found = few.features(model(), RECIPE, mixed, digits.test)
+    assert max(found[f"{kind}_accuracy_few"] for kind in ("code", "pca", "pixels")) < 0.6
 
 
 def test_intervals_are_students():

@@ -43,8 +43,8 @@ def test_more_draws_bring_the_estimate_below_the_bound(tiny_model, tiny_tokenize
     told = []
     scored = score(tiny_model, sentences, tiny_tokenizer, num_samples=60, progress=told.append)
     assert sum(told) == len(sentences)
-    assert (scored.iw_nll < scored.nll + scored.kl + 1).all()
-    assert scored.iw_nll.mean() < (scored.nll + scored.kl).mean()
+    assert (scored.iw_nll < scored.nll + scored.kl + 0.05).all()
+    assert scored.iw_nll.mean() < (scored.nll + scored.kl).mean() - 1  # untrained posteriors are far from the true ones
 
 
 def test_a_learned_prior_and_refined_posteriors_are_measured_as_they_are_used(
