@@ -10,7 +10,7 @@ import yaml
 from datasets import ClassLabel, Dataset, load_dataset
 
 from textvae.modeling_textvae import augmentation
-from textvae.training.augment.dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
+from textvae.training.augment.dataset import DatasetFacts, grow, take, write_dataset
 from textvae.training.augment.generators.vae import Vae
 from textvae.training.augment.judging import Judges, teacher_body
 from textvae.training.common.errors import UserError
@@ -162,12 +162,3 @@ def test_nothing_is_half_written(rows, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="disk is full"):
         write_dataset(tmp_path / "out", rows, 8, FACTS)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_other_peoples_files_are_not_replaced(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="holds other files; choose"):
-        check_replaceable(tmp_path)
-    with pytest.raises(UserError, match=r"notes\.txt: is a file"):
-        check_replaceable(tmp_path / "notes.txt" / "deep" / "out")
-    check_replaceable(tmp_path / "new" / "deep")

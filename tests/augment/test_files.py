@@ -39,6 +39,10 @@ def arguments(tmp_path, tiny_model, tiny_tokenizer, sentences):
     )
 
 
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def test_a_strangers_file_becomes_a_dataset(arguments, capsys, tmp_path):
     augment_file(arguments)
     printed = capsys.readouterr()
@@ -61,6 +65,32 @@ def test_adapting_writes_a_model_beside_the_dataset(arguments, capsys, tmp_path)
     assert (tmp_path / "out-vae" / "model.safetensors").exists()
     assert "fine-tuned for 2 steps" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     json.loads(capsys.readouterr().out)
+    augment_file(arguments)  # its own folders may be replaced
+    arguments.model, before = str(tmp_path / "out-vae"), files_of(tmp_path / "out-vae")
+    with pytest.raises(UserError, match="out-vae: is the model itself"):
+        augment_file(arguments)
+    assert files_of(tmp_path / "out-vae") == before
+
+
+def test_adapting_replaces_no_model_that_it_did_not_write(arguments, tmp_path):
+    arguments.adapt, arguments.input = 2, "is not looked at"
+    trained = (tmp_path / "vae").rename(tmp_path / "out-vae")
+    (trained / "training.json").write_text("{}")
+    before = files_of(trained)
+    for model in (trained, "is not looked at"):
+        arguments.model = str(model)
+        with pytest.raises(UserError, match="out-vae: holds files that this command did not write"):
+            augment_file(arguments)
+    assert files_of(trained) == before
+
+
+def test_adapting_is_refused_under_a_launcher(arguments, monkeypatch):
+    arguments.adapt, arguments.input = 2, "is not looked at"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(
+        UserError, match=r"--adapt 2: fine-tunes in one process.* without --adapt, with --model .*out-vae"
+    ):
+        augment_file(arguments)
 
 
 def test_copies_of_an_unlabelled_test_file_are_dropped(arguments, capsys, tmp_path):
@@ -79,7 +109,6 @@ def test_copies_of_an_unlabelled_test_file_are_dropped(arguments, capsys, tmp_pa
     ("changes", "message"),
     [
         ({"target_size": 6}, r"--target-size 6: .*data\.csv has 6 rows already; ask for more"),
-        ({"temperature": -1.0}, "--temperature -1: must not be negative"),
         ({"text_column": "text"}, "text"),
         ({"model": "no/such/folder"}, "no/such/folder"),
         ({"test_input": "missing.csv"}, r"missing\.csv"),

@@ -15,6 +15,7 @@ from textvae.training.common.files import (
     append_jsonl,
     atomic_folder,
     atomic_path,
+    check_replaceable,
     fingerprint,
     read_json,
     read_jsonl,
@@ -56,6 +57,18 @@ def test_atomic_folder_replaces_all_files_or_none(tmp_path):
         (temporary / "three").write_text(f"half {1 / 0}")
     assert names(folder) == ["two"]
     assert names(tmp_path) == ["model"]
+
+
+def test_folders_that_a_command_did_not_write_are_not_replaced(tmp_path):
+    check_replaceable(tmp_path, "mark.json")  # empty
+    check_replaceable(tmp_path / "new" / "deep", "mark.json")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="holds files that this command did not write; choose"):
+        check_replaceable(tmp_path, "mark.json")
+    with pytest.raises(UserError, match=r"notes\.txt: is a file"):
+        check_replaceable(tmp_path / "notes.txt" / "deep" / "out", "mark.json")
+    (tmp_path / "mark.json").touch()
+    check_replaceable(tmp_path, "mark.json")
 
 
 def test_output_under_a_file_is_one_line(tmp_path):

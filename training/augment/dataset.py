@@ -17,8 +17,7 @@ from datasets import ClassLabel, Features, Value
 from textvae.modeling_textvae.augmentation import Progress, original_rows
 from textvae.modeling_textvae.selection import reject_copies, undecided
 
-from ..common.errors import UserError
-from ..common.files import atomic_folder, write_json, write_text
+from ..common.files import atomic_folder, check_replaceable, write_json, write_text
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts, Source
 from .card import dataset_card
@@ -28,6 +27,7 @@ from .generators.rules import MARKS_COUNT
 from .judging import Judges
 from .selection import rows_wanted, select
 
+MARK = "candidates.parquet"  # tells a folder of ours, which may be replaced
 SCORED_ROWS = 500  # whose perplexity is told though no filter asks for it
 
 
@@ -121,7 +121,7 @@ def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: Data
     Raises:
         UserError: the folder holds something else, or cannot be written.
     """
-    check_replaceable(folder)
+    check_replaceable(folder, MARK)
     features = Features(
         {
             "text": Value("string"),
@@ -143,22 +143,10 @@ def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: Data
     )
     with atomic_folder(folder) as temporary:
         _write_parquet(temporary / "train.parquet", kept, features)
-        _write_parquet(temporary / "candidates.parquet", judged, audit)
+        _write_parquet(temporary / MARK, judged, audit)
         versions = {name: metadata.version(name) for name in ("textvae", "torch", "transformers")}
         write_json(temporary / "provenance.json", {"size": size, **dataclasses.asdict(facts), "versions": versions})
         write_text(temporary / "README.md", dataset_card(temporary))
-
-
-def check_replaceable(folder: str | Path) -> None:
-    """Raise UserError unless `folder` is free, empty, or a dataset of ours that may be replaced."""
-    folder = Path(folder)
-    for parent in [folder, *folder.parents]:
-        if parent.exists():
-            if not parent.is_dir():
-                raise UserError(f"{parent}: is a file, not a folder; choose another place")
-            break
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "candidates.parquet").exists():
-        raise UserError(f"{folder}: holds other files; choose a new or empty folder")
 
 
 def _write_parquet(path: Path, rows: pd.DataFrame, features: Features) -> None:

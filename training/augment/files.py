@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,17 @@ from tqdm import tqdm
 from textvae.modeling_textvae.augmentation import Progress
 
 from ..common.errors import UserError
+from ..common.files import check_replaceable
 from ..common.precision import autocast, choose, device
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
 from ..common.shards import is_main
 from ..common.sources import content_revision, resolve_model
 from ..common.tables import check_classes, read_table, read_texts
-from ..vae.adapt import adapt
+from ..vae import adapt as adapting
 from ..vae.reconstruction import FLUENT_BLEU, familiarity
 from ..vae.train import load_model
-from .dataset import DatasetFacts, check_replaceable, grow, take, write_dataset
+from .dataset import MARK, DatasetFacts, grow, take, write_dataset
 from .generators.vae import Vae
 from .judging import Judges, teacher_body
 
@@ -34,15 +36,24 @@ def augment_file(args: argparse.Namespace) -> None:
     Raises:
         UserError: the input, the model or the output cannot be used; said before anything is generated.
     """
-    check_replaceable(args.output)
-    if args.temperature < 0:
-        raise UserError(f"--temperature {args.temperature:g}: must not be negative; 0.5 is the default")
+    output = Path(args.output)
+    adapted = output.with_name(f"{output.name}-vae")
+    check_replaceable(output, MARK)
+    if args.adapt:
+        check_replaceable(adapted, adapting.MARK)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError(
+                f"--adapt {args.adapt}: fine-tunes in one process; run this once without a launcher, "
+                f"then launch it without --adapt, with --model {adapted}"
+            )
     budget = read_table(args.input, args.text_column, args.label_column)
     check_classes(budget)
     if args.target_size <= len(budget):
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = read_texts(args.test_input, args.text_column, "test") if args.test_input else []
     folder, source = resolve_model(args.model)
+    if args.adapt and folder.resolve() == adapted.resolve():
+        raise UserError(f"{adapted}: is the model itself; with another --output its copy gets a place of its own")
     model, tokenizer = load_model(folder)
     model = model.to(device())
     dtype = choose("auto", device()).dtype
@@ -52,8 +63,7 @@ def augment_file(args: argparse.Namespace) -> None:
     notes = [f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."]
     remedy = "--adapt 300 first fine-tunes a copy of it on them"
     if args.adapt:
-        adapted = Path(args.output).with_name(f"{Path(args.output).name}-vae")
-        model, tokenizer, steps = adapt(folder, sentences, args.adapt, adapted, args.seed)
+        model, tokenizer, steps = adapting.adapt(folder, sentences, args.adapt, adapted, args.seed)
         model, revision = model.to(device()).eval(), content_revision(sorted(adapted.glob("*.safetensors")))
         before, (bleu, _) = bleu, familiarity(model, tokenizer, budget.texts, dtype)
         say(f"adapt: {steps} steps, reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
@@ -78,7 +88,7 @@ def augment_file(args: argparse.Namespace) -> None:
     if not is_main():
         return
     facts = DatasetFacts(
-        title=Path(args.output).name,
+        title=output.name,
         label_names=budget.label_names,
         source=budget.source,
         model=source.sentence(),
@@ -88,13 +98,13 @@ def augment_file(args: argparse.Namespace) -> None:
         test_texts=len(tests),
         notes=tuple(notes),
     )
-    write_dataset(args.output, rows, args.target_size, facts)
+    write_dataset(output, rows, args.target_size, facts)
     candidates = rows[rows["method"] != "original"]
     kept = len(take(rows, args.target_size))
     if kept < args.target_size:
         say(f"warning: {kept} rows, not {args.target_size}: too few candidates passed the checks")
     summary = {
-        "output": str(args.output),
+        "output": str(output),
         "rows": kept,
         "real": len(budget),
         "generated": kept - len(budget),

@@ -64,6 +64,23 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         _sync(path.parent)
 
 
+def check_replaceable(folder: str | Path, mark: str) -> None:
+    """Told before any work: a folder that is written whole takes nobody's files away.
+
+    Args:
+        mark: name of a file that only the command which is to write the folder leaves in it.
+
+    Raises:
+        UserError: files stand there without the mark, or the path is, or leads through, a file.
+    """
+    folder = Path(folder)
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"{there}: is a file, not a folder; choose another place")
+    if there == folder and any(folder.iterdir()) and not (folder / mark).is_file():
+        raise UserError(f"{folder}: holds files that this command did not write; choose a new or empty folder")
+
+
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[Path]:
     temporary = path.with_name(_temporary_name(path))

@@ -11,6 +11,7 @@ import torch
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
 from ..common import precision
+from ..common.files import atomic_folder, write_json
 from ..common.model_folders import save_model
 from ..common.recipe import VaeRecipe
 from .likelihood import score
@@ -18,6 +19,7 @@ from .loop import Loop
 from .train import load_model
 from .vocabulary import find_joins
 
+MARK = "adaptation.json"  # tells a folder of ours, which may be replaced
 TOKENS = 1200  # a step
 PASSES = 16
 CHUNK_DROPOUT = 0.3
@@ -31,7 +33,7 @@ def adapt(
 
     The rate stays: β is steered to the KL that the encoder's posteriors have on these sentences. A model that can do
     without some of its chunks is trained to go on doing so. Few sentences are read `PASSES` times at most: a model that
-    knows them by heart says nothing else.
+    knows them by heart says nothing else. The folder appears, or is replaced, whole.
 
     Returns:
         Model, tokenizer, and the steps taken.
@@ -64,6 +66,8 @@ def adapt(
         log_every=max(steps // 10, 1),
     )
     loop = Loop(model, tokenizer, sentences, len(sentences), settings, seed=seed, dtype=choice.dtype)
-    model = loop.run(output)
-    save_model(model, tokenizer, output)
+    with atomic_folder(output) as folder:
+        model = loop.run(folder)
+        save_model(model, tokenizer, folder)
+        write_json(folder / MARK, {"sentences": len(sentences), "steps": steps, "target_kl": rate, "seed": seed})
     return model, tokenizer, steps
