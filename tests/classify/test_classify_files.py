@@ -38,7 +38,7 @@ def arguments(tmp_path, tiny_encoder, sentences):
 def test_figures_go_to_standard_output_and_the_model_to_the_folder(arguments, capsys):
     classify_file(arguments)
     printed = json.loads(capsys.readouterr().out)
-    assert printed == json.loads((arguments.output / "metrics.json").read_text())
+    assert printed == json.loads((arguments.output / "classification.json").read_text())
     assert {"accuracy", "precision", "recall", "f1", "cross_entropy"} < set(printed)
     assert (printed["rows"], printed["test_rows"], printed["steps"]) == (8, 8, 2)
     assert (arguments.output / "model.safetensors").exists()
@@ -82,9 +82,10 @@ def test_what_cannot_be_used_is_said_before_training(arguments, tmp_path, monkey
     elif wrong == "folder":
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "thesis.txt").write_text("dear")
+        (tmp_path / "mine" / "metrics.json").write_text("{}")  # a name that many a program gives
         arguments.output, place = tmp_path / "mine", "mine: holds files"
     else:
-        arguments.output, place = tmp_path / "train.csv", "train.csv: a file"
+        arguments.output, place = tmp_path / "train.csv", "train.csv: is a file"
     with pytest.raises(UserError, match=place) as error:
         classify_file(arguments)
     assert "\n" not in str(error.value)

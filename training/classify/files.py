@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import UserError
-from ..common.files import write_json
+from ..common.files import atomic_folder, check_replaceable, write_json
 from ..common.precision import choose, device
 from ..common.progress import say
 from ..common.recipe import ClassifierName, ClassifierRecipe
 from ..common.sources import LabelledTexts
 from ..common.tables import read_table
 from .train import train_classifier
+
+MARK = "classification.json"  # tells a folder of ours, which may be replaced
 
 # Learning rates of a few hundred steps on a few hundred rows; the quickstart recipe tells what they gave.
 SETTINGS: dict[ClassifierName, dict[str, Any]] = {
@@ -26,36 +28,37 @@ SETTINGS: dict[ClassifierName, dict[str, Any]] = {
 
 
 def classify_file(args: argparse.Namespace) -> None:
-    """Train on `args.train`, score on `args.test` ; metrics go to standard output and `metrics.json` as JSON.
+    """Train on `args.train`, score on `args.test` ; metrics go to standard output and `classification.json` as JSON.
 
     Raises:
         UserError: the files, the model or the output folder cannot be used; said before anything is trained.
     """
     output = Path(args.output)
-    _check_replaceable(output)
+    check_replaceable(output, MARK)
     train = read_table(args.train, args.text_column, args.label_column)
     test = _with_labels_of(train, read_table(args.test, args.text_column, args.label_column, "test"), args.test)
     settings = ClassifierRecipe(model=args.model, **SETTINGS[args.classifier])
-    outcome = train_classifier(
-        args.classifier,
-        settings,
-        train,
-        test,
-        steps=args.steps,
-        seed=args.seed,
-        dtype=choose("auto", device()).dtype,
-        output=output,
-    )
+    with atomic_folder(output) as folder:
+        outcome = train_classifier(
+            args.classifier,
+            settings,
+            train,
+            test,
+            steps=args.steps,
+            seed=args.seed,
+            dtype=choose("auto", device()).dtype,
+            output=folder,
+        )
+        summary = {
+            "classifier": args.classifier,
+            "weights": outcome.weights,
+            **outcome.metrics,
+            "rows": len(train),
+            "test_rows": len(test),
+            "steps": outcome.steps,
+        }
+        write_json(folder / MARK, summary)
     say(f"classify: {args.classifier} on {len(train)} rows, {outcome.seconds:.0f} s → {output}")
-    summary = {
-        "classifier": args.classifier,
-        "weights": outcome.weights,
-        **outcome.metrics,
-        "rows": len(train),
-        "test_rows": len(test),
-        "steps": outcome.steps,
-    }
-    write_json(output / "metrics.json", summary)
     print(json.dumps(summary, indent=2))
 
 
@@ -68,11 +71,3 @@ def _with_labels_of(train: LabelledTexts, test: LabelledTexts, place: str) -> La
         )
     labels = [train.label_names.index(test.label_names[label]) for label in test.labels or []]
     return LabelledTexts(test.texts, labels, train.label_names, test.source)
-
-
-def _check_replaceable(output: Path) -> None:
-    """A folder of ours is replaced whole; anything else that stands there is left alone."""
-    if output.is_dir() and any(output.iterdir()) and not (output / "metrics.json").exists():
-        raise UserError(f"{output}: holds files that this command did not write; give --output a new folder")
-    if output.exists() and not output.is_dir():
-        raise UserError(f"{output}: a file stands there; give --output a new folder")
