@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,10 +19,12 @@ import pytest
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_json, read_jsonl
 from textvae.training.common.recipe import Recipe, VaeRecipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.vae import adapt as adapting
+from textvae.training.vae import train as training
 from textvae.training.vae.adapt import adapt
 from textvae.training.vae.likelihood import score
-from textvae.training.vae.train import language_model_recipe, load_model
+from textvae.training.vae.train import language_model_recipe, load_model, train_vae
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -54,6 +57,32 @@ def test_a_recipe_trains_a_model_that_loads(smoke_mirror, tmp_path):
     assert again.returncode == 0, again.stderr[-3000:]
     assert "reused" in again.stderr
     assert (folder / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_training_killed_at_its_end_goes_on_from_its_last_checkpoint(smoke_mirror, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TEXTVAE_MIRROR", str(smoke_mirror))
+    recipe, folder, write = load_recipe("smoke"), tmp_path / "vae", training.write_json
+    recipe = replace(recipe, vae=replace(recipe.vae, checkpoint_every=15))
+
+    def killed(path, data):
+        if path.name == "training.json":
+            raise KeyboardInterrupt
+        write(path, data)
+
+    train_vae(replace(recipe, seed=recipe.seed + 1), folder)
+    monkeypatch.setattr(training, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_vae(recipe, folder)
+    # Of the training before, whose weights are gone, nothing says any more that it is finished.
+    assert not (folder / "training.json").exists()
+    weights = (folder / "model.safetensors").read_bytes()
+    capsys.readouterr()
+    monkeypatch.setattr(training, "write_json", write)
+    train_vae(recipe, folder)
+    assert "going on at step 15 of 20" in capsys.readouterr().err
+    assert (folder / "model.safetensors").read_bytes() == weights
+    assert (folder / "training.json").exists()
+    assert not (folder / "checkpoints").exists()
 
 
 def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):

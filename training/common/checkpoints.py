@@ -51,7 +51,7 @@ def save_checkpoint(accelerator: Accelerator, checkpoints: Path, step: int, fing
             for item in temporary.iterdir():
                 item.rename(whole / item.name)
             write_json(whole / "checkpoint.json", {FINGERPRINT: fingerprint, "step": step})
-        for old in (temporary, *sorted(checkpoints.glob("step-*"))[:-1]):
+        for old in (temporary, *_by_step(checkpoints)[:-1]):
             shutil.rmtree(old, ignore_errors=True)
     accelerator.wait_for_everyone()
 
@@ -62,7 +62,7 @@ def load_newest(accelerator: Accelerator, checkpoints: Path, fingerprint: str) -
     Raises:
         UserError: it is truncated, or of another training: hours of work are not thrown away for a mistyped recipe.
     """
-    found = sorted(checkpoints.glob("step-*"))
+    found = _by_step(checkpoints)
     if not found:
         return None
     place = found[-1]
@@ -76,6 +76,10 @@ def load_newest(accelerator: Accelerator, checkpoints: Path, fingerprint: str) -
     except Exception as error:  # torch's readers raise whatever they like
         raise UserError(f"{place}: cannot be read, it is truncated or damaged; delete it and run again") from error
     return place
+
+
+def _by_step(checkpoints: Path) -> list[Path]:
+    return sorted(checkpoints.glob("step-*"), key=lambda place: int(place.name.removeprefix("step-")))
 
 
 def cut_metrics(path: Path, step: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,14 +17,16 @@ T = TypeVar("T")
 
 
 def save_model(model: PreTrainedModel, tokenizer: Any, output: Path) -> None:
-    """Write what `from_pretrained` loads into `output`, config.json last; checkpoints are no longer needed then."""
+    """Write what `from_pretrained` loads into `output`, config.json last.
+
+    It leaves checkpoints there: whoever has noted that the training is done removes them.
+    """
     with atomic_folder(output / ".model") as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     for item in sorted((output / ".model").iterdir(), key=lambda item: item.name == "config.json"):
         os.replace(item, output / item.name)
     (output / ".model").rmdir()
-    shutil.rmtree(output / "checkpoints", ignore_errors=True)
 
 
 def load_model(kind: type[M], folder: Path, made_by: str) -> M:

@@ -94,6 +94,7 @@ class Work:
         figures_beside(self.run.path, self.recipe)  # is missed now, not after all trainings
         self.train_folds(MODEL, self.recipe.model)
         self.train_official()
+        shutil.rmtree(self.run.path / MODEL / "checkpoints", ignore_errors=True)  # the stage is on record
         if self.recipe.baselines:
             for name, kind, last_layer in BASELINES:
                 for number, rows in enumerate([*self.folds, self.official]):

@@ -9,6 +9,7 @@ torchrun --nproc_per_node 2 -m textvae.training.emotion.train my_recipe.yaml  (i
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,7 @@ def train_the_model(recipe: EmotionRecipe, output: Path, dtype: torch.dtype) -> 
     if int(os.environ.get("RANK", "0")) == 0:
         save_model(model, encoded.tokenizer, output)
         write_json(output / "training.json", facts)
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
     return facts
 
 

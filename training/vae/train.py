@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,11 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     if main:
         samples = draw_samples(model, tokenizer, sentences.validation, choice)
         facts["bleu_reconstruction"] = samples["bleu_reconstruction"]
+        finished.unlink(missing_ok=True)  # it vouches for the weights that are replaced
         model_folders.save_model(model, tokenizer, output)
         write_json(output / "samples.json", samples)
         write_json(finished, {"fingerprint": loop.fingerprint, "facts": facts})
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
     loop.accelerator.wait_for_everyone()
     return facts
 
