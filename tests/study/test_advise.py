@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from datasets import load_dataset
 
+from textvae import cli
 from textvae.training.common.errors import UserError
 from textvae.training.common.known import WORDNET
 from textvae.training.common.model_folders import save_model
@@ -91,10 +92,12 @@ def test_what_bert_was_trained_on_before_counts_only_where_it_is_still_looked_at
 
 
 @pytest.fixture
-def small(tmp_path, tiny_encoder, monkeypatch):
+def small(tmp_path, tiny_encoder, smoke_mirror, monkeypatch):
     """Few folds, tiny bodies, a small dictionary."""
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(advising, "BODY", str(tiny_encoder))
+    monkeypatch.setattr(advising, "LANGUAGE_MODEL", str(smoke_mirror / "models/hf-internal-testing/tiny-random-gpt2"))
+    monkeypatch.setattr(advising, "BANK_SENTENCES", 2_000)
     monkeypatch.setattr(advising, "FOLDS", 2)
     monkeypatch.setattr(advising, "REPEATS", 1)
     monkeypatch.setattr(advising, "RATIOS", (1,))
@@ -106,27 +109,35 @@ def small(tmp_path, tiny_encoder, monkeypatch):
 def test_a_file_is_answered_and_grown(small, tmp_path, tiny_model, tiny_tokenizer, monkeypatch, capsys):
     save_model(tiny_model, tiny_tokenizer, tmp_path / "vae")
     texts = [f"a {word} film number {k}" for k in range(8) for word in ("good", "bad", "long")]
-    pd.DataFrame({"text": texts, "label": ["pos", "neg", "so-so"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
+    pd.DataFrame({"line": texts, "kind": ["pos", "neg", "so-so"] * 8}).to_csv(tmp_path / "mine.csv", index=False)
     monkeypatch.setattr(advising, "verdict", lambda found, *_: (True, "use rules", next(
         one for one in found if one.arm == "rules" and one.classifier == "probe"
     )))  # fmt: skip
-    found = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
-    assert "mine.csv: reconstruction BLEU" in capsys.readouterr().err  # random weights know no such texts
-    assert {one.classifier for one in found.findings} == {"lstm", "probe", "bert"}
-    assert {(one.arm, one.size) for one in found.findings if one.classifier == "lstm"} == {
-        ("real", 12), ("duplicate", 24), ("rules", 24), ("vae", 24)
+    command = [
+        "advise", "--input", str(tmp_path / "mine.csv"), "--text-column", "line", "--label-column", "kind",
+        "--model", str(tmp_path / "vae"), "--output", str(tmp_path / "work"), "--thorough",
+    ]  # fmt: skip
+    assert cli.main(command) == 0
+    printed, said = capsys.readouterr()
+    assert "mine.csv: reconstruction BLEU" in said  # random weights know no such texts
+    written = (tmp_path / "work" / "advice.json").read_text()
+    found = json.loads(written)
+    assert {one["classifier"] for one in found["findings"]} == {"lstm", "probe", "bert"}
+    assert {(one["arm"], one["size"]) for one in found["findings"] if one["classifier"] == "lstm"} == {
+        ("real", 12), ("duplicate", 24), ("rules", 24), ("vae", 24), ("language_model", 24)
     }  # fmt: skip
-    printed = advice.table(found)
-    assert re.search(r"CPU seconds to make the rows of a budget: rules \d+, vae \d+", printed)
+    costs = re.search(r"CPU seconds to make the rows of a budget: (.*)", printed)[1]
+    assert re.fullmatch(r"language_model \d+, rules \d+, vae \d+", costs)
     assert "use rules" in printed
     assert str(tmp_path / "work" / "dataset") in printed
-    grown = load_dataset(str(found.dataset), cache_dir=str(tmp_path / "datasets"))["train"]
+    grown = load_dataset(found["dataset"], cache_dir=str(tmp_path / "datasets"))["train"]
     assert grown["text"][:24] == texts
     assert 24 < len(grown) <= 48
-    assert json.loads((tmp_path / "work" / "advice.json").read_text())["use"] is True
+    assert found["use"] is True
     before = (tmp_path / "work" / "results.jsonl").read_bytes()
-    again = advising.advise(tmp_path / "mine.csv", str(tmp_path / "vae"), tmp_path / "work")
-    assert again.findings == found.findings
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out == printed
+    assert (tmp_path / "work" / "advice.json").read_text() == written
     assert (tmp_path / "work" / "results.jsonl").read_bytes() == before
 
 

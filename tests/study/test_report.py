@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from textvae import cli
 from textvae.training.common.errors import UserError
 from textvae.training.study.report import write_report
 
@@ -31,9 +32,12 @@ def page(run_folder):
     return (run_folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_files_of_a_report(run_folder):
-    summary = write_report(run_folder)
-    assert json.loads((run_folder / "summary.json").read_text()) == summary
+def test_the_files_of_a_report(run_folder, capsys):
+    assert cli.main(["report", str(run_folder)]) == 0
+    assert capsys.readouterr().out == f"{run_folder / 'report.html'}\n"
+    summary = (run_folder / "summary.json").read_text()
+    assert json.loads(summary) == write_report(run_folder)
+    assert (run_folder / "summary.json").read_text() == summary
     plots = sorted(path.stem for path in (run_folder / "plots").iterdir())
     assert plots == sorted(
         [

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from textvae import doctor
+from textvae import cli, doctor
 from textvae.training.common.machine import cores, hardware
 
 
 @pytest.fixture
-def found(monkeypatch, tmp_path):
+def found(monkeypatch, tmp_path, capsys):
     """What doctor finds, by name, with the Hub switched off and folders of our own."""
     monkeypatch.setenv("TEXTVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TEXTVAE_MIRROR", str(tmp_path / "mirror"))
@@ -19,7 +19,8 @@ def found(monkeypatch, tmp_path):
         monkeypatch.setenv(setting, "http://127.0.0.1:9/")  # where nobody answers
 
     def examine() -> dict[str, str]:
-        return dict(line.split(": ", maxsplit=1) for line in doctor.examine())
+        assert cli.main(["doctor"]) == 0
+        return dict(line.split(": ", maxsplit=1) for line in capsys.readouterr().out.splitlines())
 
     return examine
 
