@@ -11,7 +11,6 @@ from huggingface_hub import EvalResult, ModelCardData
 from textvae.modeling_textvae.priors import FittedPrior
 
 from ..training.augment.card import dataset_card
-from ..training.classify.models import INPUT_SUFFIX
 from ..training.common.errors import UserError
 from ..training.common.files import read_json, read_jsonl
 from ..training.common.sources import Source
@@ -192,7 +191,7 @@ class StudyRepos(Layout):
             "adapter": adapter,
             "remote_code": "auto_map" in read_json(source / "config.json") if not adapter else False,
             "body": body,
-            "suffix": INPUT_SUFFIX.get(kind, ""),
+            "cue": settings["cue"],
             "plots": [{"file": plot, "title": f"Accuracy of {kind} by rows and arm"}],
             "saw": facts["saw"],
             "sources": [rows_of, body],

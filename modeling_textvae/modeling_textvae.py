@@ -111,9 +111,8 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
         """A fresh VAE around the pretrained body `encoder` (a Hub id or a folder)."""
         encoder_config = AutoConfig.from_pretrained(encoder)
         config_fields.setdefault("encoder", str(encoder))
-        config = cls.config_class(
-            encoder_config=encoder_config, pad_token_id=encoder_config.pad_token_id or 0, **config_fields
-        )
+        config_fields.setdefault("pad_token_id", encoder_config.pad_token_id or 0)
+        config = cls.config_class(encoder_config=encoder_config, **config_fields)
         model = cls(config)
         body = AutoModel.from_pretrained(encoder, dtype=torch.float32)
         model.encoder.load_state_dict(body.state_dict(), strict=False)

@@ -5,6 +5,7 @@ Needs the standard library only, because the file travels to the Hub with the we
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Container
 from typing import Any
@@ -37,7 +38,7 @@ def reject_copies(rows: list[Row], marks_count: Container[str] = ()) -> None:
 
 
 def _identity(text: str) -> str:
-    return "".join(filter(str.isalnum, text.lower()))
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFC", text.lower())))
 
 
 def fill_quotas(

@@ -75,7 +75,8 @@ class TextGenerationMixin:
             do_sample: draw tokens; otherwise take the best (greedy, or beam search with `num_beams`).
             temperature: divides the token scores before drawing.
             top_p: smallest set of tokens of this probability is drawn from (Holtzman et al. 2020).
-            max_new_tokens: decoder tokens a text at most; the configuration's `max_text_length` by default.
+            max_new_tokens: decoder tokens a text at most; by default twice the configuration's `max_text_length`, which
+                counts the encoder's: the decoder spells a rare one in several.
             seen_joins: join word pieces only as some word of the training text does, so that no word is glued; a model
                 with `num_joins` 0 knows of none and joins them freely.
             generator: seeds everything drawn here.
@@ -107,7 +108,7 @@ class TextGenerationMixin:
             shape = (len(latents), self.config.latent_chunks)
             chances = torch.rand(shape, generator=generator, device=device_of(generator))
             latents = self.decoder.hide(latents, (chances < latent_share).to(latents.device))
-        limit = max_new_tokens or self.config.max_text_length
+        limit = max_new_tokens or 2 * self.config.max_text_length
         only_of_prior = prior is not None and self.classes is None
         memory = self.read_latents(latents, None if only_of_prior else class_ids)
         if num_beams > 1:

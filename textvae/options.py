@@ -148,6 +148,12 @@ def classify(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="optimiser steps (default: 150; probe has none)",
     )
+    parser.add_argument(
+        "--cue",
+        default="Label",
+        metavar="WORD",
+        help="what gpt2_lora is asked after each text, as Sentiment or Topic (default: %(default)s)",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the classifier is saved")
     _seed(parser)
 

@@ -35,3 +35,19 @@ def test_ngrams_of_several_test_rows_do_not_add_up():
 def test_any_text_is_judged_and_its_own_copy_found(texts, tests):
     assert len(find_copies(texts, tests, 0.6)) == len(texts)
     assert all(find_copies(texts, texts, 0.6)) or not texts
+
+
+@pytest.mark.parametrize(
+    ("test_row", "near"),
+    [
+        ("这部电影非常好看我很喜欢它的故事", "这部电影非常好看我很喜欢它的音乐"),
+        ("หนังเรื่องนี้สนุกมากฉันชอบ", "หนังเรื่องนี้สนุกมากฉันรัก"),
+        ("यह फिल्म बहुत अच्छी है और मुझे पसंद आई", "यह फिल्म बहुत अच्छी है और मुझे पसंद थी"),
+    ],
+)
+def test_near_copies_are_found_in_scripts_of_other_kinds(test_row, near):
+    assert find_copies([near, test_row[::-1]], [test_row], 0.6) == ["near-copy of a test row", None]
+
+
+def test_a_letter_with_its_accent_is_the_same_in_both_spellings():
+    assert find_copies(["cafe\u0301 film"], ["caf\u00e9, film"], 0.6) == ["copy of a test row"]

@@ -29,6 +29,7 @@ def arguments(tmp_path, tiny_encoder, sentences):
         classifier="lstm",
         model=str(tiny_encoder),
         steps=2,
+        cue="Label",
         output=tmp_path / "model",
         seed=0,
         write=write,

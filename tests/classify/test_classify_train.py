@@ -104,7 +104,7 @@ def test_saved_adapters_name_their_body_and_predict_the_same(tiny_tokenizer, dat
     torch.manual_seed(0)
     GPT2LMHeadModel(tiny_gpt2(len(tiny_tokenizer))).save_pretrained(body)
     tiny_tokenizer.save_pretrained(body)
-    recipe = ClassifierRecipe(model=str(body), max_length=32, batch_size=4, learning_rate=1e-2)
+    recipe = ClassifierRecipe(model=str(body), max_length=32, batch_size=4, learning_rate=1e-2, cue="Sentiment")
     outcome = train("gpt2_lora", recipe, data, output=tmp_path / "lora")
     model = AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "lora", num_labels=2)
     assert model.active_peft_config.base_model_name_or_path == str(body)

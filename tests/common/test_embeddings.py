@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModel
 
 from textvae.training.common import embeddings
-from textvae.training.common.embeddings import embed
+from textvae.training.common.embeddings import embed, embedder
 
 
 def test_each_text_has_its_own_mean_in_the_order_given(tiny_encoder, tiny_tokenizer, sentences, monkeypatch):
@@ -21,3 +21,11 @@ def test_each_text_has_its_own_mean_in_the_order_given(tiny_encoder, tiny_tokeni
         with torch.no_grad():
             states = body(**tiny_tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
         np.testing.assert_allclose(vector, states / np.linalg.norm(states), atol=1e-5)
+
+
+def test_a_body_is_loaded_once_for_texts_in_parts(tiny_encoder, tiny_tokenizer, sentences, monkeypatch):
+    tiny_tokenizer.save_pretrained(tiny_encoder)
+    means = embedder(str(tiny_encoder))
+    monkeypatch.setattr(embeddings, "resolve_model", None)
+    parts = [means([text], None) for text in sentences]
+    np.testing.assert_allclose(np.concatenate(parts), means(sentences, None), atol=1e-5)

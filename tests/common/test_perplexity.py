@@ -31,3 +31,10 @@ def test_texts_without_a_word_have_none(tiny_causal, sentences):
     assert perplexities(["", " "], tiny_causal[1], 8) == [None, None]
     alone, _, beside = perplexities([sentences[0], "", sentences[0]], tiny_causal[1], 8)
     assert alone == pytest.approx(beside)
+
+
+def test_a_model_of_few_positions_reads_as_many(tiny_causal):
+    model, folder = tiny_causal
+    positions = model.config.max_position_embeddings
+    long = "film " * (positions + 9)
+    assert perplexities([long], folder, 10 * positions) == perplexities([long], folder, positions)

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -72,3 +76,27 @@ def test_a_folder_remembers_what_was_chosen_for_the_same_wish(tmp_path, monkeypa
     first = precision.remembered(tmp_path, "auto")
     assert first == precision.remembered(tmp_path, "auto") == Choice(torch.bfloat16, "measured", 2.0)
     assert precision.remembered(tmp_path, "float32").reason == "busier"
+
+
+CHILD = """
+import os
+from textvae.training.common import precision
+import torch
+precision._cpu_flags = lambda: {"amx_bf16"}
+speedup = 3.0 if os.environ["RANK"] == "0" else 1.0
+precision._measure = lambda layer: (speedup, 0.0)
+choice = precision.choose("auto", torch.device("cpu"))
+with open(f"said-{os.environ['RANK']}", "w") as file:
+    file.write(f"{choice.dtype} {choice.speedup}")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_launched_processes_take_what_the_first_has_measured(tmp_path):
+    (tmp_path / "child.py").write_text(CHILD)
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "child.py"],
+        cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, check=True, timeout=120,
+        capture_output=True,
+    )  # fmt: skip
+    assert [(tmp_path / f"said-{rank}").read_text() for rank in (0, 1)] == ["torch.bfloat16 3.0"] * 2

@@ -215,3 +215,14 @@ def test_what_the_hub_refuses_names_a_remedy(monkeypatch, said, remedy):
     monkeypatch.setattr("datasets.load_dataset", refuse)
     with pytest.raises(UserError, match=rf"^nyu-mll/glue: {said.split()[0]} .*; {remedy}"):
         hub.dataset("nyu-mll/glue", "0" * 40, "train")
+
+
+def test_a_split_without_one_of_the_classes_counts_the_others_as_the_training_rows_do(tmp_path):
+    for split, rows in (("train", "abc"), ("test", "ac"), ("odd", "ad")):
+        pd.DataFrame({"text": list(rows), "label": list(rows)}).to_parquet(tmp_path / f"{split}.parquet")
+    train, test, odd = (load_texts(str(tmp_path / f"{split}.parquet"), split) for split in ("train", "test", "odd"))
+    assert test.labels == [0, 1]
+    aligned = test.with_names_of(train)
+    assert (aligned.labels, aligned.label_names) == ([0, 2], ["a", "b", "c"])
+    with pytest.raises(UserError, match="label 'd' does not stand in the training rows; they have a, b, c"):
+        odd.with_names_of(train)

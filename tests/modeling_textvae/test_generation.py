@@ -218,3 +218,11 @@ def test_where_a_word_may_not_end_it_goes_on(tiny_model, tiny_tokenizer):
     allowed = decoder.seen_joins(spelled[1:2])[0]
     assert allowed[spelled[2]]
     assert not allowed[~decoder.continues].any()
+
+
+def test_a_text_may_be_spelled_in_more_pieces_than_the_encoder_has_tokens(tiny_model):
+    with torch.no_grad():
+        tiny_model.decoder.bias[END] = -1e9
+    longest = tiny_model.config.max_text_length
+    assert tiny_model.generate(latents(tiny_model, 2), do_sample=False).shape[1] == 2 * longest
+    assert tiny_model.generate(latents(tiny_model, 2), do_sample=False, max_new_tokens=3).shape[1] == 3

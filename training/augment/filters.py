@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from ..common.text import normalise
+from ..common.text import normalise, words_of
 
 NGRAM = 5
 # What a candidate is rejected for whatever the filters are.
 COPIES = ("empty", "duplicate", "copy of a test row", "near-copy of a test row")
-
-_WORD = re.compile(r"\w+")
 
 Ngrams = set[tuple[str, ...]]
 
@@ -65,5 +62,5 @@ def near_copies(texts: list[str], known: Iterable[str], overlap: float) -> list[
 
 
 def _ngrams(text: str) -> Ngrams:
-    words = _WORD.findall(text.lower())
+    words = words_of(text)
     return set(zip(*(words[start:] for start in range(NGRAM)), strict=False))

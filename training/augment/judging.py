@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from textvae.modeling_textvae.selection import Row
 from textvae.modeling_textvae.sentences import split_sentences
 
 from ..common import perplexity
-from ..common.embeddings import embed
+from ..common.embeddings import embedder
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts
 from ..common.words import words_classifier
@@ -77,8 +77,9 @@ def teacher_body(
     if settings.teacher_model is None:
         tokens = min(settings.teacher_tokens, getattr(model.config.encoder_config, "max_position_embeddings", 512))
         return partial(features_of, model, tokenizer=tokenizer, max_length=tokens)
-    name, tokens = settings.teacher_model, settings.teacher_tokens
-    return lambda texts: torch.from_numpy(embed(texts, name, dtype, tokens=tokens))
+    # Loaded when it is first asked: where all features are known it never is.
+    load = cache(partial(embedder, settings.teacher_model, dtype, settings.teacher_tokens))
+    return lambda texts: torch.from_numpy(load()(texts, None))
 
 
 def sentence_perplexities(

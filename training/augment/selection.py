@@ -9,7 +9,6 @@ row is as far as can be from those before it, until the quotas of the classes ar
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,13 +19,12 @@ import pandas as pd
 from textvae.modeling_textvae.selection import Row, fill_quotas, undecided
 
 from ..common.recipe import AugmentRecipe
+from ..common.text import words_of
 from .filters import COPIES, near_copies
 
 BAND = (0.05, 0.95)  # quantiles of the budget's own texts between which a row's perplexity must lie
 REPETITIVE = 0.05  # quantile of the budget's own shares of different bigrams below which a row repeats itself
 DIVERSITY_POOL = 2  # farthest points are chosen among so many rows a wanted one
-
-_WORD = re.compile(r"\w+")
 
 
 def select(
@@ -112,7 +110,7 @@ REJECTIONS: dict[str, Callable[[list[Row], AugmentRecipe], None]] = {
 
 def distinct_2(text: str) -> float:
     """Share of different ones among a text's word bigrams; 1 for a text that has none."""
-    words = _WORD.findall(text.lower())
+    words = words_of(text)
     pairs = list(pairwise(words))
     return len(set(pairs)) / len(pairs) if pairs else 1.0
 

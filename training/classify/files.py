@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..common.errors import UserError
 from ..common.files import atomic_folder, check_replaceable, write_json
 from ..common.precision import choose, device
 from ..common.progress import say
 from ..common.recipe import ClassifierName, ClassifierRecipe
-from ..common.sources import LabelledTexts
 from ..common.tables import read_table
+from .models import prompt
 from .train import train_classifier
 
 MARK = "classification.json"  # tells a folder of ours, which may be replaced
@@ -36,8 +35,8 @@ def classify_file(args: argparse.Namespace) -> None:
     output = Path(args.output)
     check_replaceable(output, MARK)
     train = read_table(args.train, args.text_column, args.label_column)
-    test = _with_labels_of(train, read_table(args.test, args.text_column, args.label_column, "test"), args.test)
-    settings = ClassifierRecipe(model=args.model, **SETTINGS[args.classifier])
+    test = read_table(args.test, args.text_column, args.label_column, "test").with_names_of(train)
+    settings = ClassifierRecipe(model=args.model, cue=args.cue, **SETTINGS[args.classifier])
     with atomic_folder(output) as folder:
         outcome = train_classifier(
             args.classifier,
@@ -57,17 +56,8 @@ def classify_file(args: argparse.Namespace) -> None:
             "test_rows": len(test),
             "steps": outcome.steps,
         }
+        if args.classifier == "gpt2_lora":
+            summary["prompt"] = prompt(args.classifier, settings)
         write_json(folder / MARK, summary)
     say(f"classify: {args.classifier} on {len(train)} rows, {outcome.seconds:.0f} s → {output}")
     print(json.dumps(summary, indent=2))
-
-
-def _with_labels_of(train: LabelledTexts, test: LabelledTexts, place: str) -> LabelledTexts:
-    """The test rows with labels counted as the training rows' are."""
-    unknown = [name for name in test.label_names if name not in train.label_names]
-    if unknown:
-        raise UserError(
-            f"{place}: label '{unknown[0]}' does not stand in the training file; it has {', '.join(train.label_names)}"
-        )
-    labels = [train.label_names.index(test.label_names[label]) for label in test.labels or []]
-    return LabelledTexts(test.texts, labels, train.label_names, test.source)

@@ -20,13 +20,16 @@ from textvae.modeling_lstm.configuration_lstm import LstmConfig
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 
 from ..common.errors import UserError
-from ..common.recipe import ClassifierName
+from ..common.recipe import ClassifierName, ClassifierRecipe
 
 LSTM_SIZE = 128  # units a direction, and width of the projected embeddings
 LSTM_DROPOUT = 0.3
 LORA_RANK = 16
-# A causal LM's last state is what it would say next: after this prompt, the verdict.
-INPUT_SUFFIX: dict[ClassifierName, str] = {"gpt2_lora": "\nSentiment:"}
+
+
+def prompt(name: ClassifierName, settings: ClassifierRecipe) -> str:
+    """What ends every text: a causal LM's last state is what it would say next, and after a question the answer."""
+    return f"\n{settings.cue}:" if name == "gpt2_lora" else ""
 
 
 def build(

@@ -29,7 +29,7 @@ from ..common.sources import LabelledTexts, Source, resolve_model
 from . import setfit
 from .head import fit_head
 from .metrics import compute
-from .models import INPUT_SUFFIX, build
+from .models import build, prompt
 from .probe import FeatureCache, fit_predict
 from .targets import Targets, soft_cross_entropy
 
@@ -94,7 +94,7 @@ def train_classifier(
     else:
         model, tokenizer = build(name, folder, train.label_names, dtype)
         train_rows, test_rows = (
-            encode(texts, tokenizer, settings.max_length, INPUT_SUFFIX.get(name, "")) for texts in (train, test)
+            encode(texts, tokenizer, settings.max_length, prompt(name, settings)) for texts in (train, test)
         )
         if name == "gpt2_lora":
             fit_head(model, train_rows, dtype, seed)

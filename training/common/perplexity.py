@@ -22,7 +22,8 @@ def perplexities(
     dtype: torch.dtype = torch.float32,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> list[float | None]:
-    """exp of a causal language model's mean negative log-likelihood a token, over a text's first `tokens`.
+    """exp of a causal language model's mean negative log-likelihood a token, over a text's first `tokens`
+    (or as many as it has positions for).
 
     `dtype` is that of its weights. The first token has no context and is not scored; a text of one token, or of none,
     has no perplexity (null).
@@ -35,6 +36,7 @@ def perplexities(
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device()).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="right")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    tokens = min(tokens, getattr(model.config, "max_position_embeddings", None) or tokens)
     results: list[float | None] = [None] * len(texts)
     ids = [tokenizer(text, truncation=True, max_length=tokens)["input_ids"] for text in texts]
     written = sorted((row for row, text in enumerate(texts) if text.strip()), key=lambda row: len(ids[row]))

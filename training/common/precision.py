@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from .files import read_json, write_json
@@ -86,13 +89,25 @@ def _choose(precision: Precision, kind: str, layer: Recurrent) -> Choice:
         return Choice(torch.float32, "the GPU does not compute in bfloat16")
     if not {"avx512_bf16", "amx_bf16"} & _cpu_flags():
         return Choice(torch.float32, "the processor has neither avx512_bf16 nor amx_bf16")
-    speedup, difference = _measure(layer)
+    speedup, difference = _measured_by_one(layer)
     measured = f"nn.{layer}'s forward and backward pass is {speedup:.1f} times as fast in bfloat16 as in float32"
     if difference > LOSS_TOLERANCE:
         return Choice(torch.float32, f"{measured}, but its loss is {100 * difference:.1f} % off", speedup)
     if speedup < WANTED_SPEEDUP:
         return Choice(torch.float32, f"{measured}, less than {WANTED_SPEEDUP} times", speedup)
     return Choice(torch.bfloat16, measured, speedup)
+
+
+def _measured_by_one(layer: Recurrent) -> tuple[float, float]:
+    """What the first of the launched processes measures: each for itself, they might come to differ."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return _measure(layer)
+    state = PartialState(cpu=True)
+    found = [_measure(layer) if state.is_main_process else None]
+    measured = broadcast_object_list(found)[0]
+    assert measured is not None
+    state.wait_for_everyone()  # so that none finds what another has recorded, and does not come here
+    return measured
 
 
 def _cpu_flags() -> set[str]:

@@ -177,6 +177,7 @@ class ClassifierRecipe:
     batch_size: int = 16
     learning_rate: float = 5e-5
     weight_decay: float = 0.01
+    cue: str = "Sentiment"  # what `gpt2_lora` is asked after each text
     steps: dict[int, int] = field(default_factory=dict)  # size -> optimiser steps, equal for all arms of it
     arms: dict[str, tuple[int, ...]] = field(default_factory=dict)  # arm -> sizes
     subsets: int = 5

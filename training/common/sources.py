@@ -66,6 +66,20 @@ class LabelledTexts:
         labels = None if self.labels is None else [self.labels[i] for i in indices]
         return LabelledTexts([self.texts[i] for i in indices], labels, self.label_names, self.source)
 
+    def with_names_of(self, train: LabelledTexts) -> LabelledTexts:
+        """The same rows with labels counted as another split's are, in which a class may be missing here.
+
+        Raises:
+            UserError: a class that the other split does not have.
+        """
+        if unknown := [name for name in self.label_names if name not in train.label_names]:
+            raise UserError(
+                f"{self.source.id}: label '{unknown[0]}' does not stand in the training rows; "
+                f"they have {', '.join(train.label_names)}"
+            )
+        labels = self.labels and [train.label_names.index(self.label_names[label]) for label in self.labels]
+        return LabelledTexts(self.texts, labels, train.label_names, self.source)
+
 
 def load_texts(id_or_path: str, split: str) -> LabelledTexts:
     """The cleaned texts of a dataset's split, with the labels of its column `label` where it has them.
@@ -79,7 +93,7 @@ def load_texts(id_or_path: str, split: str) -> LabelledTexts:
     rows, source = load_rows(id_or_path, split)
     # What a package was converted to is clean already.
     texts = rows.column("text") if source.origin == "registry" else texts_of(rows, "text")
-    if set(rows.columns.get("label", [None])) <= {None, -1}:  # -1 is the Hub's sign for a hidden label
+    if all(label is None or label == -1 for label in rows.columns.get("label", ())):  # the Hub hides one as -1
         return LabelledTexts(texts, None, rows.class_names.get("label", []), source)
     labels, names = labels_of(rows, "label")
     return LabelledTexts(texts, labels, names, source)

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from typing import Literal
+
+import regex
 
 Role = Literal["study", "development", "unlabelled"]
 
 _LINE_BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
 _C1_CONTROLS = re.compile("[\x80-\x9f]")
 _NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
+# Scripts that put no space between words: each character, with its marks, counts as one.
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_WORD = regex.compile(rf"{_UNSPACED}\p{{M}}*|(?:(?!{_UNSPACED})[\p{{L}}\p{{M}}\p{{N}}_])+")
 
 
 def clean(text: str) -> str:
@@ -27,7 +33,12 @@ def clean(text: str) -> str:
 
 def normalise(text: str) -> str:
     """Lower-case letters and digits without anything between them: the identity of a text."""
-    return _NOT_LETTER_OR_DIGIT.sub("", text.lower())
+    return _NOT_LETTER_OR_DIGIT.sub("", unicodedata.normalize("NFC", text.lower()))
+
+
+def words_of(text: str) -> list[str]:
+    """Its words in lower case, whatever the script."""
+    return _WORD.findall(unicodedata.normalize("NFC", text.lower()))
 
 
 def split_share(text: str) -> float:

@@ -97,7 +97,7 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
         if stage.done:
             return
         train = load_texts(study.dataset, "train")
-        test = train if study.role == "development" else load_texts(study.dataset, "test")
+        test = train if study.role == "development" else load_texts(study.dataset, "test").with_names_of(train)
         sources = {study.dataset: train.source}
         sources |= {name: load_texts(name, "train").source for name in texts}
         sources |= {name: resolve_model(name)[1] for name in _model_ids(recipe)}

@@ -55,6 +55,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     settings = recipe.vae
     encoder, encoder_source = resolve_model(settings.encoder)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # GPT-2 has none of its own
     sentences = load_sentences(settings, recipe.seed)
     choice = precision.remembered(output, recipe.precision)
     torch.manual_seed(recipe.seed)
@@ -170,6 +171,7 @@ def new_model(
             pooler_size=settings.pooler_size,
             hidden_size=settings.hidden_size,
             max_text_length=settings.max_length,
+            pad_token_id=tokenizer.pad_token_id,
             decoder_vocab_size=len(vocabulary.kept_ids),
             max_pieces=vocabulary.respelling.shape[1],
             num_joins=len(vocabulary.joins),
