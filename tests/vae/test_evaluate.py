@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,19 +13,30 @@ from html import escape
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from textvae.modeling_textvae.generation import encode_texts
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.posterior import Posterior
-from textvae.training.common.files import file_digest
+from textvae.training.common.files import file_digest, fingerprint, read_json, write_json
 from textvae.training.common.recipe import EvaluationRecipe, Recipe, VaeRecipe
+from textvae.training.common.recipe_files import load_recipe
+from textvae.training.vae import evaluate as evaluating
 from textvae.training.vae.class_measures import _class_figures
-from textvae.training.vae.evaluate import _sample_inputs
+from textvae.training.vae.evaluate import (
+    Read,
+    _class_inputs,
+    _latent_inputs,
+    _sample_inputs,
+    evaluate_vae,
+    what_is_read,
+)
 from textvae.training.vae.latent_measures import perplexity_ratio
 from textvae.training.vae.likelihood import Likelihoods
 from textvae.training.vae.samples import neighbours
+from textvae.training.vae.yardsticks import train_yardsticks
 
 CHECKOUT = Path(__file__).parents[2]
 ASKED_FOR = {
@@ -93,10 +105,103 @@ def test_how_posteriors_are_refined_reaches_samples_of_a_fitted_prior_alone():
     refined = replace(vae, refinement_steps=9, refinement_slope=0.5)
     for components, same in ((0, True), (3, False)):
         inputs = [
-            _sample_inputs(Recipe("name", vae=settings, evaluation=EvaluationRecipe(prior_components=components)))
+            _sample_inputs(
+                Recipe("name", vae=settings, evaluation=EvaluationRecipe(prior_components=components)),
+                Read("texts", "similarity", "perplexity", "feature", "float32"),
+            )
             for settings in (vae, refined)
         ]
         assert (inputs[0] == inputs[1]) is same
+
+
+@pytest.fixture
+def mirror(smoke_mirror, tmp_path, monkeypatch):
+    """A mirror that may be changed."""
+    folder = shutil.copytree(smoke_mirror, tmp_path / "mirror")
+    monkeypatch.setenv("TEXTVAE_MIRROR", str(folder))
+    return folder
+
+
+def change_a_test_text(mirror):
+    path = mirror / "datasets/cornell-movie-review-data/rotten_tomatoes/test.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[0, "text"] = "the cast is another one."
+    rows.to_parquet(path)
+
+
+def test_what_is_kept_depends_on_the_texts_on_who_measures_and_on_the_precision(mirror):
+    recipe, model = load_recipe("smoke"), Path("a model")
+
+    def kept(dtype="float32"):
+        read = what_is_read(recipe, dtype)
+        return {
+            "latents": fingerprint(*_latent_inputs(recipe, read, model, model)),
+            "samples": fingerprint(*_sample_inputs(recipe, read, model, model, model)),
+            "classes": fingerprint(*_class_inputs(recipe, read, model)),
+        }
+
+    def changed(after):
+        return {part for part in before if before[part] != after[part]}
+
+    before = kept()
+    assert changed(kept()) == set()
+    assert changed(kept("bfloat16")) == {"latents", "samples", "classes"}
+    for name, reached in (
+        ("tiny-random-gpt2", {"latents", "samples"}),  # finds how fluent texts are
+        ("tiny-random-BertModel", {"latents", "samples", "classes"}),  # the other two bodies
+    ):
+        weights = mirror / "models/hf-internal-testing" / name / "model.safetensors"
+        weights.write_bytes(weights.read_bytes() + b" ")
+        assert changed(kept()) == reached
+        before = kept()
+    change_a_test_text(mirror)
+    assert changed(kept()) == {"latents", "samples", "classes"}
+
+
+def test_figures_of_other_texts_are_stale_and_the_precision_is_the_runs(mirror, tmp_path, monkeypatch):
+    folder, measured, precisions = tmp_path / "run", [], []
+
+    def trained(recipe, output):
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "model.safetensors").write_text("weights")
+        return {"sources": [], "seconds": 1.0, "hardware": {}}
+
+    def yardsticks(recipe, output, dtype):
+        precisions.append(dtype)
+        return output / "language_model", output / "sentence_vae"
+
+    def measure(evaluation):
+        measured.append(1)
+        return dict.fromkeys(("bleu_reconstruction", "kl", "neighbour_bleu", "elbo_ratio"), 1.0), {}
+
+    for name, instead in (
+        ("train_vae", trained), ("train_yardsticks", yardsticks), ("Evaluation", lambda *_: None),
+        ("LATENT_MEASURES", (measure,)), ("SAMPLE_MEASURES", ()), ("CLASS_MEASURES", ()),
+        ("write_page", lambda *_: "a page"),
+    ):  # fmt: skip
+        monkeypatch.setattr(evaluating, name, instead)
+    known = {"asked": "auto", "dtype": "bfloat16", "reason": "it was measured", "speedup": 2.0}
+    write_json(folder / "run.json", {"sources": [], "stages": {}, "precision": known})
+    recipe = replace(load_recipe("smoke"), precision="auto")
+    for change, times in ((lambda _: None, 1), (lambda _: None, 1), (change_a_test_text, 2)):
+        change(mirror)
+        evaluate_vae(recipe, folder)
+        assert len(measured) == times
+    assert set(precisions) == {torch.bfloat16}
+    assert read_json(folder / "evaluation/evaluation.json")["precision"] == "bfloat16"
+
+
+def test_yardsticks_are_trained_by_one_process_and_scored_again_in_another_precision(mirror, tmp_path):
+    recipe = load_recipe("smoke")
+    short = {"language_model_word_dropout": (0.0,), "language_model_steps": 2, "baseline_steps": 2}
+    recipe = replace(recipe, num_processes=2, evaluation=replace(recipe.evaluation, **short))
+    language_model, baseline = train_yardsticks(recipe, tmp_path, torch.float32)
+    assert (baseline / "training.json").exists()
+    before = read_json(language_model / "validation.json")
+    train_yardsticks(recipe, tmp_path, torch.float32)
+    assert read_json(language_model / "validation.json") == before
+    train_yardsticks(recipe, tmp_path, torch.bfloat16)
+    assert read_json(language_model / "validation.json")["made_from"] != before["made_from"]
 
 
 def test_texts_without_labels_are_refused_before_anything_is_trained(smoke_mirror, tmp_path):

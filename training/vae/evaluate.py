@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..common.errors import UserError
 from ..common.files import fingerprint, read_json, write_json
@@ -39,6 +42,17 @@ SAMPLE_MEASURES = (
 CLASS_MEASURES = (class_measures.classes,)
 
 
+@dataclass(frozen=True)
+class Read:
+    """What decides the figures beside the recipe and the models that are measured."""
+
+    texts: str  # fingerprint of all rows of the recipe's texts
+    similarity: str  # with the next two: revisions of the bodies that measure
+    perplexity: str
+    feature: str
+    dtype: str
+
+
 def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """Measure the VAE of a run folder; returns what `evaluation/evaluation.json` holds.
 
@@ -54,20 +68,21 @@ def evaluate_vae(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
 
 def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
-    _check_sources(recipe)
+    read = what_is_read(recipe, run.dtype(recipe.precision))
+    dtype = getattr(torch, read.dtype)
     vae = run.path / "vae"
     trained = train_vae(recipe, vae)
-    language_model, baseline = train_yardsticks(recipe, run.path / "yardsticks")
+    language_model, baseline = train_yardsticks(recipe, run.path / "yardsticks", dtype)
     place = run.path / "evaluation" / "evaluation.json"
-    inputs = [recipe.vae, recipe.evaluation, recipe.augment.temperature]
+    inputs = [recipe.vae, recipe.evaluation, recipe.augment.temperature, read]
     models = [path / "model.safetensors" for path in (vae, language_model, baseline)]
     outputs = [f"evaluation/{name}.json" for name in ("evaluation", "page")]
     with run.stage("evaluation", inputs=[*inputs, *models], outputs=outputs) as stage:
         if not stage.done:
-            latents = Parts(place.parent / "parts/latents", fingerprint(*_latent_inputs(recipe, *models[:2])))
-            samples = Parts(place.parent / "parts/samples", fingerprint(*_sample_inputs(recipe, *models)))
-            classes = Parts(place.parent / "parts/classes", fingerprint(*_class_inputs(recipe, models[0])))
-            evaluation = Evaluation(recipe, vae, language_model, baseline, latents, samples, classes)
+            latents = Parts(place.parent / "parts/latents", fingerprint(*_latent_inputs(recipe, read, *models[:2])))
+            samples = Parts(place.parent / "parts/samples", fingerprint(*_sample_inputs(recipe, read, *models)))
+            classes = Parts(place.parent / "parts/classes", fingerprint(*_class_inputs(recipe, read, models[0])))
+            evaluation = Evaluation(recipe, vae, language_model, baseline, latents, samples, classes, dtype)
             figures: dict[str, Any] = {}
             page: dict[str, Any] = {}
             for parts, measures in (
@@ -78,9 +93,8 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
                     figures |= measured[0]
                     page |= measured[1]
             settings = recipe.evaluation
-            bodies = (settings.similarity_model, settings.perplexity_model, settings.feature_model)
             sources = {source["id"]: source for source in trained["sources"]}
-            sources |= {body: resolve_model(body)[1].to_dict() for body in bodies}
+            sources |= {body: resolve_model(body)[1].to_dict() for body in _bodies(settings)}
             rounded = {name: round(v, DIGITS) if isinstance(v, float) else v for name, v in figures.items()}
             write_json(
                 place,
@@ -93,6 +107,7 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
                     "train_minutes": round(trained["seconds"] / 60, 2),
                     "hardware": trained["hardware"],
                     "measured_on": run.info["hardware"],
+                    "precision": read.dtype,
                     "command": run.info["command"],
                     "seed": recipe.seed,
                     "sources": list(sources.values()),
@@ -108,47 +123,48 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
     return results
 
 
-def _check_sources(recipe: Recipe) -> None:
-    """Told before hours of training: whatever measuring needs can be had."""
+def what_is_read(recipe: Recipe, dtype: str) -> Read:
+    """All that measuring needs beside models and recipe; told before hours of training where it cannot be had.
+
+    Raises:
+        UserError: a source cannot be had; the texts have no labels.
+    """
     settings = recipe.evaluation
-    for split in ("train", "test"):
-        if not load_texts(recipe.vae.texts, split).labels:
-            raise UserError(f"{recipe.vae.texts}: has no labels, which the class figures need")
-    for body in (settings.similarity_model, settings.perplexity_model, settings.feature_model):
-        resolve_model(body)
+    parts = [load_texts(recipe.vae.texts, split) for split in ("train", "validation", "test")]
+    if not (parts[0].labels and parts[2].labels):
+        raise UserError(f"{recipe.vae.texts}: has no labels, which the class figures need")
+    texts = fingerprint(*([part.texts, part.labels, part.label_names] for part in parts))
+    similarity, perplexity, feature = (resolve_model(body)[1].revision for body in _bodies(settings))
+    return Read(texts, similarity, perplexity, feature, dtype)
 
 
-def _latent_inputs(recipe: Recipe, vae: Path, language_model: Path) -> list[Any]:
+def _bodies(settings: EvaluationRecipe) -> tuple[str, str, str]:
+    return settings.similarity_model, settings.perplexity_model, settings.feature_model
+
+
+def _latent_inputs(recipe: Recipe, read: Read, vae: Path, language_model: Path) -> list[Any]:
     """What is measured of posteriors, which takes longest, does not depend on how samples are drawn."""
-    settings = recipe.evaluation
-    chosen = [settings.importance_samples, settings.similarity_model, settings.perplexity_model, settings.seen_joins]
-    return [recipe.vae, *chosen, recipe.augment.temperature, vae, language_model]
+    chosen = [recipe.evaluation.importance_samples, recipe.evaluation.seen_joins, recipe.augment.temperature]
+    return [recipe.vae, *chosen, read.texts, read.dtype, read.similarity, read.perplexity, vae, language_model]
 
 
-def _drawn(settings: EvaluationRecipe) -> list[Any]:
-    return [
-        settings.prior_temperature,
-        settings.latent_share,
-        1.0,  # with the other number below: of options that are gone, so that what was measured is found again
-        settings.token_top_p,
-        1,
-        settings.seen_joins,
-        settings.feature_model,
-    ]
+def _drawn(settings: EvaluationRecipe, read: Read) -> list[Any]:
+    chosen = [settings.prior_temperature, settings.latent_share, settings.token_top_p, settings.seen_joins]
+    return [*chosen, read.texts, read.dtype, read.feature]
 
 
-def _sample_inputs(recipe: Recipe, *models: Path) -> list[Any]:
+def _sample_inputs(recipe: Recipe, read: Read, *models: Path) -> list[Any]:
     """What is measured of samples does not depend on how classes are chosen.
 
     Nor does it on how posteriors are refined, unless a prior is fitted to these.
     """
     settings = recipe.evaluation
     vae = recipe.vae if settings.prior_components else recipe.vae.unrefined()
-    chosen = [settings.samples, settings.prior_components, settings.perplexity_model, settings.reverse_steps]
-    return [vae, recipe.seed, *_drawn(settings), *chosen, *models]
+    chosen = [settings.samples, settings.prior_components, settings.reverse_steps]
+    return [vae, recipe.seed, *_drawn(settings, read), *chosen, read.perplexity, *models]
 
 
-def _class_inputs(recipe: Recipe, vae: Path) -> list[Any]:
+def _class_inputs(recipe: Recipe, read: Read, vae: Path) -> list[Any]:
     settings = recipe.evaluation
     chosen = [settings.class_candidates, settings.class_sharpness]
-    return [recipe.vae.unrefined(), *_drawn(settings), *chosen, vae]
+    return [recipe.vae.unrefined(), *_drawn(settings, read), *chosen, vae]

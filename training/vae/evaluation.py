@@ -51,7 +51,7 @@ class Evaluation:
 
     Every figure is of the test sentences of the recipe's `texts`; nothing is chosen by them. What takes long is kept in
     `latent_parts`, `sample_parts` (of draws from priors) and `class_parts` (of draws of a class), which depend on
-    other settings and models each.
+    other settings and models each. All of it is computed in `dtype`.
     """
 
     def __init__(
@@ -63,10 +63,11 @@ class Evaluation:
         latent_parts: Parts,
         sample_parts: Parts,
         class_parts: Parts,
+        dtype: torch.dtype,
     ) -> None:
         self.recipe, self.settings = recipe, recipe.evaluation
         self.latent_parts, self.sample_parts, self.class_parts = latent_parts, sample_parts, class_parts
-        self.choice = precision.choose(recipe.precision, precision.device())
+        self.dtype = dtype
         self.sentences = load_sentences(recipe.vae, recipe.seed)
         self.labelled = load_texts(recipe.vae.texts, "train")
         test = load_texts(recipe.vae.texts, "test")
@@ -81,7 +82,7 @@ class Evaluation:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        with precision.autocast(self.choice, precision.device()), torch.no_grad():
+        with precision.autocast(self.dtype, precision.device()), torch.no_grad():
             yield
 
     @cached_property
@@ -153,7 +154,7 @@ class Evaluation:
     def embed(self, texts: list[str], model_id: str) -> np.ndarray:
         """(N, hidden size) of texts."""
         with progress("features", len(texts)) as advance:
-            return embed(texts, model_id, self.choice.dtype, advance)
+            return embed(texts, model_id, self.dtype, advance)
 
     def embed_once(self, texts: list[str], model_id: str) -> np.ndarray:
         """(N, hidden size) of real texts: every evaluation has the same ones, and takes them from the cache."""
@@ -166,7 +167,7 @@ class Evaluation:
         """Under the recipe's causal language model, which knows none of the texts."""
         with progress("perplexity", len(texts)) as advance:
             scores = perplexities(
-                texts, self.settings.perplexity_model, PERPLEXITY_TOKENS, self.choice.dtype,
+                texts, self.settings.perplexity_model, PERPLEXITY_TOKENS, self.dtype,
                 lambda _, done, __: advance(done),
             )  # fmt: skip
         return median(score for score in scores if score is not None)
@@ -178,7 +179,7 @@ class Evaluation:
         return kept.data(name, lambda: self.median_perplexity(self.real))
 
     def _real_name(self, model_id: str, texts: list[str]) -> str:
-        return fingerprint(resolve_model(model_id)[1].revision, str(self.choice.dtype), texts)
+        return fingerprint(resolve_model(model_id)[1].revision, str(self.dtype), texts)
 
     def above_real(self, share: Callable[..., float | None], texts: list[str], scale: float = 1.0) -> float | None:
         """`scale` × what the share of the texts is above that of real ones; null where either is unknown."""

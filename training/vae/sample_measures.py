@@ -52,7 +52,9 @@ def reverse(evaluation: Evaluation) -> Measured:
     """What a small language model that has read the samples alone makes of real texts."""
     vae = evaluation.vae
     found = {
-        kind: reverse_perplexity(vae.model, vae.tokenizer, texts, evaluation.test.texts, evaluation.recipe)
+        kind: reverse_perplexity(
+            vae.model, vae.tokenizer, texts, evaluation.test.texts, evaluation.recipe, evaluation.dtype
+        )
         for kind, texts in evaluation.samples.items()
     }
     figures = {_named(kind, "reverse_ppl"): value for kind, value in found.items()}

@@ -34,25 +34,26 @@ def sentence_vae_recipe(recipe: Recipe) -> Recipe:
     return replace(plain, vae=replace(plain.vae, latent_size=BASELINE_LATENT, beta_schedule="linear", beta_end=1.0))
 
 
-def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
-    """Folders of the best language model and of the Sentence-VAE, trained where they are not there yet.
+def train_yardsticks(recipe: Recipe, folder: Path, dtype: torch.dtype) -> tuple[Path, Path]:
+    """Folders of the best language model and of the Sentence-VAE, trained in one process where they are not there yet.
 
-    Of language models with different word dropout the one that finds the validation texts likeliest is kept.
+    Of language models with different word dropout the one that finds the validation texts likeliest, in `dtype`, is
+    kept.
     """
-    choice = precision.choose(recipe.precision, precision.device())
+    recipe = replace(recipe, num_processes=1)
     texts = load_texts(recipe.vae.texts, "validation").texts
     found: dict[Path, float] = {}
     for word_dropout in recipe.evaluation.language_model_word_dropout:
         place = folder / f"language_model-{word_dropout:g}"
         train_vae(language_model_recipe(recipe, recipe.evaluation.language_model_steps, word_dropout), place)
         known = place / "validation.json"
-        weights = fingerprint(place / "model.safetensors")
-        if not known.exists() or read_json(known).get("model") != weights:
+        made_from = fingerprint(place / "model.safetensors", texts, str(dtype))
+        if not known.exists() or read_json(known).get("made_from") != made_from:
             model, tokenizer = load_model(place)
             model.to(precision.device())
-            with precision.autocast(choice, model.device):
+            with precision.autocast(dtype, model.device):
                 nll = score(model, texts, tokenizer, num_samples=1).nll.mean().item()
-            write_json(known, {"texts": len(texts), "nll": nll, "model": weights})
+            write_json(known, {"texts": len(texts), "nll": nll, "made_from": made_from})
         found[place] = read_json(known)["nll"]
         say(f"language model: word dropout {word_dropout:g}, {found[place]:.1f} nats a validation text → {place}")
     baseline = folder / "sentence_vae"
@@ -60,7 +61,9 @@ def train_yardsticks(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
     return min(found, key=lambda place: found[place]), baseline
 
 
-def reverse_perplexity(model: TextVAEModel, tokenizer: Any, texts: list[str], real: list[str], recipe: Recipe) -> float:
+def reverse_perplexity(
+    model: TextVAEModel, tokenizer: Any, texts: list[str], real: list[str], recipe: Recipe, dtype: torch.dtype
+) -> float:
     """Perplexity a token of real texts under a language model trained on `texts` alone (Zhao et al. 2018).
 
     It is a fresh GRU of the size and vocabulary of `model`'s decoder. Texts without variety, or unlike real ones, make
@@ -82,11 +85,10 @@ def reverse_perplexity(model: TextVAEModel, tokenizer: Any, texts: list[str], re
         text_weight=1, final_text_share=0.0, warmup_steps=20, learning_rate=REVERSE_LEARNING_RATE,
         checkpoint_every=10**6,
     )  # fmt: skip
-    choice = precision.choose(recipe.precision, precision.device())
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(fresh, tokenizer, texts, len(texts), settings, seed=recipe.seed, dtype=choice.dtype)
+        loop = Loop(fresh, tokenizer, texts, len(texts), settings, seed=recipe.seed, dtype=dtype)
         fresh = loop.run(Path(folder))
-    with precision.autocast(choice, fresh.device):
+    with precision.autocast(dtype, fresh.device):
         scored = score(fresh, real, tokenizer, num_samples=1)
     return math.exp((scored.nll.sum() / scored.tokens.sum()).item())
 
