@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from processes import launched, python
+from safetensors.torch import load_file
 
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 from textvae.training.common.checkpoints import save_checkpoint
@@ -171,18 +173,45 @@ def test_fewer_processes_than_the_recipe_says_are_refused(parts):
         parts(num_processes=2)
 
 
+TRAIN = ["-m", "textvae.training.emotion.train"]
+
+
 def test_accelerate_launch_trains_a_model_that_loads(tmp_path, tiny_encoder, write, annotated_rows):
     (tmp_path / "r.yaml").write_text(
         f"data: {write(annotated_rows)}\n"
         f"model: {{encoder: {tiny_encoder}, encoder_layers: [2], hidden_size: 8, num_members: 1, epochs: 1}}\n"
     )
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
     quiet = ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    module = ["-m", "textvae.training.emotion.train", str(tmp_path / "r.yaml"), "--output", str(tmp_path / "model")]
-    done = subprocess.run(
-        [*launch, *quiet, *module], capture_output=True, text=True, env={**os.environ}, cwd=tmp_path, check=False
-    )
+    done = python([*launch, *quiet, *TRAIN, "r.yaml", "--output", "model"], tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     model = EmotionVAEModel.from_pretrained(tmp_path / "model")
     assert model.rating_mean[0] != 0
     assert not (tmp_path / "model" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("trainable", [0, 1])
+def test_two_processes_train_like_one(tmp_path, tiny_encoder, write, annotated_rows, trainable):
+    """Without dropout, which each process draws for rows of its own; batches are odd, and divide unevenly."""
+    encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    config = json.loads((encoder / "config.json").read_text())
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (encoder / "config.json").write_text(json.dumps(config | without))
+    recipe = {
+        "data": write(annotated_rows[:60]), "precision": "float32",
+        "model": {
+            **RECIPE, "encoder": str(encoder), "encoder_layers": [0, 2], "hidden_dropout": 0.0, "batch_size": 7,
+            "embedding_dropout": 0.0, "trainable_encoder_layers": trainable, "epochs": 2,
+        },
+    }  # fmt: skip
+    for count in (1, 2):
+        (tmp_path / "r.yaml").write_text(yaml.safe_dump({**recipe, "num_processes": count}))
+        done = launched(count, [*TRAIN, "r.yaml", "--output", f"by{count}"], tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (load_file(tmp_path / f"by{count}" / "model.safetensors") for count in (1, 2))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], rtol=1e-3, atol=2e-5, msg=name)
+    rows = [read_jsonl(tmp_path / f"by{count}" / "metrics.jsonl") for count in (1, 2)]
+    for first, second in zip(*rows, strict=True):
+        assert {**second, "seconds": 0} == pytest.approx({**first, "seconds": 0}, rel=1e-3)
