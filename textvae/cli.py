@@ -1,12 +1,14 @@
 """The `textvae` command: one table of verbs.
 
 Results go to stdout, progress to stderr. An error that the user can mend is one line and exit code 2; Ctrl-C
-is exit code 130. Nothing heavy is imported before a verb runs, so that `textvae --help` answers at once.
+is exit code 130, and a reader of the results who leaves early, as `head` does, 141. Nothing heavy is imported
+before a verb runs, so that `textvae --help` answers at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -55,12 +57,14 @@ class Version(argparse.Action):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code: 0, 2 for an error to mend, 130 for Ctrl-C."""
+    """Run one command line; returns the exit code: 0, 2 for an error to mend, 130 for Ctrl-C, 141 for a closed pipe."""
     argv = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(argv)
     verb = VERBS[args.verb]
     try:
-        return verb.handle(args) or 0
+        code = verb.handle(args) or 0
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"textvae: error: {error}", file=sys.stderr)
         return 2
@@ -68,6 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         advice = f"; to go on, run: {shlex.join(['textvae', *argv])}" if verb.resumes else ""
         print(f"\ntextvae: interrupted{advice}", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output has left, as `head` does; what is still to be flushed at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -97,6 +105,7 @@ def _generate(args: argparse.Namespace) -> None:
     import torch
 
     from .modeling_textvae.generation import DECODE_BATCH, decode_ids
+    from .training.common.precision import device
     from .training.common.sources import resolve_model
     from .training.vae.train import load_model
 
@@ -104,6 +113,7 @@ def _generate(args: argparse.Namespace) -> None:
     model, tokenizer = load_model(folder)
     if args.latent_share < 1 and not model.config.hidden_chunks:
         raise UserError(f"--latent-share {args.latent_share}: {args.model} was not trained for it; leave it at 1")
+    model.to(device())
     generator = torch.Generator().manual_seed(args.seed)
     for done in range(0, args.num, DECODE_BATCH):
         ids = model.generate(

@@ -19,6 +19,13 @@ def positive(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"must lie in 0 to {2**32 - 1}, not {number}")
+    return number
+
+
 def not_negative(text: str) -> float:
     number = float(text)
     if not 0 <= number < float("inf"):
@@ -232,4 +239,4 @@ def _columns(parser: argparse.ArgumentParser) -> None:
 
 
 def _seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default: 0")

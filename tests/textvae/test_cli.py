@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -62,6 +63,10 @@ def test_version(capsys):
         (["augment", "--target-size", "many"], "--target-size"),
         (["augment", "--target-size", "0"], "at least 1"),
         (["classify", "--classifier", "oracle"], "oracle"),
+        (["generate", "--seed", "-1"], "--seed"),
+        (["augment", "--seed", "one"], "--seed"),
+        (["advise", "--seed", "4294967296"], "0 to 4294967295"),
+        (["classify", "--seed", "-1"], "--seed"),
     ],
 )
 def test_wrong_command_line_is_one_line(arguments, named, capsys):
@@ -101,6 +106,23 @@ def test_interrupt_tells_how_to_resume(monkeypatch, capsys):
     assert "textvae run 'my recipe.yaml' --output runs/a\n" in capsys.readouterr().err
     assert cli.main(["doctor"]) == 130
     assert "textvae doctor" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_early_is_no_error(lines):
+    program = (
+        "import sys; from textvae import cli; doctor = cli.VERBS['doctor']; "
+        f"cli.VERBS['doctor'] = cli.Verb('', doctor.add_options, lambda _: print('line\\n' * {lines})); "
+        "sys.stdin.read(); sys.exit(cli.main(['doctor']))"
+    )
+    pipe, buffered = subprocess.PIPE, {**os.environ, "PYTHONUNBUFFERED": ""}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=pipe, stdout=pipe, stderr=pipe, env=buffered
+    ) as process:
+        process.stdout.close()
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_missing_recipe_exits_with_2():

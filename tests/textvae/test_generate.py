@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from textvae import cli
 from textvae.modeling_textvae.generation import DECODE_BATCH
+from textvae.modeling_textvae.modeling_textvae import TextVAEModel
+from textvae.training.common import precision
 
 
 @pytest.fixture
@@ -27,6 +30,19 @@ def test_sentences_are_seeded(folder, capsys):
     assert lines("--num", "5", "--seed", "1") != first
     assert lines("--num", "5", "--prior-temperature", "3") != first
     assert len(lines("--num", str(DECODE_BATCH + 1))) == DECODE_BATCH + 1
+
+
+def test_the_gpu_generates_where_there_is_one(folder, monkeypatch):
+    devices = []
+
+    def generate(model, num_return_sequences, **_):
+        devices.append(model.device.type)
+        return torch.zeros(num_return_sequences, 1, dtype=torch.long)
+
+    monkeypatch.setattr(precision, "device", lambda: torch.device("meta"))
+    monkeypatch.setattr(TextVAEModel, "generate", generate)
+    assert cli.main(["generate", "--model", folder]) == 0
+    assert devices == ["meta"]
 
 
 @pytest.mark.parametrize(

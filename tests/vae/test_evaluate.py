@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from textvae.training.vae.evaluate import (
 )
 from textvae.training.vae.latent_measures import perplexity_ratio
 from textvae.training.vae.likelihood import Likelihoods
+from textvae.training.vae.sample_measures import variety
 from textvae.training.vae.samples import neighbours
 from textvae.training.vae.yardsticks import train_yardsticks
 
@@ -213,6 +215,24 @@ def test_texts_without_labels_are_refused_before_anything_is_trained(smoke_mirro
     assert done.returncode == 2
     assert done.stderr.strip().endswith("bare.csv: has no labels, which the class figures need")
     assert not list((tmp_path / "runs").rglob("config.json"))
+
+
+def test_samples_longer_than_all_real_text_are_compared_at_its_length(tiny_tokenizer):
+    evaluation = SimpleNamespace(
+        vae=SimpleNamespace(tokenizer=tiny_tokenizer),
+        sentences=SimpleNamespace(validation=["a dull film."], num_main=1),
+        real=["a moving film."],  # with the other two 12 tokens, of whose 9 pairs 5 differ
+        training=["a dull film.", "not of the main texts"],
+        samples={
+            "vae": ["a film. a film. a film. a film.", "the cast is good"]
+        },  # of the first 12 tokens 11 pairs, 3 differ
+        above_real=lambda *_: None,
+    )
+    figures, _ = variety(evaluation)
+    assert figures["distinct_2_ratio"] == pytest.approx((3 / 11) / (5 / 9))
+    assert figures["words_per_sample"] == 8.0
+    evaluation.samples = {"vae": ["a film."]}
+    assert variety(evaluation)[0]["distinct_2_ratio"] == 1.0
 
 
 def likelihoods(tokens, nats):

@@ -113,7 +113,7 @@ def draw_folds(data: LabelledTexts, seed: int) -> list[tuple[list[int], list[int
             )
     folds = []
     for repeat in range(REPEATS):
-        splits = StratifiedKFold(FOLDS, shuffle=True, random_state=seed + repeat)
+        splits = StratifiedKFold(FOLDS, shuffle=True, random_state=(seed + repeat) % 2**32)
         folds += [(train.tolist(), test.tolist()) for train, test in splits.split(data.texts, data.labels)]
     trained, tested = (min(len(fold[part]) for fold in folds) for part in (0, 1))
     return [(train[:trained], test[:tested]) for train, test in folds]

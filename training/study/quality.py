@@ -21,7 +21,7 @@ from ..common.text import normalise, role
 from ..common.words import words_classifier
 from ..vae.metrics.mauve import mauve
 from ..vae.metrics.self_bleu import self_bleu
-from ..vae.metrics.text import cut_to, distinct, tokenise
+from ..vae.metrics.text import count_tokens, cut_to, distinct
 from . import statistics
 from .plan import Growth, growths
 from .rows import candidates_file, held_out_rows, read_table, subset_file
@@ -53,7 +53,7 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
     for name in names:
         tables = (candidates_file(folder, Growth(name, budget, subset)) for subset in range(SUBSETS))
         sets[name] = [_first_kept(path, half) for path in tables if path.exists()]
-    words = min(sum(len(tokenise(text)) for text in texts) for own in sets.values() for texts, _ in own)
+    words = min(count_tokens(texts) for own in sets.values() for texts, _ in own)
     lines = []
     for name, own in sets.items():
         found = [_figures(texts, labels, words, auditor, embed(texts).numpy(), other) for texts, labels in own]

@@ -18,16 +18,17 @@ from .yardsticks import reverse_perplexity
 def variety(evaluation: Evaluation) -> Measured:
     """How prior samples differ from each other and from the training text."""
     validation = round_trip(evaluation.sentences.validation, evaluation.vae.tokenizer)
-    main = evaluation.training[: evaluation.sentences.num_main]
+    real = [*evaluation.real, *validation, *evaluation.training[: evaluation.sentences.num_main]]
+    real_words = text_metrics.count_tokens(real)
     figures: dict[str, Any] = {}
     for kind, texts in evaluation.samples.items():
-        words = sum(len(text_metrics.tokenise(text)) for text in texts)
-        equal = text_metrics.cut_to([*evaluation.real, *validation, *main], words)
+        words = text_metrics.count_tokens(texts)
         distinct = {n: text_metrics.distinct(texts, n) for n in (1, 2)}
+        alike = [text_metrics.cut_to(some, min(words, real_words)) for some in (texts, real)]
         found: dict[str, float | None] = {
             "distinct_1": distinct[1],
             "distinct_2": distinct[2],
-            "distinct_2_ratio": ratio(distinct[2], text_metrics.distinct(equal, 2)),
+            "distinct_2_ratio": ratio(*(text_metrics.distinct(some, 2) for some in alike)),
             "unique_share": text_metrics.unique_share(texts),
             "unk_share": fmean("[UNK]" in text for text in texts),
             "self_bleu": self_bleu(texts),

@@ -29,6 +29,11 @@ def ngrams(tokens: Sequence[str], n: int) -> Iterator[Ngram]:
     return zip(*(tokens[start:] for start in range(n)), strict=False)
 
 
+def count_tokens(texts: Iterable[str]) -> int:
+    """Tokens of all texts together."""
+    return sum(len(tokenise(text)) for text in texts)
+
+
 def cut_to(texts: Iterable[str], tokens: int) -> list[str]:
     """The first texts, the last of them cut, that have `tokens` tokens in all.
 
