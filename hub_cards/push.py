@@ -132,7 +132,7 @@ def _push(api: HfApi, repo: Repo, public: bool) -> str:
         if file.rfilename != ".gitattributes"  # the Hub's own
     }
     here = {path.relative_to(repo.folder).as_posix(): path for path in repo.files}
-    changed = [name for name, path in here.items() if there.get(name) not in hub.hashes(path.read_bytes())]
+    changed = [name for name, path in here.items() if there.get(name) not in hub.hashes(path)]
     gone = sorted(set(there) - set(here))
     commit = str(info.sha)
     if changed or gone:

@@ -164,9 +164,11 @@ def test_failed_conversion_leaves_nothing_and_can_be_tried_again(cache, npm):
 
     with pytest.raises(RuntimeError):
         obtain(package(archive, convert=broken))
-    (cache / ".words-1-0123abcd.0").mkdir()  # what a killed process leaves
+    (cache / f".words-1-0123abcd.0-reading{READING}").mkdir()  # what a killed process leaves
+    other = cache / f".words-1-0123abcd.0-others-reading{READING}"  # where another makes something else of it
+    other.mkdir()
     assert [path.name for path in obtain(package(archive)).iterdir()] == ["words.txt"]
-    assert sorted(path.name for path in cache.iterdir()) == [FOLDER, f"{FOLDER}.lock"]
+    assert sorted(path.name for path in cache.iterdir()) == [other.name, FOLDER, f"{FOLDER}.lock"]
 
 
 def test_npm_is_missing(cache, npm, monkeypatch):

@@ -14,6 +14,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from .errors import UserError
+from .files import file_digest
 from .progress import say
 from .rows import Rows
 
@@ -71,7 +72,7 @@ def dataset(name: str, revision: str | None, split: str) -> tuple[Rows, str] | N
     for column, feature in data.features.items():
         if isinstance(feature, Image):  # its bytes, as in the parquet file
             data = data.cast_column(column, Image(decode=False))
-    columns = {column: data[column][:] for column in data.column_names}
+    columns = {column: data[column] for column in data.column_names}  # each is read where it is asked for
     names = {key: feature.names for key, feature in data.features.items() if isinstance(feature, ClassLabel)}
     return Rows(f"{name}, split {split}", columns, class_names=names), revision
 
@@ -94,9 +95,12 @@ def model(name: str, revision: str | None) -> Path | None:
     return None if unreachable and not list(Path(folder).glob("*.safetensors")) else Path(folder)
 
 
-def hashes(data: bytes) -> set[str]:
-    """What the Hub may call a file by: its sha256 in LFS, else its git hash."""
-    return {hashlib.sha256(data).hexdigest(), hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
+def hashes(path: Path) -> set[str]:
+    """What the Hub may call a file by: its sha256 in LFS, else its git hash. The file may be larger than the memory."""
+    header = b"blob %d\0" % path.stat().st_size
+    with open(path, "rb") as file:
+        git = hashlib.file_digest(file, lambda: hashlib.sha1(header))
+    return {file_digest(path), git.hexdigest()}
 
 
 def _explain(name: str, error: Exception, *not_found: type[Exception]) -> None:

@@ -116,7 +116,7 @@ def _fetch(target: Path, place: str, commit: str) -> dict[str, str]:
         hashes = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings}
         files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         for name_in_repo, path in files.items():
-            if hashes[name_in_repo] not in hub.hashes(path.read_bytes()):
+            if hashes[name_in_repo] not in hub.hashes(path):
                 raise UserError(f"{place}/{name_in_repo}: came damaged; run the command again")
         return {name_in_repo: file_digest(path) for name_in_repo, path in files.items()}
 

@@ -77,7 +77,7 @@ def obtain(package: Package) -> Path:
     try:
         if not folder.exists():
             # What a killed process left: whoever holds the lock is the only one at work here.
-            for stale in folder.parent.glob(f".{folder.stem}-*"):
+            for stale in folder.parent.glob(f".{folder.stem}-*{folder.suffix}"):
                 shutil.rmtree(stale, ignore_errors=True)
             with atomic_folder(folder) as temporary:
                 downloads = temporary / "downloads"
