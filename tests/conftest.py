@@ -32,6 +32,26 @@ def offline(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory, worker_id):
+    """Makes a folder once for all workers, which are to read it only: once(name, work folder → made folder)."""
+    import shutil
+
+    from filelock import FileLock
+
+    own = tmp_path_factory.getbasetemp()
+    root = own if worker_id == "master" else own.parent
+
+    def once(name, make):
+        place = root / name
+        with FileLock(f"{place}.lock"):
+            if not place.exists():
+                shutil.move(make(tmp_path_factory.mktemp(f"{name}-work")), place)
+        return place
+
+    return once
+
+
+@pytest.fixture(scope="session")
 def sentences() -> list[str]:
     return list(SENTENCES)
 

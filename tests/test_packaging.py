@@ -28,17 +28,20 @@ def test_listed_packages_are_the_folders():
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
+def wheel(once) -> Path:
     """Built from a copy, offline, so that the checkout stays as it is."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    source.mkdir()
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    for name in [*TOP_FOLDERS, "tests"]:
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    pip("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", folder, source)
-    return next(folder.glob("*.whl"))
+
+    def make(work: Path) -> Path:
+        source = work / "source"
+        source.mkdir()
+        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, source)
+        for name in [*TOP_FOLDERS, "tests"]:
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        pip("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", work / "built", source)
+        return work / "built"
+
+    return next(once("wheel", make).glob("*.whl"))
 
 
 def test_wheel_has_one_top_level_name(wheel):

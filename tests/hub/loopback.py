@@ -1,7 +1,7 @@
 """A Hugging Face Hub on the loopback interface: repositories, commits, LFS and collections, in memory.
 
     with LoopbackHub() as hub:
-        subprocess.run(..., env=environment | hub.environment)
+        textvae(["publish", ...], cwd, **hub.environment)
 
 Every commit is a whole table of files, so any revision can be read. Without the token a private repository answers as
 if it were not there, and nothing can be written. `fault` makes requests fail.

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from card_numbers import REVISION, leaves, untraced
-from running import textvae
+from processes import textvae
 
 from textvae import hub_cards
 from textvae.hub_cards.study_repos import StudyRepos
@@ -110,7 +110,7 @@ def test_so_does_every_number_on_the_card_of_rows_that_are_put_together_from_sam
     }  # fmt: skip
     recipe["classifiers"] = {"probe": recipe["classifiers"]["probe"] | {"arms": {"duplicate": [16], "vae": [16]}}}
     (tmp_path / "bank.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    done = textvae(["run", "bank.yaml"], tmp_path, TEXTVAE_MIRROR=str(smoke_mirror), HF_HUB_OFFLINE="1")
+    done = textvae(["run", "bank.yaml"], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
     assert done.returncode == 0, done.stderr[-3000:]
     repo = StudyRepos(run, "org", tmp_path / "staging", None).dataset(run / "augmented/imdb-vae-aug16")
     card = (repo.folder / "README.md").read_text()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 
-from running import publish
+from processes import stranger
+from publishing import publish
 
 from textvae.hub_cards.layouts import layout_of
 
@@ -30,6 +28,11 @@ def test_exactly_these_files_travel(digits_run, tmp_path):
             "reconstructions_ae_4.png",
         )]
     )  # fmt: skip
+
+
+def test_the_main_model_takes_the_name_that_is_asked_for(digits_run, tmp_path):
+    repos = layout_of(digits_run, "org", tmp_path / "staging", "mine").all()
+    assert [repo.id for repo in repos] == ["org/mine", "org/digits-denoising", "org/digits-vae-3"]
 
 
 def test_the_cards_say_what_was_measured(digits_run, tmp_path):
@@ -59,9 +62,5 @@ from transformers import AutoModel
 model = AutoModel.from_pretrained("org/digits-ae-4", trust_remote_code=True).eval()
 print(model.generate(3, generator=torch.Generator().manual_seed(0)).shape)
 """
-    variables = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path / "stranger"), "OMP_NUM_THREADS": "1"}
-    variables.pop("TEXTVAE_MIRROR", None)
-    told = subprocess.run(
-        [sys.executable, "-c", script], env=variables, cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout
+    told = stranger(script, tmp_path, **hub.environment, HF_HOME=tmp_path / "stranger")
     assert "torch.Size([3, 1, 8, 8])" in told

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
-from running import publish, textvae
+from processes import stranger, textvae
+from publishing import publish
 
 from textvae.hub_cards.layouts import layout_of
 from textvae.training.common.errors import UserError
@@ -87,20 +85,17 @@ model = AutoModelForSequenceClassification.from_pretrained("org/imdb-lstm-tiny",
 tokenizer = AutoTokenizer.from_pretrained("org/imdb-lstm-tiny", trust_remote_code=True)
 print(len(reviews), model(**tokenizer(reviews[0]["text"], return_tensors="pt")).logits.shape)
 """
-    variables = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path / "stranger"), "OMP_NUM_THREADS": "1"}
-    variables.pop("TEXTVAE_MIRROR", None)
-    told = subprocess.run(
-        [sys.executable, "-c", script], env=variables, cwd=tmp_path, capture_output=True, text=True, check=True
-    ).stdout
+    told = stranger(script, tmp_path, **hub.environment, HF_HOME=tmp_path / "stranger")
     assert told.split("\n")[-2] == f"{len(TRICKY.read_text().splitlines()) - 1} torch.Size([1, 2])"
 
 
 def test_runs_are_published_together_with_one_space(lstm_run, finished_run, smoke_mirror, hub, tmp_path):
-    command = ["publish", str(finished_run), str(lstm_run), "--namespace", "org"]
-    done = textvae(command, tmp_path, TEXTVAE_MIRROR=str(smoke_mirror), **hub.environment)
+    command = ["publish", finished_run, lstm_run, "--namespace", "org", "--model-name", "mine"]
+    done = textvae(command, tmp_path, TEXTVAE_MIRROR=smoke_mirror, **hub.environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "org/textvae-rt" in done.stdout
-    assert "org/imdb-lstm-tiny" in done.stdout
+    assert "model org/mine (private)" in done.stdout
+    assert "org/textvae-rt" not in done.stdout
+    assert "model org/imdb-lstm-tiny (private)" in done.stdout
     assert done.stdout.count("space org/textvae-demo") == 1
 
 
@@ -128,6 +123,30 @@ def test_two_runs_share_the_reviews_but_no_model(lstm_run, smoke_mirror, hub, tm
     assert re.fullmatch(
         r"textvae: error: org/imdb-lstm-tiny: two of the runs have one of that name.* --model-name .*\n", done.stderr
     )
+    named = ["publish", lstm_run, other, "--namespace", "org", "--model-name", "mine"]  # the first run's
+    done = textvae(named, tmp_path, **hub.environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.findall(r"^model (\S+)", done.stdout, re.MULTILINE) == ["org/mine", "org/imdb-lstm-tiny"]
+
+
+def test_a_model_of_a_name_of_its_own_is_published_to_everybody(lstm_run, smoke_mirror, hub, tmp_path):
+    done = publish(hub, lstm_run, smoke_mirror, tmp_path, "--push", "--public", "--model-name", "mine")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert {repo.id: repo.private for repo in hub.repos.values()} == dict.fromkeys(
+        ("org/mine", "org/tricky-reviews", "org/textvae-demo"), False
+    )
+    assert 'from_pretrained("org/mine"' in hub.repo("org/mine").files()["README.md"].decode()
+    assert json.loads(hub.repo("org/textvae-demo", "spaces").files()["pins.json"])["lstm"]["id"] == "org/mine"
+    assert "secret HF_TOKEN" not in done.stderr
+    (collection,) = hub.collections.values()
+    assert not collection["private"]
+    # Anybody: without the token, too.
+    variables = hub.environment | {"HF_TOKEN": "", "HF_HOME": tmp_path / "stranger"}
+    program = """
+from transformers import AutoModelForSequenceClassification
+print(AutoModelForSequenceClassification.from_pretrained("org/mine", trust_remote_code=True).config.model_type)
+"""
+    assert stranger(program, tmp_path, **variables) == "textvae_lstm\n"
 
 
 def test_the_space_keeps_the_tabs_of_what_was_published_before(lstm_run, digits_run, smoke_mirror, hub, tmp_path):

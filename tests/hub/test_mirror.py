@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 import yaml
-from running import textvae
+from processes import textvae
 
 from textvae.training.common import mirror as mirroring
 from textvae.training.common.recipe_files import load_recipe
@@ -47,7 +47,7 @@ def test_what_is_fetched_is_verified_reused_and_read_without_the_hub(stocked, tm
     offline = textvae(
         ["classify", "--train", "some/rows", "--test", "some/rows:train", "--classifier", "probe", "--model",
          "hf-internal-testing/tiny-random-BertModel", "--output", "out"],
-        tmp_path, TEXTVAE_MIRROR=str(tmp_path / "shelf"), HF_HUB_OFFLINE="1",
+        tmp_path, TEXTVAE_MIRROR=tmp_path / "shelf",
     )  # fmt: skip
     assert offline.returncode == 0, offline.stderr[-3000:]
     assert "some/rows: mirror, datasets/some/rows" in offline.stderr

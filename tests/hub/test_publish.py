@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from loopback import TOKEN, LoopbackHub
-from running import publish
+from processes import stranger as run_stranger
+from publishing import publish
 
-BLOCKED = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("textvae", "training", "modeling_textvae", "modeling_lstm", "hub_cards"):
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Blocked())
-"""
 PUBLISHED = {
     ("models", "org/textvae-rt"), ("datasets", "org/imdb-vae-aug200"), ("datasets", "org/imdb-vae-aug500"),
     ("models", "org/imdb-bert-vae-aug500"), ("models", "org/imdb-lstm-vae-aug500"),
@@ -28,14 +18,8 @@ PUBLISHED = {
 
 
 def stranger(hub, tmp_path, program):
-    """Run a program in a fresh process that cannot import the project; returns what it printed."""
-    variables = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    variables.pop("TEXTVAE_MIRROR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED + program], env=variables, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    """What a program prints that has nothing of ours but what is on the Hub."""
+    return run_stranger(program, tmp_path, **hub.environment)
 
 
 def card_of(hub, kind, name):
