@@ -44,6 +44,14 @@ def python(arguments: Sequence[object], cwd: Path, **more: object) -> subprocess
     )  # fmt: skip
 
 
+def started(arguments: Sequence[object], cwd: Path, **more: object) -> subprocess.Popen[str]:
+    """Begin `python ARGUMENTS` in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)], cwd=cwd, env=environment(cwd, **more), stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+
+
 def textvae(arguments: Sequence[object], cwd: Path, **more: object) -> subprocess.CompletedProcess[str]:
     return python(["-m", "textvae", *arguments], cwd, **more)
 

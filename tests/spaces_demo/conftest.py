@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from processes import serving
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "spaces_demo"
@@ -22,11 +19,8 @@ sys.path.insert(0, str(DEMO))  # a Space's files import each other as top-level 
 @pytest.fixture(scope="session")
 def kept():
     """What the fixtures below make once; servers in it are ended."""
-    made = SimpleNamespace(folder=None, server=None)
-    yield made
-    if made.server:
-        made.server.process.terminate()
-        made.server.process.wait(20)
+    with contextlib.ExitStack() as servers:
+        yield SimpleNamespace(folder=None, server=None, servers=servers)
 
 
 @pytest.fixture
@@ -139,27 +133,9 @@ def model(folder):
 
 @pytest.fixture
 def server(kept, folder, tmp_path_factory):
-    """`app.py` on the tiny models in a process of its own: `url`, `process`, `log`, `cache`."""
+    """`app.py` on the tiny models in a process of its own: `url`, `process`, `log`."""
     if kept.server is None:
         place = tmp_path_factory.mktemp("server")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        environment = os.environ | {
-            "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(place / "cache"), "HF_HOME": str(place / "home"),
-            "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
-        }  # fmt: skip
         command = [sys.executable, DEMO / "app.py", "--pins", folder / "pins.json"]
-        started, log = time.monotonic(), (place / "log").open("w")
-        process = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        url = f"http://127.0.0.1:{port}"
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None, (place / "log").read_text()
-                assert time.monotonic() - started < 60
-                time.sleep(0.05)
-        kept.server = SimpleNamespace(url=url, process=process, log=place / "log", cache=place / "cache")
+        kept.server = kept.servers.enter_context(serving(command, place, GRADIO_TEMP_DIR=place / "cache"))
     return kept.server

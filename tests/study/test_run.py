@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import environment, python, started
 
 # A run whose cells take a moment each and score what their key says: all but the training is real.
 SCRIPT = """
@@ -80,7 +81,7 @@ def _begun(folder: Path) -> list[str]:
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    with subprocess.Popen([sys.executable, str(script), "0.5", str(killed), "1"], stderr=subprocess.PIPE) as process:
+    with started([script, "0.5", killed, "1"], tmp_path) as process:
         deadline = time.monotonic() + 120
         while not (killed / "results.jsonl").exists() or len(_rows(killed)) < 2:
             assert time.monotonic() < deadline
@@ -92,8 +93,8 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
     (killed / "results.jsonl").write_text(torn)
     before = _begun(killed)
 
-    again = [str(killed), "1", str(whole), "1", str(killed), "1", str(killed), "2"]
-    done = subprocess.run([sys.executable, str(script), "0", *again], capture_output=True, text=True, check=True)
+    done = python([script, "0", killed, "1", whole, "1", killed, "1", killed, "2"], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
     assert _rows(whole) != []
     order = [(row["classifier"], row["arm"], row["subset"]) for row in _rows(whole)]
     assert order == [(c, arm, k) for c in ("lstm", "bert") for arm in ("real", "oracle") for k in range(2)]
@@ -113,13 +114,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
     assert json.loads((whole / "run.json").read_text())["replaced_cells"] == []
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_at_once(script, tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, str(script), "600", str(folder), "1"]
     # Where the tests themselves run in the background, Ctrl-C is switched off for them and for what they start.
     listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=listening) as process:
+    with subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, preexec_fn=listening) as process:
         deadline = time.monotonic() + 120
         while not (folder / "begun").exists() or len(_begun(folder)) < 2:
             assert time.monotonic() < deadline
@@ -131,11 +131,8 @@ def test_ctrl_c_ends_the_workers_at_once(script, tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_path):
-    environment = os.environ | {"TEXTVAE_MIRROR": str(smoke_mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0"}
-
     def start(folder: Path) -> subprocess.Popen:
-        command = [sys.executable, "-m", "textvae", "run", "smoke", "--output", str(folder)]
-        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        return started(["-m", "textvae", "run", "smoke", "--output", folder], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     errors = start(whole).communicate()[1]
@@ -171,29 +168,44 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_
 
 @pytest.mark.slow
 def test_a_study_killed_ten_times_at_random_gives_the_rows_of_one_that_was_not(smoke_mirror, tmp_path):
-    environment = os.environ | {"TEXTVAE_MIRROR": str(smoke_mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0"}
-
     def start(folder: Path) -> subprocess.Popen:
-        command = [sys.executable, "-m", "textvae", "run", "smoke", "--output", str(folder)]
-        # In a group of its own: the workers are killed with it.
-        return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+        return started(["-m", "textvae", "run", "smoke", "--output", folder], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
+
+    def written(folder: Path) -> dict[Path, int]:
+        """Sizes of what the stages make, without what every start writes; files may go while they are counted."""
+        sizes = {}
+        for place, _, names in os.walk(folder):
+            for path in (Path(place, name) for name in names):
+                if path.parts[-2] != "logs" and (Path(place) != folder or path.name == "results.jsonl"):
+                    with contextlib.suppress(FileNotFoundError):
+                        sizes[path] = path.stat().st_size
+        return sizes
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     took = []
     for _ in range(2):  # the second one finds everything there
         begun = time.monotonic()
-        assert start(whole).wait() == 0
+        errors = start(whole).communicate()[1]
+        assert "report: " in errors, errors
         took.append(time.monotonic() - begun)
     work, idle = took[0] - took[1], took[1]
-    draw, kills = random.Random(0), 0
-    while kills < 10:  # a run that has ended is not killed, but gone on with
-        process = start(killed)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=idle * draw.uniform(0.2, 1) + work * draw.uniform(0, 0.15))
-        kills += process.poll() is None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert start(killed).wait() == 0
+    draw, at_work = random.Random(0), 0
+    for kill in range(10):
+        before = written(killed)
+        with start(killed) as process:
+            if kill % 2:  # while it starts, or a little later
+                time.sleep(idle * draw.uniform(0.2, 1))
+            else:  # at a moment after it has written something
+                deadline = time.monotonic() + 180
+                while process.poll() is None and written(killed) == before:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+                time.sleep(work * draw.uniform(0, 0.1))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the workers, too
+        at_work += written(killed) != before
+    assert at_work >= 5
+    errors = start(killed).communicate()[1]
+    assert "report: " in errors, errors
     assert _rows(killed) == _rows(whole)
     assert (killed / "summary.json").exists()
