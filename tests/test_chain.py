@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pandas as pd
 import yaml
+from processes import textvae
 
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.known import WORDNET
 from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.registry import READING
-
-
-def run(arguments, mirror, cwd):
-    environment = {
-        **os.environ, "TEXTVAE_MIRROR": str(mirror), "HF_HUB_OFFLINE": "1", "TEXTVAE_PROGRESS": "0",
-        "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "HF_HOME": str(cwd / "home"),
-        "TEXTVAE_CACHE": str(cwd / "cache"),
-    }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-m", "textvae", *arguments], env=environment, cwd=cwd, capture_output=True, text=True,
-        timeout=280,
-    )  # fmt: skip
 
 
 def a_small_dictionary(cache):
@@ -55,7 +41,7 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     }  # fmt: skip
     (tmp_path / "smoke.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     a_small_dictionary(tmp_path / "cache")
-    done = run(["run", "smoke.yaml"], smoke_mirror, tmp_path)
+    done = textvae(["run", "smoke.yaml"], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
     assert done.returncode == 0, done.stderr[-4000:]
     folder = tmp_path / "runs/smoke"
     for name in (
@@ -94,7 +80,7 @@ def test_a_recipe_becomes_a_report_and_a_second_run_reuses_it(smoke_mirror, tmp_
     assert ("lstm", "soft", 24, 8) in places
     assert ("lstm", "vae", 16, 4) in places
     assert {row["classifier"] for row in analysis["slices"]} == {"lstm", "probe"}
-    again = run(["run", "smoke.yaml"], smoke_mirror, tmp_path)
+    again = textvae(["run", "smoke.yaml"], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
     assert again.returncode == 0, again.stderr[-4000:]
     assert again.stderr.count("reused") == 5
     assert read_jsonl(folder / "results.jsonl") == rows

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import python
 
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_json, read_jsonl
@@ -202,13 +200,9 @@ def test_keys_of_generators_do_not_meet():
 
 def test_accelerate_launches_it_and_several_processes_are_refused(recipe_file, tmp_path, monkeypatch, capsys):
     path = recipe_file(only=True)
-    environment = os.environ | {"TEXTVAE_PROGRESS": "0", "HF_HOME": str(tmp_path / "home")}
     command = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "textvae.training.digits.train", path]
-    done = subprocess.run(
-        [sys.executable, *command, "--output", str(tmp_path / "launched")],
-        capture_output=True, text=True, env=environment, cwd=tmp_path, check=False,
-    )  # fmt: skip
+    done = python([*command, "--output", tmp_path / "launched"], tmp_path)
     assert done.returncode == 0, done.stderr
     run(path, tmp_path / "run")
     assert weights(tmp_path / "launched") == weights(tmp_path / "run")

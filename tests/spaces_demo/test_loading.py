@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +14,7 @@ import huggingface_hub
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
 from loading import Pin, PinError, PinnedModel, Pins, read_pins
+from processes import python
 
 DEMO = Path(__file__).parents[2] / "spaces_demo"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -132,11 +131,8 @@ def test_a_model_runs_by_the_code_in_its_folder(folder, tmp_path):
         "print(type(loaded.model).__module__, loaded.generation.__name__, loaded.sentences.__name__)\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('textvae', 'training', 'modeling_textvae')])"
     )
-    environment = os.environ | {"PYTHONPATH": str(DEMO), "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+    done = python(["-c", code], tmp_path, PYTHONPATH=DEMO)
+    assert done.returncode == 0, done.stderr[-3000:]
     modules, ours = done.stdout.splitlines()
     assert all(name.startswith("transformers_modules.") for name in modules.split())
     assert ours == "[]"
