@@ -15,71 +15,17 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from repositories import File, Refused, Repo, git_hash
 
 LFS_SUFFIXES = (".safetensors", ".parquet")
 TOKEN = "hf_" + "loopback" * 4
 DATE = "2026-01-01T00:00:00.000Z"
 
 Fault = int | str | None  # a status to answer with, "hang", "drop" (unheard), "drop answer" (done, but unanswered)
-
-
-class Refused(Exception):
-    """status, X-Error-Code (or null), message"""
-
-
-def git_hash(kind: str, data: bytes) -> str:
-    return hashlib.sha1(f"{kind} {len(data)}\0".encode() + data).hexdigest()
-
-
-@dataclass(frozen=True)
-class File:
-    data: bytes
-    lfs: bool
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()
-
-    @property
-    def oid(self) -> str:
-        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.data)}\n"
-        return git_hash("blob", pointer.encode() if self.lfs else self.data)
-
-    def info(self, path: str) -> dict[str, Any]:
-        size = len(self.data)
-        lfs = {"lfs": {"oid": self.sha256, "sha256": self.sha256, "size": size, "pointerSize": 130}} if self.lfs else {}
-        return {"type": "file", "path": path, "oid": self.oid, "size": size, **lfs}
-
-
-@dataclass
-class Repo:
-    kind: str
-    id: str
-    private: bool
-    sdk: str | None
-    commits: dict[str, dict[str, File]] = field(default_factory=dict)
-    refs: dict[str, str] = field(default_factory=dict)  # branch or tag → commit
-
-    def commit(self, branch: str, files: dict[str, File]) -> str:
-        seed = f"{self.kind}/{self.id}/{len(self.commits)}" + "".join(f"\n{p} {files[p].oid}" for p in sorted(files))
-        oid = git_hash("commit", seed.encode())
-        self.commits[oid] = files
-        self.refs[branch] = oid
-        return oid
-
-    def at(self, revision: str) -> tuple[str, dict[str, File]]:
-        oid = self.refs.get(revision, revision)
-        if oid not in self.commits:
-            raise Refused(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        return oid, self.commits[oid]
-
-    def files(self) -> dict[str, bytes]:
-        """What stands on the main branch."""
-        return {path: file.data for path, file in self.at("main")[1].items()}
 
 
 API = r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+/[^/]+)"

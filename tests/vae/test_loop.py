@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from processes import launched
 
 from textvae.modeling_textvae.generation import decode_latents
 from textvae.training.common.checkpoints import save_checkpoint
@@ -219,32 +217,17 @@ def test_cached_encoder_states_train_like_recomputed_ones(tiny_model, tiny_token
 def test_a_cache_over_its_bound_is_refused_before_anything_is_computed(tiny_model, tiny_tokenizer, sentences):
     with pytest.raises(UserError, match=r"need 0\.0 GB, more than vae.cache_gigabytes \(1e-06\)"):
         make_loop(
-            tiny_model,
-            tiny_tokenizer,
-            sentences,
-            trainable_encoder_layers=0,
-            cache_encoder_states=True,
+            tiny_model, tiny_tokenizer, sentences, trainable_encoder_layers=0, cache_encoder_states=True,
             cache_gigabytes=1e-6,
-        )
+        )  # fmt: skip
 
 
 def test_training_learns_to_rebuild_its_sentences(tiny_model, tiny_tokenizer, sentences, tmp_path):
     loop = make_loop(
-        tiny_model,
-        tiny_tokenizer,
-        sentences,
-        steps=250,
-        learning_rate=1e-2,
-        target_kl=None,
-        beta_end=0.003,
-        word_offset_learning_rate_share=1.0,
-        reset_decoder=False,
-        free_bits=0.0,
-        word_dropout=0.0,
-        final_word_dropout=None,
-        checkpoint_every=1000,
-        log_every=50,
-    )
+        tiny_model, tiny_tokenizer, sentences, steps=250, learning_rate=1e-2, target_kl=None, beta_end=0.003,
+        word_offset_learning_rate_share=1.0, reset_decoder=False, free_bits=0.0, word_dropout=0.0,
+        final_word_dropout=None, checkpoint_every=1000, log_every=50,
+    )  # fmt: skip
     model = loop.run(tmp_path)
     rows = read_jsonl(tmp_path / "metrics.jsonl")
     assert rows[-1]["nll"] < 0.2 * rows[0]["nll"]
@@ -253,7 +236,6 @@ def test_training_learns_to_rebuild_its_sentences(tiny_model, tiny_tokenizer, se
 
 CHILD = """
 import json, sys, torch
-sys.path.insert(0, {tests!r})
 from pathlib import Path
 from transformers import AutoTokenizer
 from textvae.training.common.recipe import VaeRecipe
@@ -268,23 +250,19 @@ loop = Loop(model, tokenizer, sentences * 4, len(sentences), VaeRecipe(**setting
             num_processes=count)
 model = loop.run(output)
 if loop.accelerator.is_main_process:
-    torch.save({{"weights": model.state_dict(), "world": loop.accelerator.num_processes}}, output / "weights.pt")
+    torch.save({"weights": model.state_dict(), "world": loop.accelerator.num_processes}, output / "weights.pt")
 loop.accelerator.end_training()
 """
 
 
-def launch(folder, tmp_path, name, launched, wanted, sentences):
+def launch(folder, tmp_path, processes, sentences):
     script = tmp_path / "child.py"
-    script.write_text(CHILD.format(tests=os.path.dirname(__file__)))
-    settings = {**ALL_OPTIONS, "gradient_accumulation": 2 // launched, "checkpoint_every": 1000}
+    script.write_text(CHILD)
+    settings = {**ALL_OPTIONS, "gradient_accumulation": 2 // processes, "checkpoint_every": 1000}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     (tmp_path / "sentences.json").write_text(json.dumps(sentences))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(launched)]
-    arguments = [folder, tmp_path / name, wanted, tmp_path / "settings.json", tmp_path / "sentences.json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(
-        [*command, str(script), *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=120
-    )
+    arguments = [folder, f"by{processes}", processes, "settings.json", "sentences.json"]
+    return launched(processes, [script, *arguments], tmp_path)
 
 
 def test_two_processes_train_like_one(tiny_model, tiny_tokenizer, sentences, tmp_path):
@@ -292,7 +270,7 @@ def test_two_processes_train_like_one(tiny_model, tiny_tokenizer, sentences, tmp
     tiny_tokenizer.save_pretrained(tmp_path / "model")
     states = []
     for count in (1, 2):
-        done = launch(tmp_path / "model", tmp_path, f"by{count}", count, count, sentences)
+        done = launch(tmp_path / "model", tmp_path, count, sentences)
         assert done.returncode == 0, done.stderr[-3000:]
         states.append(torch.load(tmp_path / f"by{count}" / "weights.pt"))
     assert [state["world"] for state in states] == [1, 2]
