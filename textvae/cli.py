@@ -76,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read the output has left, as `head` does; what is still to be flushed at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    finally:
+        # A launched process that ends within its group may be aborted by it.
+        distributed = sys.modules.get("torch.distributed")
+        if distributed and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def _run(args: argparse.Namespace) -> None:

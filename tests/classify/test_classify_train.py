@@ -117,6 +117,12 @@ def test_saved_adapters_name_their_body_and_predict_the_same(tiny_tokenizer, dat
     np.testing.assert_allclose(probabilities.numpy(), outcome.probabilities, atol=1e-5)
 
 
+def test_a_body_of_few_positions_reads_as_many_tokens(recipe, data):
+    long = LabelledTexts(["film " * 900] * 4, [0, 1, 0, 1], data.label_names, data.source)
+    outcome = train("bert", dataclasses.replace(recipe, max_length=800), long, steps=1)
+    assert outcome.probabilities.shape == (4, 2)
+
+
 def test_long_texts_are_cut_and_the_suffix_survives(tiny_tokenizer, data):
     rows = encode(data, tiny_tokenizer, 9, " best film")
     ending = tiny_tokenizer(" best film", add_special_tokens=False)["input_ids"]

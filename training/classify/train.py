@@ -93,9 +93,9 @@ def train_classifier(
         )
     else:
         model, tokenizer = build(name, folder, train.label_names, dtype)
-        train_rows, test_rows = (
-            encode(texts, tokenizer, settings.max_length, prompt(name, settings)) for texts in (train, test)
-        )
+        positions = getattr(model.config, "max_position_embeddings", None) or settings.max_length
+        longest = min(settings.max_length, positions, tokenizer.model_max_length)
+        train_rows, test_rows = (encode(texts, tokenizer, longest, prompt(name, settings)) for texts in (train, test))
         if name == "gpt2_lora":
             fit_head(model, train_rows, dtype, seed)
         if targets is not None:
