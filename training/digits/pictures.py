@@ -27,7 +27,7 @@ from .train import add_noise, load_model
 
 COLUMNS = 10
 SIDE = 56  # pixels of a digit in a picture, at least
-MAPPED = 1000
+MAPPED = 250  # a mark each: more hide one another on a phone, and a page of five maps grows past a megabyte
 # Ten colours that a page has in light and dark; the digits themselves are the marks.
 SHADES = (
     "vae",
