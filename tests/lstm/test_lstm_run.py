@@ -281,6 +281,7 @@ def test_classes_that_are_no_verdicts_have_no_tricky_reviews(write_recipe, tmp_p
         ({"dataset": "nowhere"}, "nowhere"),
         ({"embedding_dropout": 1.0}, r"embedding_dropout.*\[0, 1\)"),
         ({"pooling": "median"}, "pooling.*one of"),
+        ({"seed": -1}, "seed.*must lie in 0"),
     ],
 )
 def test_what_cannot_be_is_one_line(write_recipe, tmp_path, changes, message):

@@ -50,7 +50,6 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     ):
         need(value >= 1, f"'{name}' must be at least 1, not {value}")
     for name, number in (
-        ("seed", recipe.seed),
         ("vae.unlabelled_sentences", vae.unlabelled_sentences),
         ("vae.language_model_steps", vae.language_model_steps),
         ("vae.average_cycles", vae.average_cycles),

@@ -147,6 +147,8 @@ def _convert(hint: Any, value: Any, place: str, where: str) -> Any:
         }
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
+    if where == "seed" and type(value) is int and not 0 <= value < 2**32:  # what NumPy takes
+        raise UserError(f"{place}: 'seed' must lie in 0 to {2**32 - 1}, not {value}")
     if hint in (int, str, bool) and type(value) is hint:
         return value
     expected = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(hint)

@@ -39,6 +39,8 @@ from .speed import matmul_peak, training_operations
 
 BEST = "eval_loss"
 EVALUATION_BATCH = 64
+# oneDNN keeps what it compiled for each length of a batch, some megabytes: 50 lengths instead of 400 spare 3 gigabytes.
+LENGTH_STEP = 8
 
 
 def train_lstm(
@@ -70,7 +72,7 @@ def train_lstm(
         train_dataset=rows,
         train_sample=_by_length(sample(rows, recipe.seed)),
         eval_dataset=_by_length(encode_rows(parts.validation, tokenizer)),
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
         compute_metrics=_accuracy,
         callbacks=[
             Clock(),
@@ -145,7 +147,7 @@ def scorer(model: LstmForSequenceClassification, tokenizer: PreTrainedTokenizerB
         report_to="none",
         disable_tqdm=True,
     )
-    return Trainer(model, arguments, data_collator=DataCollatorWithPadding(tokenizer))
+    return Trainer(model, arguments, data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
