@@ -62,7 +62,8 @@ def sms(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
 def amazon(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     """Rated from −4 to 4; what is rated 0 is left out."""
     (name,) = (name for name in archive.namelist() if re.search(r"hutto.*amazon\w*GroundTruth\.txt$", name, re.I))
-    lines = [line.split("\t", 2) for line in archive.read(name).decode("utf-8-sig").splitlines()]
+    _, *rows = archive.read(name).decode("utf-8-sig").splitlines()  # a heading first
+    lines = [row.split("\t", 2) for row in rows]
     return [(text.strip(), "positive" if float(mean) > 0 else "negative") for _, mean, text in lines if float(mean)]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sqlite3
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer
 
 from textvae.training.classify import probe
 from textvae.training.classify.probe import FeatureCache, fit_predict
@@ -16,15 +18,15 @@ from textvae.training.common.errors import UserError
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """Counts the texts that go through the encoder."""
+    """The token ids of all texts that go through the encoder."""
     texts = []
-    original = FeatureCache._encode_one
+    original = FeatureCache._encode_batch
 
-    def counting(self, text, *rest):
-        texts.append(text)
-        return original(self, text, *rest)
+    def counting(self, batch, *rest):
+        texts.extend(batch)
+        return original(self, batch, *rest)
 
-    monkeypatch.setattr(FeatureCache, "_encode_one", counting)
+    monkeypatch.setattr(FeatureCache, "_encode_batch", counting)
     return texts
 
 
@@ -42,14 +44,32 @@ def test_features_are_normalised_means_in_the_order_of_the_texts(tmp_path, tiny_
         np.testing.assert_allclose(feature, (mean / mean.norm()).numpy(), atol=1e-6)
 
 
-def test_a_text_is_encoded_once_and_bits_do_not_depend_on_company(tmp_path, tiny_encoder, sentences, encoded):
+def test_a_text_is_encoded_once_and_bits_do_not_depend_on_company(
+    tmp_path, tiny_encoder, tiny_tokenizer, sentences, encoded, monkeypatch
+):
+    monkeypatch.setattr(probe, "BATCH_TOKENS", 24)  # so that there are several batches, the last one not full
     first = cache(tmp_path, tiny_encoder).features([*sentences, sentences[0]])
-    assert sorted(encoded) == sorted(sentences)
+    assert sorted(encoded) == sorted(tiny_tokenizer(sentences)["input_ids"])
     again = cache(tmp_path, tiny_encoder).features(sentences[::-1])
     assert len(encoded) == len(sentences)
     assert np.array_equal(again[::-1], first[:-1])
     alone = cache(tmp_path / "other", tiny_encoder).features(sentences[2:3])
     assert np.array_equal(alone[0], first[2])
+
+
+def test_lengths_that_are_no_multiples_and_a_tokenizer_without_padding(tmp_path, tiny_encoder, tiny_tokenizer):
+    body = tmp_path / "body"
+    shutil.copytree(tiny_encoder, body)
+    settings = json.loads((body / "tokenizer_config.json").read_text())
+    (body / "tokenizer_config.json").write_text(json.dumps({**settings, "pad_token": None}))
+    config = json.loads((body / "config.json").read_text())
+    limit = config["max_position_embeddings"] - 3
+    texts = ["a good film. " * limit, "a good film."]
+    assert AutoTokenizer.from_pretrained(body).pad_token is None
+    features = cache(tmp_path, body, max_length=limit).features(texts)
+    whole = cache(tmp_path, tiny_encoder, max_length=limit).features(texts)
+    assert np.array_equal(features, whole)
+    assert not np.allclose(features[0], features[1])
 
 
 def test_length_and_precision_have_features_of_their_own(tmp_path, tiny_encoder, sentences):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +23,16 @@ from ..common.precision import autocast, device
 
 # scikit-learn's C, chosen on development rows; fixed, as folds of a search would share copies of a row.
 INVERSE_PENALTY = 10.0
+LENGTH_STEP, BATCH_TOKENS = 8, 512  # of a batch: 2 to 5 times as fast as text by text
 MAX_ROWS = 100_000  # vectors a cache keeps, the newest; 150 MB at 384 dimensions
 
 
 class FeatureCache:
     """Features of texts under one frozen body, kept in a file that processes may use at the same time.
 
-    A text is encoded by itself, so its features depend on nothing else, and several processes that ask for
-    the same texts share the work. Features are the L2-normalised mean of the last hidden states.
+    A text's features depend on nothing else: its own length says to which length it is padded, and that how many
+    rows its batch has, whatever they hold. Several processes that ask for the same texts share the work.
+    Features are the L2-normalised mean of the last hidden states.
 
     Args:
         folder: where `features.sqlite` stands; made if need be.
@@ -41,7 +45,7 @@ class FeatureCache:
         self._file, self._model_folder = Path(folder) / "features.sqlite", Path(model_folder)
         self._max_length, self._dtype = max_length, dtype
         weights = sorted(self._model_folder.glob("*.safetensors")) or [self._model_folder / "config.json"]
-        self._space = fingerprint(*weights, max_length, str(dtype))
+        self._space = fingerprint(*weights, max_length, str(dtype), LENGTH_STEP, BATCH_TOKENS)
 
     def features(self, texts: list[str]) -> np.ndarray:
         """(len(texts), hidden) float32, in the order of the texts.
@@ -61,15 +65,32 @@ class FeatureCache:
         logging.disable_progress_bar()
         tokenizer = AutoTokenizer.from_pretrained(self._model_folder)
         body = AutoModel.from_pretrained(self._model_folder, dtype=torch.float32).to(device()).eval()
-        keys = list(missing)
-        random.SystemRandom().shuffle(keys)  # two processes start at different texts and meet half-way
-        known = {}
-        for key in keys:
-            vector = _read(database, key)
-            if vector is None:
-                vector = self._encode_one(missing[key], tokenizer, body)
-                database.execute("INSERT OR IGNORE INTO features VALUES (?, ?)", (key, vector.tobytes()))
-            known[key] = vector
+        ids = tokenizer(list(missing.values()), truncation=True, max_length=self._max_length)["input_ids"]
+        waiting: dict[int, list[tuple[str, list[int]]]] = {}  # padded length → keys and token ids
+        for pair in zip(missing, ids, strict=True):
+            length = min(math.ceil(len(pair[1]) / LENGTH_STEP) * LENGTH_STEP, self._max_length)
+            waiting.setdefault(length, []).append(pair)
+        shuffle = random.SystemRandom().shuffle  # two processes start at different texts and meet half-way
+        lengths = list(waiting)
+        shuffle(lengths)
+        known: dict[str, np.ndarray] = {}
+        for length in lengths:
+            shuffle(pairs := waiting[length])
+            while pairs:
+                batch: dict[str, list[int]] = {}
+                while pairs and len(batch) < max(1, BATCH_TOKENS // length):
+                    key, tokens = pairs.pop()
+                    if (vector := _read(database, key)) is None:
+                        batch[key] = tokens
+                    else:
+                        known[key] = vector
+                if batch:
+                    vectors = self._encode_batch(list(batch.values()), length, tokenizer.pad_token_id or 0, body)
+                    rows = [(key, vector.tobytes()) for key, vector in zip(batch, vectors, strict=True)]
+                    database.execute("BEGIN IMMEDIATE")
+                    database.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+                    database.execute("COMMIT")
+                    known |= dict(zip(batch, vectors, strict=True))
         database.execute(
             "DELETE FROM features WHERE rowid <= (SELECT rowid FROM features ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
             (MAX_ROWS,),
@@ -77,11 +98,15 @@ class FeatureCache:
         return known
 
     @torch.inference_mode()
-    def _encode_one(self, text: str, tokenizer, body) -> np.ndarray:
-        batch = tokenizer(text, truncation=True, max_length=self._max_length, return_tensors="pt").to(device())
+    def _encode_batch(self, batch: list[list[int]], length: int, pad: int, body: Any) -> np.ndarray:
+        """(len(batch), hidden) features, from a batch that has as many rows as every one of that length."""
+        full = batch + batch[-1:] * (max(1, BATCH_TOKENS // length) - len(batch))
+        ids = torch.tensor([row + [pad] * (length - len(row)) for row in full], device=device())
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in full], device=device())
         with autocast(self._dtype, device()):
-            states = body(**batch).last_hidden_state[0].float()
-        return torch.nn.functional.normalize(states.mean(dim=0), dim=0).cpu().numpy()
+            states = body(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        means = (states * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(means, dim=1).cpu().numpy()[: len(batch)]
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
