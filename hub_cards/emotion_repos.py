@@ -9,7 +9,8 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from ..training.common.files import read_json
-from .layout import Json, Layout, check_weights, hub_datasets, hub_model, measured_on, needed
+from ..training.common.known import DATASETS
+from .layout import Json, Layout, check_weights, hub_datasets, hub_model, language, measured_on, needed
 from .staging import MODEL_FILES, Repo, stage
 
 MAP = "map.json"  # sentences as the model places them, for the Space
@@ -46,11 +47,14 @@ class EmotionRepos(Layout):
             "measured": measured,
             "plots": [{"file": file, "title": file.removesuffix(".svg").replace("-", " ")} for file in plots],
         }
+        emobank = data.id == "JULIELab/EmoBank" and data.stand_in is None
+        licence = "cc-by-sa-4.0" if emobank else "apache-2.0" if data.id in DATASETS else "unknown"
         metadata = ModelCardData(
-            # Sentences of EmoBank travel in the map: its licence asks that what is made of them be shared alike.
-            license="cc-by-sa-4.0" if data.id == "JULIELab/EmoBank" and data.stand_in is None else "apache-2.0",
+            # Test sentences travel in the map: EmoBank's licence asks that what is made of them be shared alike, and
+            # which licence a user's own sentences have is not known.
+            license=licence,
             library_name="transformers",
-            language="en",
+            language=language(data.id),
             base_model=hub_model(encoder),
             datasets=hub_datasets(data),
             tags=["emotion", "valence-arousal", "variational-autoencoder", "regression", "custom_code", "textvae"],

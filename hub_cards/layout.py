@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import DatasetCardData, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from ..training.common.cards import render_card
 from ..training.common.errors import UserError
@@ -39,6 +41,10 @@ class Layout(ABC):
         Raises:
             UserError: it is not finished, a fact is missing, or its figures are of other weights.
         """
+        if not self.info.get("finished", True):
+            raise UserError(
+                f"{self.run}: its last command, `{self.info['command']}`, broke off; run it again to its end"
+            )
         for folder, lay_out in self.repositories():
             try:
                 yield lay_out()
@@ -82,10 +88,19 @@ class Layout(ABC):
         return path
 
     def place(self, name: str) -> tuple[str, Path]:
-        """The id of a repository, and the new folder that it is laid out in."""
-        folder = self.staging / name
+        """The id of a repository, and the new folder that it is laid out in.
+
+        Raises:
+            UserError: the Hub takes no such id.
+        """
+        repo_id, folder = f"{self.namespace}/{name}", self.staging / name
+        try:
+            validate_repo_id(repo_id)
+        except HFValidationError as error:
+            rule = str(error).partition(": ")[0]
+            raise UserError(f"{repo_id}: {rule}; give another --namespace or --model-name") from None
         folder.mkdir(parents=True)
-        return f"{self.namespace}/{name}", folder
+        return repo_id, folder
 
     def facts(self) -> Json:
         """What every card says of the run."""

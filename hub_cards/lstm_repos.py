@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,11 @@ class LstmRepos(Layout):
         if "members" in self.recipe:
             members = " ".join(self.info["members"].values())
             raise UserError(f"{run}: compares LSTMs and holds none itself; give folders of theirs: {members}")
+
+    def pins(self, repos: Sequence[Repo], commits: Mapping[str, str]) -> Json:
+        """The Space colours words between two classes."""
+        two = len(read_json(self.run / "model" / "config.json")["id2label"]) == 2
+        return super().pins(repos, commits) if two else {}
 
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
         yield self.results, self.classifier

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, set_client_factory
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, LocalTokenNotFoundError
 from huggingface_hub.utils._http import default_client_factory
 
 from ..training.common import hub
@@ -24,6 +24,7 @@ TIMEOUT = 60.0  # seconds without a byte; the library would wait for ever
 TRIES = 6
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds, doubled a try
 PASSING = {408, 412, 429, 500, 502, 503, 504}  # 412: somebody else committed in between
+SAYS = "textvae publish: "  # how the message of our commits begins
 
 Result = TypeVar("Result")
 
@@ -59,7 +60,8 @@ def push(api: HfApi, repo: Repo, public: bool) -> str:
     A new repository begins private, and is made public, where that is wanted, when it is whole.
 
     Raises:
-        UserError: the Hub refuses, does not answer, or has the repository public where it should be private.
+        UserError: the Hub refuses, does not answer, has the repository public where it should be private, or has
+            one of that name that was filled otherwise.
     """
     return retried(lambda: _push(api, repo, public), repo.id)
 
@@ -69,6 +71,8 @@ def collect(api: HfApi, title: str, namespace: str, repos: list[Repo], public: b
 
     def collected() -> str:
         collection = api.create_collection(title, namespace=namespace, private=not public, exists_ok=True)
+        if public and collection.private:  # it was there already
+            api.update_collection_metadata(collection.slug, private=False)
         there = {item.item_id for item in collection.items}
         for repo in repos:
             if repo.id not in there:
@@ -96,7 +100,7 @@ def retried(action: Callable[[], Result], name: str) -> Result:
             wait = _asked_to_wait(error)
             if status not in PASSING:
                 raise UserError(f"{name}: {problem}; run the command again, or look at the Hub") from None
-        except (httpx2.TransportError, ConnectionError, TimeoutError) as error:
+        except (httpx2.TransportError, ConnectionError, TimeoutError, LocalEntryNotFoundError) as error:
             problem, wait = f"the Hub does not answer ({type(error).__name__})", 0.0
         if attempt == TRIES:
             break
@@ -131,6 +135,12 @@ def _push(api: HfApi, repo: Repo, public: bool) -> str:
         for file in info.siblings or []
         if file.rfilename != ".gitattributes"  # the Hub's own
     }
+    commits = api.list_repo_commits(repo.id, repo_type=repo.kind) if there else []
+    if there and not any(commit.title.startswith(SAYS) for commit in commits):
+        raise UserError(
+            f"{repo.id}: holds files on the Hub that textvae did not put there, and publishing would remove them; "
+            "give another --namespace, or --model-name for the model, or delete that repository"
+        )
     here = {path.relative_to(repo.folder).as_posix(): path for path in repo.files}
     changed = [name for name, path in here.items() if there.get(name) not in hub.hashes(path)]
     gone = sorted(set(there) - set(here))
@@ -142,7 +152,7 @@ def _push(api: HfApi, repo: Repo, public: bool) -> str:
                 *(CommitOperationDelete(path_in_repo=name) for name in gone),
                 *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=here[name]) for name in changed),
             ],
-            commit_message=f"textvae publish: {repo.revision}",
+            commit_message=SAYS + repo.revision,
             repo_type=repo.kind,
             parent_commit=commit,
         )

@@ -23,6 +23,7 @@ MODEL_FILES = (
     "config.json", "generation_config.json", "model.safetensors", "adapter_config.json", "adapter_model.safetensors",
     "tokenizer.json", "tokenizer_config.json", "*.prior.safetensors",
 )  # fmt: skip
+PLOTS = "plots"  # where a repository has them
 DATASET_FILES = ("train.parquet", "candidates.parquet", "provenance.json")
 REMOTE_CODE = ("modeling_textvae", "modeling_lstm", "modeling_emotion_vae", "modeling_digit_autoencoder")
 
@@ -59,7 +60,10 @@ def stage(
     """
     for source, patterns, place in sources:
         for pattern in patterns:
-            for path in sorted(source.glob(pattern)):
+            found = sorted(source.glob(pattern))
+            if not found and place == PLOTS and "*" not in pattern:
+                raise UserError(f"{source / pattern}: is missing, and the card shows it; run what draws it to its end")
+            for path in found:
                 copy_file(path, source, folder / place / path.relative_to(source))
     if (folder / "config.json").exists():
         _add_remote_code(folder)

@@ -13,6 +13,8 @@ from textvae.modeling_textvae.priors import FittedPrior
 from ..training.augment.card import dataset_card
 from ..training.common.errors import UserError
 from ..training.common.files import read_json, read_jsonl
+from ..training.common.known import MODELS
+from ..training.common.progress import say
 from ..training.common.sources import Source
 from ..training.study.report import report_facts
 from ..training.study.statistics import wilson_interval
@@ -45,7 +47,10 @@ class StudyRepos(Layout):
         ]
         for sign, lay_out in parts:
             for folder in sorted(path.parent for path in self.run.glob(sign)):
-                yield folder, partial(lay_out, folder)
+                if (problem := self._without_body(folder)) is None:
+                    yield folder, partial(lay_out, folder)
+                else:
+                    say(f"{folder}: is left out: {problem}")
 
     def pins(self, repos: Sequence[Repo], commits: Mapping[str, str]) -> Json:
         model = next((repo for repo in repos if (repo.folder / "modeling_textvae.py").exists()), None)
@@ -55,7 +60,9 @@ class StudyRepos(Layout):
         datasets = [repo for repo in repos if repo.kind == "dataset"]
         if datasets:
             largest = max(datasets, key=lambda repo: (repo.folder / "train.parquet").stat().st_size)
-            pins["dataset"] = pins["evidence"] = {"id": largest.id, "revision": commits[largest.id]}
+            pins["dataset"] = {"id": largest.id, "revision": commits[largest.id]}
+            if (largest.folder / "evidence" / "report.md").exists():
+                pins["evidence"] = pins["dataset"]
         return pins
 
     def local_pins(self) -> Json:
@@ -148,6 +155,15 @@ class StudyRepos(Layout):
         sources = [(source, DATASET_FILES, ""), *evidence]
         return stage("dataset", repo_id, folder, sources, partial(dataset_card, source, repo_id))
 
+    def _without_body(self, folder: Path) -> str | None:
+        """Why nobody could load an adapter; None where everybody can, or where the folder holds none."""
+        if not (folder / "adapter_config.json").exists():
+            return None
+        body = self.sources[self.recipe["classifiers"][folder.name]["model"]]
+        if not body.is_same_model:
+            return f"its adapter was trained on a stand-in for {body.id} ({body.stand_in}) and fits no other body"
+        return "its adapter's body is a folder of this machine" if body.origin == "path" else None
+
     def classifier(self, source: Path) -> Repo:
         """A trained classifier, or its adapter, with the study that it was a part of.
 
@@ -171,10 +187,6 @@ class StudyRepos(Layout):
         name = f"{dataset}-{kind.replace('_', '-')}-vae-aug{row['size']}"
         repo_id, folder = self.place(name)
         body, rows_of = self.sources[settings["model"]], self.sources[study["dataset"]]
-        if adapter and not body.is_same_model:
-            raise UserError(
-                f"{source}: was trained on a stand-in for {body.id} ({body.stand_in}) and fits no other body"
-            )
         plot = f"learning-curve-{kind}.svg"
         split = "train" if study["role"] == "development" else "test"
         card = self.facts() | {
@@ -184,6 +196,7 @@ class StudyRepos(Layout):
             "row": row,
             "interval": wilson_interval(row["accuracy"], row["test_rows"]),
             "arms": about["arms"],
+            "arm_names": {arm["arm"] for arm in about["arms"]},
             "verdict": next(verdict.sentence for verdict in facts["verdicts"] if verdict.about == kind),
             "label_names": study["label_names"],
             "study": study,
@@ -191,6 +204,7 @@ class StudyRepos(Layout):
             "adapter": adapter,
             "remote_code": "auto_map" in read_json(source / "config.json") if not adapter else False,
             "body": body,
+            "body_revision": _pinned(body),
             "cue": settings["cue"],
             "plots": [{"file": plot, "title": f"Accuracy of {kind} by rows and arm"}],
             "saw": facts["saw"],
@@ -219,6 +233,13 @@ class StudyRepos(Layout):
         write_card = partial(self.card, "classifier", metadata, card, results)
         sources = [(source, MODEL_FILES, ""), (self.run / "plots", (plot,), "plots")]
         return stage("model", repo_id, folder, sources, write_card)
+
+
+def _pinned(body: Source) -> str | None:
+    """The commit on the Hub that a body is the model of."""
+    if body.origin == "hub":
+        return body.revision
+    return MODELS[body.id].revision if body.id in MODELS else None
 
 
 def _prior(path: Path) -> Json:

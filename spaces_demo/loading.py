@@ -60,14 +60,14 @@ class Pin:
         if not re.fullmatch(r"[0-9a-f]{40}", self.revision or ""):
             raise PinError(f"{self.id}: no such folder, and no commit to fetch; pin a revision of 40 hex digits")
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
             return Path(snapshot_download(self.id, revision=self.revision, repo_type=kind.removesuffix("s")))
-        except HfHubHTTPError as error:
-            if error.response.status_code not in (401, 403, 404):  # what is private looks absent
+        except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+            if isinstance(error, HfHubHTTPError) and error.response.status_code not in (401, 403, 404):
                 raise
-            raise PinError(
+            raise PinError(  # what is private looks absent
                 f"{self.id}: the Hub shows no such commit here; make the repository public, or add a secret HF_TOKEN "
                 "that may read it in the Space's settings"
             ) from None
@@ -180,6 +180,12 @@ class PinnedModel(Pinned):
 
 class PinnedClassifier(Pinned):
     """A text classifier; loaded, it is a pair of model and tokenizer."""
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Names of its classes, known before its weights are loaded."""
+        names = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+        return [str(names[place]) for place in sorted(names, key=int)]
 
     def _load(self) -> tuple[Any, Any]:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -40,6 +40,10 @@ def share(text: str) -> float:
     return number
 
 
+for _kind, _called in ((positive, "whole number"), (seed, "whole number"), (not_negative, "number"), (share, "number")):
+    _kind.__name__ = _called  # argparse says "invalid whole number value: 'abc'"
+
+
 def run(parser: argparse.ArgumentParser) -> None:
     _recipe(parser)
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="the run's folder (default: runs/NAME)")

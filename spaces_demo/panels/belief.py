@@ -35,7 +35,7 @@ for (const kind of ["pointerover", "click", "focusin"]) element.addEventListener
 
 
 class Belief(NamedTuple):
-    """A review's words as they stand in it, and the probability of the last class after each of them."""
+    """A review's words as they stand in it, and the probability of the second of two classes after each of them."""
 
     words: list[str]
     probabilities: list[float]
@@ -63,8 +63,7 @@ def believe(model: PinnedClassifier, text: Any) -> Belief:
             probabilities += logits.float().softmax(-1)[:, -1].tolist()
     cuts = [0, *(offsets[end][1] for end in ends)]
     words = [text[start:end] for start, end in pairwise(cuts)]
-    names = classifier.config.id2label
-    return Belief(words, probabilities, [str(names[place]) for place in sorted(names)])
+    return Belief(words, probabilities, model.classes)
 
 
 def picture(belief: Belief) -> str:
@@ -93,10 +92,11 @@ def show(model: PinnedClassifier, text: Any) -> tuple[str, str, list[list[Any]],
 
 
 def build(model: PinnedClassifier) -> None:
-    """The tab."""
+    """The tab, of a classifier of two classes."""
+    first, second = model.classes
     gr.Markdown(
-        "An LSTM reads the review word by word: each is coloured by what the classifier believes after it, green for "
-        "positive, red for negative, the surer the stronger."
+        "An LSTM reads the review word by word: each is coloured by what the classifier believes after it, "
+        f"green for {plain(second)}, red for {plain(first)}, the surer the stronger."
     )
     text = gr.Textbox(label="Review", lines=3, max_length=LONGEST, placeholder="A few sentences about a film")
     button = gr.Button("Read", variant="primary")
@@ -104,7 +104,7 @@ def build(model: PinnedClassifier) -> None:
     verdict = gr.Textbox(label="Verdict", interactive=False)
     shown = gr.HTML(label="Belief after each word", css_template=CSS, js_on_load=JS)
     table = gr.Dataframe(
-        headers=["Word", "Positive after it", "Moved by, points"], label="Words that moved it most", interactive=False,
+        headers=["Word", f"{second} after it", "Moved by, points"], label="Words that moved it most", interactive=False,
         wrap=True, column_widths=["40%", "30%", "30%"], buttons=[],
     )  # fmt: skip
     record = record_box()

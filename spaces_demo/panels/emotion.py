@@ -70,11 +70,11 @@ def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, f
         scale: lowest and highest rating.
     """
     shown = [(text, valence, arousal, None) for text, valence, arousal in others]
-    shown += [(one.text, one.valence, one.arousal or sum(scale) / 2, one.interval) for one in placed]
+    shown += [(one.text, one.valence, one.arousal, one.interval) for one in placed]
     # The scale's ends are hardly ever given: what is shown is where sentences are.
     spans = []
     for axis in (1, 2):
-        values = [point[axis] for point in shown]
+        values = [point[axis] for point in shown if point[axis] is not None]
         values += [end for *_, interval in shown if interval and axis <= len(interval) for end in interval[axis - 1]]
         low, high = min(values, default=scale[0]), max(values, default=scale[1])
         spans.append((low, max(high - low, 0.5)))
@@ -87,7 +87,7 @@ def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, f
 
     marks = []
     for text, valence, arousal, interval in shown:
-        x, y = at(0, valence), at(1, arousal)
+        x, y = at(0, valence), HEIGHT / 2 if arousal is None else at(1, arousal)
         if interval:
             left, right = (at(0, end) for end in interval[0])
             marks.append(f'<line class="width" x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -95,7 +95,7 @@ def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, f
                 low, high = (at(1, end) for end in interval[1])
                 marks.append(f'<line class="width" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
         kind = 'r="8" class="yours"' if interval else 'r="5" fill="#0d9488"'
-        told = f"{plain(text)} (valence {valence:.2f}, arousal {arousal:.2f})"
+        told = f"{plain(text)} (valence {valence:.2f}" + (")" if arousal is None else f", arousal {arousal:.2f})")
         marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {kind} tabindex="0"><title>{told}</title></circle>')
     names = (
         f'<text x="{MARGIN}" y="{HEIGHT - 4}">unpleasant</text>'

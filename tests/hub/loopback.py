@@ -39,6 +39,7 @@ ROUTES = {
     "tree": rf"GET {API}/tree/(?P<revision>[^/]+)(?:/(?P<path>.*))?",
     "paths": rf"POST {API}/paths-info/(?P<revision>[^/]+)",
     "refs": rf"GET {API}/refs",
+    "commits": rf"GET {API}/commits/(?P<revision>[^/]+)",
     "tag": rf"POST {API}/tag/(?P<revision>[^/]+)",
     "preupload": rf"POST {API}/preupload/(?P<revision>[^/]+)",
     "commit": rf"POST {API}/commit/(?P<revision>[^/]+)",
@@ -46,6 +47,7 @@ ROUTES = {
     "store": r"PUT /lfs/(?P<sha256>[0-9a-f]{64})",
     "resolve": rf"GET {PLACE}/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
     "collection": r"POST /api/collections",
+    "renewed": r"PATCH /api/collections/(?P<slug>[^/]+/[^/]+)",
     "collected": r"GET /api/collections/(?P<slug>[^/]+/[^/]+)",
     "items": r"POST /api/collections/(?P<slug>[^/]+/[^/]+)/items",
 }
@@ -178,6 +180,12 @@ class LoopbackHub:
         tags = [ref(name, "tags") for name in repo.refs if name != "main"]
         return {"branches": [ref("main", "heads")], "tags": tags, "converts": []}
 
+    def _commits(self, repo: Repo, revision: str, body: bytes, query: dict[str, str]) -> Any:
+        return [
+            {"id": oid, "title": repo.titles[oid], "message": "", "date": DATE, "authors": []}
+            for oid in reversed(repo.commits)
+        ]
+
     def _tag(self, repo: Repo, revision: str, body: bytes, query: dict[str, str]) -> Any:
         name = json.loads(body)["tag"]
         if name in repo.refs:
@@ -213,15 +221,17 @@ class LoopbackHub:
         files = dict(files)
         for line in map(json.loads, body.splitlines()):
             kind, value = line["key"], line["value"]
-            if kind == "header" and value.get("parentCommit") not in (None, head):
-                raise Refused(412, None, "A commit has happened since. Please refresh and try again.")
+            if kind == "header":
+                title = value["summary"]
+                if value.get("parentCommit") not in (None, head):
+                    raise Refused(412, None, "A commit has happened since. Please refresh and try again.")
             if kind == "file":
                 files[value["path"]] = File(base64.b64decode(value["content"]), lfs=False)
             elif kind == "lfsFile":
                 files[value["path"]] = File(self._lfs[value["oid"]], lfs=True)
             elif kind == "deletedFile":
                 del files[value["path"]]
-        oid = repo.commit(revision, files)
+        oid = repo.commit(revision, files, title)
         return {"success": True, "commitOid": oid, "commitUrl": f"{self.url}/{repo.id}/commit/{oid}", "hookOutput": ""}
 
     def _resolve(self, repo: Repo, revision: str, path: str, body: bytes, query: dict[str, str]) -> Any:
@@ -246,6 +256,10 @@ class LoopbackHub:
             "private": bool(wanted.get("private")),
         }  # fmt: skip
         return self.collections[slug]
+
+    def _renewed(self, slug: str, body: bytes, query: dict[str, str]) -> Any:
+        self.collections[slug] |= json.loads(body)
+        return _json({"data": self.collections[slug]})
 
     def _collected(self, slug: str, body: bytes, query: dict[str, str]) -> Any:
         return self.collections[slug]
@@ -286,4 +300,4 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    do_GET = do_HEAD = do_POST = do_PUT = _handle
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _handle

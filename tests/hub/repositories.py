@@ -43,12 +43,14 @@ class Repo:
     sdk: str | None
     commits: dict[str, dict[str, File]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)  # branch or tag → commit
+    titles: dict[str, str] = field(default_factory=dict)  # of commits
 
-    def commit(self, branch: str, files: dict[str, File]) -> str:
+    def commit(self, branch: str, files: dict[str, File], title: str = "Upload with huggingface_hub") -> str:
         seed = f"{self.kind}/{self.id}/{len(self.commits)}" + "".join(f"\n{p} {files[p].oid}" for p in sorted(files))
         oid = git_hash("commit", seed.encode())
         self.commits[oid] = files
         self.refs[branch] = oid
+        self.titles[oid] = title
         return oid
 
     def at(self, revision: str) -> tuple[str, dict[str, File]]:

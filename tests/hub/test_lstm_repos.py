@@ -47,6 +47,26 @@ def test_a_run_that_is_not_finished_says_so(lstm_run, tmp_path):
         laid_out(run, tmp_path / "staging")
 
 
+def test_a_run_that_broke_off_or_lost_a_plot_is_not_published(lstm_run, tmp_path):
+    run = shutil.copytree(lstm_run, tmp_path / "run")
+    info = json.loads((run / "run.json").read_text())
+    assert info["finished"]
+    (run / "run.json").write_text(json.dumps(info | {"finished": False}))
+    with pytest.raises(UserError, match="broke off; run it again"):
+        laid_out(run, tmp_path / "staging")
+    (run / "run.json").write_text(json.dumps(info))
+    (run / "plots/reliability.svg").unlink()
+    with pytest.raises(UserError, match=r"reliability\.svg: is missing, and the card shows it"):
+        laid_out(run, tmp_path / "other")
+
+
+def test_names_that_the_hub_does_not_take_are_refused_at_once(lstm_run, tmp_path):
+    for name in ("my model", "org/x", "x@main"):
+        done = textvae(["publish", str(lstm_run), "--namespace", "org", "--model-name", name], tmp_path)
+        assert done.returncode == 2
+        assert re.fullmatch(rf"textvae: error: org/{re.escape(name)}: Repo id .*--model-name\n", done.stderr)
+
+
 def test_a_comparisons_folder_names_those_of_its_members(lstm_run, tmp_path):
     """What `textvae lstm` leaves of a comparison: figures and plots, and no model."""
     run = tmp_path / "both"
@@ -117,6 +137,7 @@ def test_two_runs_share_the_reviews_but_no_model(lstm_run, smoke_mirror, hub, tm
     ]  # fmt: skip
 
     info["recipe"]["name"] = "lstm_tiny"  # the same name, but another plot in it
+    (other / "plots/learning-lstm_tiny.svg").write_text("<svg/>")
     (other / "run.json").write_text(json.dumps(info))
     done = textvae(["publish", str(lstm_run), str(other), "--namespace", "org"], tmp_path, **hub.environment)
     assert done.returncode == 2

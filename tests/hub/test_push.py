@@ -133,6 +133,30 @@ def test_somebody_elses_commit_in_between_is_noticed(hub, api, repo):
     assert hub.repo("org/thing").files() == FILES
 
 
+def test_what_somebody_else_put_there_is_not_removed(hub, api, repo):
+    hub.add("org/thing", {"README.md": b"years of work"}).private = True
+    with pytest.raises(UserError, match="holds files on the Hub that textvae did not put there"):
+        push(api, repo, public=True)
+    assert hub.repo("org/thing").files() == {"README.md": b"years of work"}
+    assert hub.repo("org/thing").private
+
+
+def test_a_card_that_was_edited_on_the_hub_is_ours_still(hub, api, repo):
+    push(api, repo, public=False)
+    hub.repo("org/thing").commit("main", {}, "Update README.md")
+    push(api, repo, public=False)
+    assert hub.repo("org/thing").files() == FILES
+
+
+def test_a_private_collection_becomes_public_with_what_it_holds(hub, api, repo):
+    push(api, repo, public=False)
+    slug = collect(api, "things", "org", [repo], public=False)
+    assert hub.collections[slug]["private"]
+    push(api, repo, public=True)
+    assert collect(api, "things", "org", [repo], public=True) == slug
+    assert not hub.collections[slug]["private"]
+
+
 def test_a_public_repository_is_not_published_to_by_mistake(hub, api, repo):
     hub.add("org/thing", {})
     with pytest.raises(UserError, match="is public on the Hub; give --public"):

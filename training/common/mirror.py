@@ -35,7 +35,7 @@ def mirror(args: argparse.Namespace) -> None:
         UserError: nothing is asked for, the Hub does not have it, or a file is not what its manifest says.
     """
     folder: Path = args.folder
-    wanted = dict(map(_place, [*args.ids, *(_read_by(args.recipe) if args.recipe else ())]))
+    wanted = dict(map(_place, [*(_read_by(args.recipe) if args.recipe else ()), *args.ids]))  # what is said last counts
     manifest: Manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
     if not wanted and not manifest:
         raise UserError(
@@ -83,7 +83,8 @@ def _read_by(recipe: str) -> list[str]:
         *(one.model for one in settings.classifiers.values()),
         evaluation.similarity_model, evaluation.feature_model, evaluation.perplexity_model,
     ]  # fmt: skip
-    return [f"datasets/{name}" for name in datasets if name] + [f"models/{name}" for name in models if name]
+    names = [("datasets", name) for name in datasets] + [("models", name) for name in models]
+    return [f"{kind}/{name}" for kind, name in names if name and not Path(name).exists()]
 
 
 def _commit(place: str, revision: str | None) -> str:

@@ -66,7 +66,9 @@ def open_run(path: str | Path, recipe: AnyRecipe) -> Iterator[RunFolder]:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}; give another --output") from None
     try:
-        yield RunFolder(path, recipe)
+        run = RunFolder(path, recipe)
+        yield run
+        run.update(finished=True)
     finally:
         lock.release()
 
@@ -88,6 +90,7 @@ class RunFolder:
             hardware=hardware(),
             seed=recipe.seed,
             command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            finished=False,  # until then these facts may be of another recipe than the results
         )
 
     def update(self, **facts: Any) -> None:

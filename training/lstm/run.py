@@ -39,8 +39,7 @@ def run_lstm(name_or_path: str | Path, output: Path | None = None) -> Path:
     if isinstance(recipe, ComparisonRecipe):
         run_comparison(recipe, folder)
     else:
-        found = run_one(recipe, folder, test=True)
-        write_report(folder, {recipe.name: found}, {recipe.name: read_jsonl(folder / "metrics.jsonl")})
+        run_one(recipe, folder, test=True)
     return folder
 
 
@@ -92,7 +91,9 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
         with run.stage("test", inputs=inputs, outputs=[evaluation.name, PREDICTIONS]) as stage:
             if not stage.done:
                 write_json(evaluation, read_json(validation) | _test(run, parts, tokenizer))
-        return read_json(evaluation)
+        found = read_json(evaluation)
+        write_report(folder, {recipe.name: found}, {recipe.name: read_jsonl(folder / "metrics.jsonl")})
+        return found
 
 
 def _validate(run: RunFolder, validation: LabelledTexts, tokenizer: Any) -> Json:

@@ -17,7 +17,7 @@ def who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
     if study["role"] == "development":
         tests = f"{study['test_rows']} rows of the role 'development', as the budgets, to choose a recipe by"
     return [
-        ("The VAE", f"{texts}, no labels."),
+        ("The VAE", f"{texts}, {'their' if vae['conditional'] else 'no'} labels."),
         (
             "The teacher that chooses generated rows",
             f"the {study['budget']} labelled rows of its subset, nothing else.",
