@@ -268,8 +268,9 @@ class EmotionVAEModel(PreTrainedModel):
 
         Nearness is the cosine of standardised embeddings: a decoded one is a mean over many texts, and short.
         """
-        wanted, corpus = (F.normalize(self.standardise(e), dim=-1) for e in (self.decode(ratings), embeddings))
-        return (wanted @ corpus.to(wanted).T).topk(num).indices
+        corpus = embeddings.to(self.embedding_mean)
+        wanted, corpus = (F.normalize(self.standardise(e), dim=-1) for e in (self.decode(ratings), corpus))
+        return (wanted @ corpus.T).topk(num).indices
 
     def category_ids(self, categories: list[str | None]) -> Tensor:
         """(B,) ids of the names of categories; of None, that of the unknown one."""
@@ -291,7 +292,7 @@ class EmotionVAEModel(PreTrainedModel):
             return inputs
         if category_ids is None:
             category_ids = torch.full((inputs.shape[1],), len(self.config.categories), device=inputs.device)
-        known = self.categories(category_ids).expand(inputs.shape[0], -1, -1)
+        known = self.categories(category_ids.to(inputs.device)).expand(inputs.shape[0], -1, -1)
         return torch.cat([inputs, known], dim=-1)
 
 
