@@ -44,7 +44,8 @@ def test_it_learns_and_writes_what_it_says(finished):
     assert 3 <= len(rows) <= 6
     assert rows[0]["epoch"] == pytest.approx(rows[0]["step"] * 8 / 216, abs=0.06)
     assert set(rows[0]) == {
-        "step", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+        "step", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_scaled_loss",
+        "validation_accuracy",
     }  # fmt: skip
 
 
@@ -52,8 +53,9 @@ def test_the_best_weights_are_kept(finished):
     _, folder = finished
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     found = json.loads((folder / "evaluation.json").read_text())
-    best = min(rows, key=lambda row: row["validation_loss"])
+    best = min(rows, key=lambda row: row["validation_scaled_loss"])
     assert found["best_step"] == best["step"]
+    assert found["validation"]["loss"] == pytest.approx(best["validation_scaled_loss"], rel=1e-4)
     assert found["validation"]["loss_unscaled"] == pytest.approx(best["validation_loss"], rel=1e-4)
     assert found["validation"]["loss"] <= found["validation"]["loss_unscaled"]
 

@@ -26,13 +26,17 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
     return sum(rows * abs(confidence - accuracy) for rows, confidence, accuracy in bins) / len(labels)
 
 
+def cross_entropy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Nats a row."""
+    right = probabilities[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(right, np.finfo(np.float64).tiny)).mean())
+
+
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The temperature in [1/20, 20] whose cross-entropy on these rows is least; above 1 lowers confidence."""
-    rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        scaled = at_temperature(probabilities, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(scaled[rows, labels], np.finfo(np.float64).tiny)).mean())
+        return cross_entropy(at_temperature(probabilities, float(np.exp(log_temperature))), labels)
 
     bound = np.log(20)
     return float(np.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x))

@@ -15,15 +15,14 @@ from ..classify.train import predict
 from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, write_json
 from ..common.progress import say
 from ..common.run_folder import RunFolder, open_run
-from ..common.sources import LabelledTexts, content_revision
+from ..common.sources import LabelledTexts, content_revision, resolve_model
 from .data import TRICKY, Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
 from .recipe import ComparisonRecipe, LstmRecipe, load_lstm_recipe
 from .report import flat, write_report
-from .rivals import RIVALS, train_rival
+from .rivals import EPOCHS, FINE_TUNING, RIVALS, train_rival
 from .train import scorer, train_lstm
 
-RUNS = Path("runs")
 PREDICTIONS = "predictions.npy"
 Json = dict[str, Any]
 
@@ -35,7 +34,7 @@ def run_lstm(name_or_path: str | Path, output: Path | None = None) -> Path:
         UserError: a recipe, source or folder that cannot be used.
     """
     recipe = load_lstm_recipe(name_or_path)
-    folder = output or RUNS / recipe.name
+    folder = output or Path("runs") / recipe.name
     if isinstance(recipe, ComparisonRecipe):
         run_comparison(recipe, folder)
     else:
@@ -46,9 +45,13 @@ def run_lstm(name_or_path: str | Path, output: Path | None = None) -> Path:
 def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
     """Run every member, and the rivals where asked, and write what they gave beside each other."""
     recipes = recipe.recipes()  # a mistake in one is told before any is trained
+    if recipe.rivals:
+        resolve_model(recipe.body)
     with open_run(folder, recipe) as run:
         changed = {name for name in recipes if name not in recipe.members or recipe.members[name].changes}
-        places = {name: folder / name if name in changed else RUNS / member.name for name, member in recipes.items()}
+        places = {
+            name: folder / name if name in changed else folder.parent / member.name for name, member in recipes.items()
+        }
         run.update(members={name: str(place) for name, place in places.items()})
         found, curves = {}, {}
         for name, member in recipes.items():
@@ -124,7 +127,8 @@ def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str,
     scored = _all_scored(parts.test, tricky)
     dtype = getattr(torch, run.dtype("auto"))
     found = {}
-    inputs = [recipe.body, recipe.body_tokens, recipe.seed, parts.train.source.revision, TRICKY]
+    read = [parts.train.source.revision, parts.test.source.revision, resolve_model(recipe.body)[1].revision, TRICKY]
+    inputs = [*read, recipe.body_tokens, recipe.seed, str(dtype), FINE_TUNING, EPOCHS]
     for name in RIVALS:
         place = f"rivals/{name}.json"
         with run.stage(f"rival {name}", inputs=inputs, outputs=[place]) as stage:

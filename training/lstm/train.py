@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from transformers import (
     DataCollatorWithPadding,
     EarlyStoppingCallback,
@@ -32,12 +33,11 @@ from ..common.errors import UserError
 from ..common.files import atomic_folder, write_text
 from ..common.machine import hardware
 from ..common.progress import bar, say
-from .calibration import fit_temperature
+from .calibration import at_temperature, cross_entropy, fit_temperature
 from .data import Parts, encode_rows, sample
 from .recipe import LstmRecipe
 from .speed import matmul_peak, training_operations
 
-BEST = "eval_loss"
 EVALUATION_BATCH = 64
 # oneDNN keeps what it compiled for each length of a batch, some megabytes: 50 lengths instead of 400 spare 3 gigabytes.
 LENGTH_STEP = 8
@@ -73,7 +73,7 @@ def train_lstm(
         train_sample=_by_length(sample(rows, recipe.seed)),
         eval_dataset=_by_length(encode_rows(parts.validation, tokenizer)),
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
-        compute_metrics=_accuracy,
+        compute_metrics=_figures,
         callbacks=[
             Clock(),
             Report(run / "metrics.jsonl", steps, len(rows) / recipe.batch_size),
@@ -231,7 +231,8 @@ class Report(TrainerCallback):
 
 
 def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[dict[str, Any]]:
-    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts.
+    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts, and the
+    loss of the validation rows at the temperature that suits them best.
 
     The Trainer's own epochs are not read: its sampler gives all passes over the rows as one.
     """
@@ -240,8 +241,8 @@ def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[di
         row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["step"] / steps_an_epoch, 4)})
         if entry.get("of") == "train":
             row |= {"train_loss": entry["loss"], "train_accuracy": entry["accuracy"]}
-        elif BEST in entry:
-            row |= {"validation_loss": entry[BEST], "validation_accuracy": entry["eval_accuracy"]}
+        elif "eval_loss" in entry:
+            row |= {f"validation_{name}": entry[f"eval_{name}"] for name in ("loss", "scaled_loss", "accuracy")}
     return [row for row in rows.values() if "validation_loss" in row]
 
 
@@ -265,7 +266,9 @@ def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype)
         save_steps=interval,
         save_total_limit=1,
         load_best_model_at_end=recipe.patience > 0,
-        metric_for_best_model=BEST,
+        # The loss that the model will have: unscaled, the best is that of fewer steps.
+        metric_for_best_model="scaled_loss" if recipe.temperature_scaling else "loss",
+        greater_is_better=False,
         restore_callback_states_from_checkpoint=True,
         include_num_input_tokens_seen="non_padding",
         logging_strategy="no",
@@ -278,5 +281,11 @@ def _by_length(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: len(row["input_ids"]))
 
 
-def _accuracy(prediction: Any) -> dict[str, float]:
-    return {"accuracy": float((np.argmax(prediction.predictions, axis=1) == prediction.label_ids).mean())}
+def _figures(prediction: Any) -> dict[str, float]:
+    labels = prediction.label_ids
+    probabilities = softmax(prediction.predictions.astype(np.float64), axis=1)
+    scaled = at_temperature(probabilities, fit_temperature(probabilities, labels))
+    return {
+        "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+        "scaled_loss": cross_entropy(scaled, labels),
+    }
