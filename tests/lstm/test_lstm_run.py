@@ -19,6 +19,7 @@ from textvae.training.common import precision
 from textvae.training.common.errors import UserError
 from textvae.training.lstm import run as lstm_run
 from textvae.training.lstm import train as lstm_train
+from textvae.training.lstm.data import load_parts
 from textvae.training.lstm.report import flat
 from textvae.training.lstm.run import run_lstm
 
@@ -261,12 +262,24 @@ def test_a_comparison_on_validation_rows_leaves_test_figures_as_they_are(finishe
     assert (tmp_path / "runs" / "lstm_tiny" / "evaluation.json").read_bytes() == before
 
 
+def test_training_reviews_that_are_test_reviews_too_are_left_out(reviews, tmp_path):
+    data = tmp_path / "copied"
+    shutil.copytree(reviews, data)
+    test = pd.read_parquet(data / "test.parquet")
+    copies = test[:3].assign(text=test.text[:3].str.upper() + "!")
+    pd.concat([pd.read_parquet(data / "train.parquet"), copies]).to_parquet(data / "train.parquet")
+    parts, before = load_parts(str(data)), load_parts(str(reviews))
+    assert (parts.copies, before.copies) == (3, 0)
+    assert parts.train.texts + parts.validation.texts == before.train.texts + before.validation.texts
+    assert parts.test.texts == before.test.texts
+
+
 def test_classes_that_are_no_verdicts_have_no_tricky_reviews(write_recipe, tmp_path):
     data = tmp_path / "topics"
     data.mkdir()
     for split, rows in (("train", 240), ("test", 60)):
         labels = [("film", "food", "sport")[number % 3] for number in range(rows)]
-        texts = [f"{label} is good {number}" for number, label in enumerate(labels)]
+        texts = [f"{label} is good {split} {number}" for number, label in enumerate(labels)]
         pd.DataFrame({"text": texts, "label": labels}).to_parquet(data / f"{split}.parquet")
     folder = run_lstm(write_recipe(tmp_path, dataset=str(data), epochs=1), tmp_path / "run")
     found = json.loads((folder / "evaluation.json").read_text())

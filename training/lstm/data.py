@@ -13,7 +13,7 @@ from ..classify.train import encode
 from ..common.errors import UserError
 from ..common.rows import read_rows, texts_of
 from ..common.sources import LabelledTexts, Source, content_revision, load_texts, resolve_model
-from ..common.text import role
+from ..common.text import normalise, role
 from .recipe import LstmRecipe
 
 TRICKY = Path(__file__).with_name("tricky_reviews.csv")
@@ -28,6 +28,7 @@ class Parts:
     train: LabelledTexts
     validation: LabelledTexts
     test: LabelledTexts
+    copies: int  # rows of the training part that are left out, as their text stands in the test part, too
 
 
 def load_parts(dataset: str) -> Parts:
@@ -40,11 +41,14 @@ def load_parts(dataset: str) -> Parts:
     for split, part in (("train", train), ("test", test)):
         if part.labels is None:
             raise UserError(f"{dataset}: its split '{split}' has no labels; name a labelled dataset")
+    tested = {normalise(text) for text in test.texts}
+    apart = train.take([place for place, text in enumerate(train.texts) if normalise(text) not in tested])
+    copies, train = len(train) - len(apart), apart
     held_out = [role(text) == "development" for text in train.texts]
     validation = train.take([place for place, held in enumerate(held_out) if held])
     if len(set(validation.labels or [])) < len(train.label_names):
         raise UserError(f"{dataset}: too few rows: a tenth of them, kept for validation, lacks a class")
-    return Parts(train.take([place for place, held in enumerate(held_out) if not held]), validation, test)
+    return Parts(train.take([place for place, held in enumerate(held_out) if not held]), validation, test, copies)
 
 
 @dataclass(frozen=True)

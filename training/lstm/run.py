@@ -74,8 +74,11 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
         parts = load_parts(recipe.dataset)
         tokenizer, tokenizer_source = load_tokenizer(recipe)
         sources = [parts.train.source, tokenizer_source]
-        run.update(sources=[{"asked": source.id, **source.to_dict()} for source in sources])
-        inputs = [recipe, [source.revision for source in sources]]
+        run.update(
+            sources=[{"asked": source.id, **source.to_dict()} for source in sources],
+            rows={"train": len(parts.train), "validation": len(parts.validation), "copies_of_test_rows": parts.copies},
+        )
+        inputs = [recipe, [source.revision for source in (*sources, parts.test.source)]]
         with run.stage("train", inputs=inputs, outputs=["model", "metrics.jsonl"]) as stage:
             if not stage.done:
                 checkpoints = folder / "checkpoints" / fingerprint(*inputs)
