@@ -89,7 +89,7 @@ def same_weights(*folders):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(finished, tmp_path, monkeypatch):
+def test_an_interrupted_training_ends_with_the_same_weights(finished, write_recipe, tmp_path, monkeypatch):
     recipe, folder = finished
     with monkeypatch.context() as patch:
         went_on = lstm_train.Report.on_step_end
@@ -104,6 +104,8 @@ def test_an_interrupted_training_ends_with_the_same_weights(finished, tmp_path, 
             run_lstm(recipe, tmp_path / "run")
     (kept,) = (tmp_path / "run" / "checkpoints").iterdir()
     assert list(kept.glob("checkpoint-*"))
+    with pytest.raises(UserError, match=r"checkpoints/\w+: was made by another recipe or of other data; delete it"):
+        run_lstm(write_recipe(tmp_path, learning_rate=0.01), tmp_path / "run")
     torch.rand(3)  # whatever else the process draws
     run_lstm(recipe, tmp_path / "run")
     assert same_weights(folder, tmp_path / "run")

@@ -12,6 +12,7 @@ import torch
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 
 from ..classify.train import predict
+from ..common.errors import UserError
 from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, write_json
 from ..common.progress import say
 from ..common.run_folder import RunFolder, open_run
@@ -82,6 +83,11 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
         with run.stage("train", inputs=inputs, outputs=["model", "metrics.jsonl"]) as stage:
             if not stage.done:
                 checkpoints = folder / "checkpoints" / fingerprint(*inputs)
+                for other in set(folder.glob("checkpoints/*")) - {checkpoints}:
+                    raise UserError(
+                        f"{other}: was made by another recipe or of other data; delete it to train anew, or choose "
+                        "another --output"
+                    )
                 dtype = getattr(torch, run.dtype(recipe.precision, "LSTM"))
                 run.update(training=train_lstm(recipe, parts, tokenizer, folder, checkpoints, dtype))
                 stage.note = f"{run.info['training']['parameters'] / 1e6:.1f} M parameters"
