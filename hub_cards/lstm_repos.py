@@ -31,8 +31,16 @@ class LstmRepos(Layout):
 
     def pins(self, repos: Sequence[Repo], commits: Mapping[str, str]) -> Json:
         """The Space colours words between two classes."""
-        two = len(read_json(self.run / "model" / "config.json")["id2label"]) == 2
-        return super().pins(repos, commits) if two else {}
+        return super().pins(repos, commits) if self._classes() == 2 else {}
+
+    def local_pins(self) -> Json:
+        pins = super().local_pins()
+        if self._classes() != 2:
+            raise UserError(f"{self.run}: tells {self._classes()} classes apart; the page colours words between two")
+        return pins
+
+    def _classes(self) -> int:
+        return len(read_json(self.run / "model" / "config.json")["id2label"])
 
     def repositories(self) -> Iterator[tuple[Path, Callable[[], Repo]]]:
         yield self.results, self.classifier

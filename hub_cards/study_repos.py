@@ -159,7 +159,9 @@ class StudyRepos(Layout):
         """Why nobody could load an adapter; None where everybody can, or where the folder holds none."""
         if not (folder / "adapter_config.json").exists():
             return None
-        body = self.sources[self.recipe["classifiers"][folder.name]["model"]]
+        body = self.sources.get(self.recipe["classifiers"].get(folder.name, {}).get("model"))
+        if body is None:
+            return "its recipe does not say over which body its adapter was trained"
         if not body.is_same_model:
             return f"its adapter was trained on a stand-in for {body.id} ({body.stand_in}) and fits no other body"
         return "its adapter's body is a folder of this machine" if body.origin == "path" else None

@@ -72,6 +72,15 @@ def test_lengths_that_are_no_multiples_and_a_tokenizer_without_padding(tmp_path,
     assert not np.allclose(features[0], features[1])
 
 
+def test_a_text_of_no_tokens_breaks_nothing(tmp_path, tiny_encoder):
+    body = tmp_path / "body"
+    shutil.copytree(tiny_encoder, body)
+    settings = json.loads((body / "tokenizer.json").read_text())
+    (body / "tokenizer.json").write_text(json.dumps({**settings, "post_processor": None}))
+    assert AutoTokenizer.from_pretrained(body)("")["input_ids"] == []
+    assert np.isfinite(cache(tmp_path, body).features(["", "a good film."])).all()
+
+
 def test_length_and_precision_have_features_of_their_own(tmp_path, tiny_encoder, sentences):
     long = cache(tmp_path, tiny_encoder).features(sentences)
     assert not np.allclose(cache(tmp_path, tiny_encoder, max_length=4).features(sentences), long)

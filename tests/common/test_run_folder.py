@@ -83,6 +83,18 @@ def test_a_stage_that_breaks_off_vouches_for_nothing(run):
     assert make(again, inputs=(1,))
 
 
+def test_a_run_is_finished_when_it_is_left_in_peace_and_keeps_what_was_added_last(tmp_path):
+    recipe, facts = Recipe(name="test"), tmp_path / "run" / "run.json"
+    with pytest.raises(InterruptedError), open_run(tmp_path / "run", recipe):
+        raise InterruptedError
+    assert read_json(facts)["finished"] is False
+    with open_run(tmp_path / "run", recipe) as run:
+        RunFolder(run.path, recipe).update(added="by a folder that was opened anew")
+    found = read_json(facts)
+    assert found["finished"] is True
+    assert found["added"] == "by a folder that was opened anew"
+
+
 def test_a_busy_folder_is_refused_and_left_as_it_is(tmp_path):
     folder = tmp_path / "x"
     with open_run(folder, Recipe(name="x", seed=3)):

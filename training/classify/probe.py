@@ -65,7 +65,9 @@ class FeatureCache:
         logging.disable_progress_bar()
         tokenizer = AutoTokenizer.from_pretrained(self._model_folder)
         body = AutoModel.from_pretrained(self._model_folder, dtype=torch.float32).to(device()).eval()
+        pad = tokenizer.pad_token_id or 0
         ids = tokenizer(list(missing.values()), truncation=True, max_length=self._max_length)["input_ids"]
+        ids = [row or [pad] for row in ids]  # the mean of nothing does not exist
         waiting: dict[int, list[tuple[str, list[int]]]] = {}  # padded length → keys and token ids
         for pair in zip(missing, ids, strict=True):
             length = min(math.ceil(len(pair[1]) / LENGTH_STEP) * LENGTH_STEP, self._max_length)
@@ -85,7 +87,7 @@ class FeatureCache:
                     else:
                         known[key] = vector
                 if batch:
-                    vectors = self._encode_batch(list(batch.values()), length, tokenizer.pad_token_id or 0, body)
+                    vectors = self._encode_batch(list(batch.values()), length, pad, body)
                     rows = [(key, vector.tobytes()) for key, vector in zip(batch, vectors, strict=True)]
                     database.execute("BEGIN IMMEDIATE")
                     database.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)

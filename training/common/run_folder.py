@@ -66,9 +66,9 @@ def open_run(path: str | Path, recipe: AnyRecipe) -> Iterator[RunFolder]:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}; give another --output") from None
     try:
-        run = RunFolder(path, recipe)
-        yield run
-        run.update(finished=True)
+        yield RunFolder(path, recipe)
+        facts = path / "run.json"  # as it is: a run may have opened itself anew with more of a recipe
+        write_json(facts, read_json(facts) | {"finished": True})
     finally:
         lock.release()
 
