@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -20,7 +21,8 @@ from textvae.training.common.errors import UserError
 from textvae.training.lstm import run as lstm_run
 from textvae.training.lstm import train as lstm_train
 from textvae.training.lstm.data import load_parts
-from textvae.training.lstm.report import flat
+from textvae.training.lstm.recipe import load_lstm_recipe
+from textvae.training.lstm.report import Classifier, flat
 from textvae.training.lstm.run import run_lstm
 
 
@@ -72,7 +74,7 @@ tokenizer = AutoTokenizer.from_pretrained({str(folder / "model")!r}, trust_remot
 print(model(**tokenizer({text!r}, return_tensors="pt", truncation=True)).logits.softmax(-1).tolist())
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    expected = np.load(folder / "predictions.npy")[0]
+    expected = np.load(folder / "evaluation.npy")[0]
     np.testing.assert_allclose(json.loads(result.stdout)[0], expected, atol=1e-5)
 
 
@@ -137,7 +139,30 @@ def test_a_run_that_is_moved_before_it_ends_has_its_best_weights(write_recipe, t
     assert not last.exists()
 
 
-def test_the_clock_stands_still_during_evaluations(write_recipe, tmp_path, monkeypatch):
+def test_a_training_that_ended_early_is_not_gone_on_with(write_recipe, tmp_path, monkeypatch):
+    recipe, losses = write_recipe(tmp_path, patience=1), itertools.count()
+
+    def interrupted(self):
+        raise InterruptedError
+
+    monkeypatch.setattr(lstm_train, "_figures", lambda _: {"accuracy": 0.5, "scaled_loss": float(next(losses))})
+    straight = run_lstm(recipe, tmp_path / "straight")
+    assert len((straight / "metrics.jsonl").read_text().splitlines()) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(lstm_train.LstmTrainer, "_load_best_model", interrupted)
+        with pytest.raises(InterruptedError):
+            run_lstm(recipe, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(lstm_train.LstmTrainer, "training_step", None)
+        run_lstm(recipe, tmp_path / "run")
+    assert same_weights(straight, tmp_path / "run")
+    one, other = (json.loads((folder / "evaluation.json").read_text()) for folder in (straight, tmp_path / "run"))
+    assert {name: one[name] for name in ("steps", "best_step", "tokens", "test")} == {
+        name: other[name] for name in ("steps", "best_step", "tokens", "test")
+    }
+
+
+def test_the_clock_tells_steps_from_evaluations(write_recipe, tmp_path, monkeypatch):
     evaluate = lstm_train.LstmTrainer.evaluate
 
     now = [0.0]
@@ -155,7 +180,8 @@ def test_the_clock_stands_still_during_evaluations(write_recipe, tmp_path, monke
     monkeypatch.setattr(lstm_train.LstmTrainer, "evaluate", slow)
     folder = run_lstm(write_recipe(tmp_path, epochs=0.5, patience=0), tmp_path / "run")
     found = json.loads((folder / "evaluation.json").read_text())
-    assert (found["seconds"], found["cpu_seconds"]) == (found["steps"], 2 * found["steps"])
+    assert (found["step_seconds"], found["step_cpu_seconds"]) == (found["steps"], 2 * found["steps"])
+    assert found["seconds"] == found["steps"] + 1000 * len((folder / "metrics.jsonl").read_text().splitlines())
     assert found["operations_per_second"] == 6 * found["recurrent_parameters"] * found["tokens"] / found["steps"]
     assert found["matmul_peak"] > 0
 
@@ -225,7 +251,7 @@ def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tin
         assert f"{100 * scores['pairs_solved']:.1f}" in text
 
 
-def test_a_search_scores_validation_rows_alone(write_recipe, tmp_path, monkeypatch):
+def test_a_search_scores_validation_rows_alone(write_recipe, reviews, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     comparison = tmp_path / "lstm_search.yaml"
     fields = {
@@ -237,13 +263,22 @@ def test_a_search_scores_validation_rows_alone(write_recipe, tmp_path, monkeypat
     for name in ("base", "trial_01", "trial_02"):
         assert "test" not in json.loads((folder / name / "validation.json").read_text())
         assert not (folder / name / "evaluation.json").exists()
-        assert not (folder / name / "predictions.npy").exists()
+        assert not (folder / name / "evaluation.npy").exists()
     text = (folder / "report.html").read_text()
     assert "validation rows" in text
     scores = json.loads((folder / "base" / "validation.json").read_text())["validation"]
     error = (scores["accuracy"] * (1 - scores["accuracy"]) / scores["rows"]) ** 0.5
     assert f"{100 * scores['accuracy']:.1f} ± {100 * error:.1f}" in text
     assert "flatter" in text
+    assert "Beside base" in text
+    rate = load_lstm_recipe(folder / "trial_01" / "recipe.yaml").learning_rate
+    assert f"<code>learning_rate</code>&nbsp;{rate}</td>" in text
+    assert "Of the LSTMs" in text
+    labels = load_parts(str(reviews)).validation.labels
+    sure = {name: np.load(folder / name / "validation.npy") for name in ("base", "trial_01")}
+    right = {name: (one.argmax(axis=1) == labels).mean() for name, one in sure.items()}
+    figures = json.loads((folder / "evaluation.json").read_text())
+    assert figures["accuracy_difference_trial_01"] == pytest.approx(100 * (right["trial_01"] - right["base"]))
 
 
 def test_a_comparison_on_validation_rows_leaves_test_figures_as_they_are(finished, tmp_path, monkeypatch):
@@ -286,9 +321,10 @@ def test_classes_that_are_no_verdicts_have_no_tricky_reviews(write_recipe, tmp_p
     folder = run_lstm(write_recipe(tmp_path, dataset=str(data), epochs=1), tmp_path / "run")
     found = json.loads((folder / "evaluation.json").read_text())
     assert found["tricky"] is None
-    assert found["test"]["rows"] == len(np.load(folder / "predictions.npy")) == 60
+    assert found["test"]["rows"] == len(np.load(folder / "evaluation.npy")) == 60
     assert "Tricky" not in (folder / "report.html").read_text()
-    assert flat({"lstm_tiny": found})["tricky_pairs_lstm_tiny"] is None
+    told = Classifier(found, np.load(folder / "evaluation.npy"), [0] * 60, load_lstm_recipe(folder / "recipe.yaml"), [])
+    assert flat({"lstm_tiny": told})["tricky_pairs_lstm_tiny"] is None
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from ..common.drawing import standalone, stylesheet
@@ -14,36 +16,50 @@ from ..common.pages import environment
 from ..common.progress import say
 from . import plots
 from .calibration import BINS
+from .evaluation import difference
+from .recipe import LstmRecipe
 from .rivals import RIVALS
 
 Json = dict[str, Any]
 SCORED = {"test": "test rows", "validation": "validation rows (choices are made on these)"}
 
 
-def write_report(folder: Path, found: Mapping[str, Json], curves: Mapping[str, list[Json]]) -> None:
-    """Write `report.html` and `plots/` for classifiers by name.
+@dataclass(frozen=True)
+class Classifier:
+    """What is known of a classifier of the report: of an LSTM, or of a rival, which has no recipe."""
 
-    Args:
-        found: classifier → what its `evaluation.json` holds; rivals have a name in RIVALS.
-        curves: LSTM → its rows of `metrics.jsonl`.
-    """
+    facts: Json  # what its `evaluation.json` holds, or `validation.json`
+    probabilities: np.ndarray  # (rows, classes) of the rows that it was scored on
+    labels: list[int]  # of these
+    recipe: LstmRecipe | None
+    curve: list[Json]  # rows of `metrics.jsonl`
+
+
+def write_report(folder: Path, found: Mapping[str, Classifier]) -> None:
+    """Write `report.html` and `plots/` for classifiers by name."""
     part = scored_part(found)
-    drawings = {f"learning-{name}": plots.learning_curves(name, rows) for name, rows in curves.items()}
-    drawings["reliability"] = plots.reliability({name: found[name][part]["reliability"] for name in curves})
+    lstms = {name: one for name, one in found.items() if one.recipe}
+    drawings = {f"learning-{name}": plots.learning_curves(name, one.curve) for name, one in lstms.items()}
+    drawings["reliability"] = plots.reliability({name: one.facts[part]["reliability"] for name, one in lstms.items()})
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
-    sentence, info = verdict(found, part), read_json(folder / "run.json")
+    sentence, info = verdict(found), read_json(folder / "run.json")
+    facts = {name: one.facts for name, one in found.items()}
     page = environment(__package__, autoescape=True).get_template("report.html.j2")
     text = page.render(
         info=info,
-        found=found,
+        found=facts,
         part=part,
         scored=SCORED[part],
         bins=BINS,
-        lstms=list(curves),
+        lstms=list(lstms),
         rivals=RIVALS,
         verdict=sentence,
-        tricky={name: one["tricky"] for name, one in found.items() if one.get("tricky")},
+        reference=reference(found),
+        changes=changes(found),
+        differences=differences(found),
+        reads={name: one.facts.get("reads") or reads(one.recipe) for name, one in found.items()},
+        tricky={name: one["tricky"] for name, one in facts.items() if one.get("tricky")},
         reported=info["recipe"].get("reported", {}) if part == "test" else {},
         drawn=len(plots.SHADES),
         plots={name: Markup(drawing) for name, drawing in drawings.items()},
@@ -53,37 +69,89 @@ def write_report(folder: Path, found: Mapping[str, Json], curves: Mapping[str, l
     say(f"lstm: {sentence} → {folder / 'report.html'}")
 
 
-def scored_part(found: Mapping[str, Json]) -> str:
+def reads(recipe: LstmRecipe | None) -> str | None:
+    """What an LSTM sees of a long text."""
+    if recipe is None:
+        return None
+    return f"the {'last' if recipe.truncation_side == 'left' else 'first'} {recipe.max_length} tokens"
+
+
+def scored_part(found: Mapping[str, Classifier]) -> str:
     """The rows that all of them were scored on."""
-    return "test" if all("test" in one for one in found.values()) else "validation"
+    return "test" if all("test" in one.facts for one in found.values()) else "validation"
 
 
-def flat(found: Mapping[str, Json]) -> dict[str, float | None]:
+def best(found: Mapping[str, Classifier]) -> str:
+    """The LSTM with the lowest loss on validation rows: the test rows do not choose it."""
+    return min((name for name, one in found.items() if one.recipe), key=lambda name: _validation_loss(found[name]))
+
+
+def _validation_loss(one: Classifier) -> float:
+    return float(one.facts["validation"]["loss"])
+
+
+def reference(found: Mapping[str, Classifier]) -> str:
+    """Whom the others are held against: the best on test rows, the first where choices are being made."""
+    return best(found) if scored_part(found) == "test" else next(iter(found))
+
+
+def differences(found: Mapping[str, Classifier]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Classifier → how far it is above the reference, with 95 % intervals: see `evaluation.difference`."""
+    against = found[reference(found)]
+    return {
+        name: difference(one.probabilities, against.probabilities, one.labels)
+        for name, one in found.items()
+        if one is not against
+    }
+
+
+def changes(found: Mapping[str, Classifier]) -> dict[str, dict[str, Any]]:
+    """LSTM → fields of its recipe, their names aside, that are not as the reference has them."""
+    first = found[reference(found)].recipe
+    return {
+        name: {
+            field.name: getattr(one.recipe, field.name)
+            for field in fields(LstmRecipe)
+            if field.name != "name" and getattr(one.recipe, field.name) != getattr(first, field.name)
+        }
+        for name, one in found.items()
+        if one.recipe
+    }
+
+
+def flat(found: Mapping[str, Classifier]) -> dict[str, float | None]:
     """`quantity_classifier` → its value: accuracies and pairs in points (0 to 100), losses in nats.
 
     None for the tricky reviews of a dataset whose classes are others than theirs.
     """
     figures: dict[str, float | None] = {}
-    part = scored_part(found)
+    part, beside = scored_part(found), differences(found)
     for name, one in found.items():
-        scores = one[part]
+        facts, scores = one.facts, one.facts[part]
         figures |= {
-            f"parameters_{name}": one["parameters"],
+            f"parameters_{name}": facts["parameters"],
             f"accuracy_{name}": 100 * scores["accuracy"],
             f"loss_{name}": scores["loss"],
             f"ece_{name}": scores["ece"],
             f"loss_unscaled_{name}": scores["loss_unscaled"],
             f"ece_unscaled_{name}": scores["ece_unscaled"],
-            f"train_minutes_{name}": one["seconds"] / 60,
+            f"train_minutes_{name}": facts["seconds"] / 60,
         }
-        if name not in RIVALS:
+        if one.recipe:
             figures |= {
-                f"recurrent_parameters_{name}": one["recurrent_parameters"],
-                f"tokens_per_cpu_second_{name}": one["tokens"] / one["cpu_seconds"],
-                f"matmul_share_{name}": one["operations_per_second"] / one["matmul_peak"],
+                f"recurrent_parameters_{name}": facts["recurrent_parameters"],
+                f"tokens_per_cpu_second_{name}": facts["tokens"] / facts["step_cpu_seconds"],
+                f"matmul_share_{name}": facts["operations_per_second"] / facts["matmul_peak"],
+            }
+        if name in beside:
+            mean, low, high = beside[name]["accuracy"]
+            figures |= {
+                f"accuracy_difference_{name}": 100 * mean,
+                f"accuracy_difference_low_{name}": 100 * low,
+                f"accuracy_difference_high_{name}": 100 * high,
             }
         if part == "test":
-            tricky = one["tricky"]
+            tricky = facts["tricky"]
             figures |= {
                 f"tricky_accuracy_{name}": 100 * tricky["accuracy"] if tricky else None,
                 f"tricky_pairs_{name}": 100 * tricky["pairs_solved"] if tricky else None,
@@ -91,16 +159,23 @@ def flat(found: Mapping[str, Json]) -> dict[str, float | None]:
     return figures
 
 
-def verdict(found: Mapping[str, Json], part: str) -> str:
-    """Which classifier is ahead, by its accuracy on the rows that are scored."""
-    accuracy = {name: 100 * one[part]["accuracy"] for name, one in found.items()}
-    lstms = [name for name in found if name not in RIVALS]
-    best = max(lstms, key=accuracy.__getitem__)
-    said = f"{best}: {accuracy[best]:.1f} % of the {SCORED[part].partition(' (')[0]}"
-    if len(lstms) > 1:
-        said = f"Of {len(lstms)} LSTMs the best is {said}"
-    rivals = {name: f"{RIVALS[name]} ({accuracy[name]:.1f} %)" for name in found if name in RIVALS}
-    ahead = [rivals[name] for name in rivals if accuracy[name] > accuracy[best]]
-    if ahead:
-        return f"{said}; {' and '.join(ahead)} {'is' if len(ahead) == 1 else 'are'} ahead of it."
-    return f"{said}; it is ahead of {' and '.join(rivals.values())}." if rivals else f"{said}."
+def verdict(found: Mapping[str, Classifier]) -> str:
+    """What the best LSTM gives on the rows that are scored, and which rivals are ahead of it there."""
+    part, chosen = scored_part(found), best(found)
+    accuracy = {name: 100 * one.facts[part]["accuracy"] for name, one in found.items()}
+    said = f"{chosen}: {accuracy[chosen]:.1f} % of the {SCORED[part].partition(' (')[0]} are right"
+    if len(found) > 1:
+        loss = _validation_loss(found[chosen])
+        said = f"Of the LSTMs {chosen} has the lowest loss on validation rows ({loss:.3f}); {said}"
+    rivals = {name: one for name, one in found.items() if not one.recipe}
+    beside = differences(found) if rivals else {}
+    for name in rivals:
+        mean, low, high = (100 * value for value in beside[name]["accuracy"])
+        rival = f"{RIVALS[name]} ({accuracy[name]:.1f} %)"
+        if low > 0:
+            said += f"; {rival} is ahead of it by {mean:.1f} points ({low:.1f} to {high:.1f})"
+        elif high < 0:
+            said += f"; it is ahead of {rival} by {-mean:.1f} points ({-high:.1f} to {-low:.1f})"
+        else:
+            said += f"; {rival} cannot be told from it ({mean:+.1f} points, {low:+.1f} to {high:+.1f})"
+    return f"{said}."

@@ -56,8 +56,12 @@ def train_rival(
         dtype=dtype,
         features=features,
     )
-    about = {"parameters": None, "seconds": outcome.train_seconds, "body": outcome.weights}
-    return outcome.probabilities, about
+    return outcome.probabilities, {
+        "parameters": None,
+        "seconds": outcome.train_seconds,
+        "body": outcome.weights,
+        "reads": f"the first {recipe.body_tokens} tokens",
+    }
 
 
 def _tfidf(parts: Parts, scored: LabelledTexts) -> Rival:
@@ -68,4 +72,5 @@ def _tfidf(parts: Parts, scored: LabelledTexts) -> Rival:
         "parameters": pipeline[-1].coef_.size + pipeline[-1].intercept_.size,
         "seconds": seconds,
         "body": None,
+        "reads": "all words",
     }

@@ -20,11 +20,10 @@ from ..common.sources import LabelledTexts, content_revision, resolve_model
 from .data import TRICKY, Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
 from .recipe import ComparisonRecipe, LstmRecipe, load_lstm_recipe
-from .report import flat, write_report
+from .report import Classifier, flat, write_report
 from .rivals import EPOCHS, FINE_TUNING, RIVALS, train_rival
 from .train import scorer, train_lstm
 
-PREDICTIONS = "predictions.npy"
 Json = dict[str, Any]
 
 
@@ -54,23 +53,19 @@ def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
             name: folder / name if name in changed else folder.parent / member.name for name, member in recipes.items()
         }
         run.update(members={name: str(place) for name, place in places.items()})
-        found, curves = {}, {}
+        found = {}
         for name, member in recipes.items():
             place = places[name]
             say(f"lstm: {name} in {place}")
             found[name] = run_one(member, place, test=recipe.test)
-            curves[name] = read_jsonl(place / "metrics.jsonl")
         if recipe.rivals:
             found |= _rivals(run, recipe, next(iter(recipes.values())).dataset)
         write_json(folder / "evaluation.json", flat(found))
-        write_report(folder, found, curves)
+        write_report(folder, found)
 
 
-def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
-    """Train and evaluate one LSTM in `folder`, or find that done there.
-
-    Returns what `evaluation.json` holds, or without `test` what `validation.json` does, which no test row reached.
-    """
+def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Classifier:
+    """Train and evaluate one LSTM in `folder`, or find that done there; without `test` no test row is reached."""
     with open_run(folder, recipe) as run:
         parts = load_parts(recipe.dataset)
         tokenizer, tokenizer_source = load_tokenizer(recipe)
@@ -94,23 +89,35 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Json:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         validation, evaluation = folder / "validation.json", folder / "evaluation.json"
         weights = folder / "model" / "model.safetensors"
-        with run.stage("validate", inputs=[weights], outputs=[validation.name]) as stage:
+        with run.stage("validate", inputs=[weights], outputs=[validation.name, "validation.npy"]) as stage:
             if not stage.done:
                 write_json(validation, _validate(run, parts.validation, tokenizer))
         if not test:
-            return read_json(validation)
+            return _classifier(folder, "validation", parts.validation, recipe)
         inputs = [validation, parts.test.source.revision, TRICKY]
-        with run.stage("test", inputs=inputs, outputs=[evaluation.name, PREDICTIONS]) as stage:
+        with run.stage("test", inputs=inputs, outputs=[evaluation.name, "evaluation.npy"]) as stage:
             if not stage.done:
                 write_json(evaluation, read_json(validation) | _test(run, parts, tokenizer))
-        found = read_json(evaluation)
-        write_report(folder, {recipe.name: found}, {recipe.name: read_jsonl(folder / "metrics.jsonl")})
+        found = _classifier(folder, "evaluation", parts.test, recipe)
+        write_report(folder, {recipe.name: found})
         return found
+
+
+def _classifier(folder: Path, name: str, scored: LabelledTexts, recipe: LstmRecipe | None = None) -> Classifier:
+    labels = scored.labels or []
+    return Classifier(
+        facts=read_json(folder / f"{name}.json"),
+        probabilities=np.load(folder / f"{name}.npy")[: len(labels)],  # the tricky reviews' come behind
+        labels=labels,
+        recipe=recipe,
+        curve=read_jsonl(folder / "metrics.jsonl") if recipe else [],
+    )
 
 
 def _validate(run: RunFolder, validation: LabelledTexts, tokenizer: Any) -> Json:
     training = run.info["training"]
     probabilities = _predict(run, validation, tokenizer)
+    _keep(run.path / "validation.npy", probabilities)
     return {
         **training,
         "weights": content_revision([run.path / "model" / "model.safetensors"]),
@@ -121,7 +128,7 @@ def _validate(run: RunFolder, validation: LabelledTexts, tokenizer: Any) -> Json
 def _test(run: RunFolder, parts: Parts, tokenizer: Any) -> Json:
     tricky = load_tricky(parts.train.label_names)
     probabilities = _predict(run, _all_scored(parts.test, tricky), tokenizer)
-    _keep(run.path / PREDICTIONS, probabilities)
+    _keep(run.path / "evaluation.npy", probabilities)
     return with_tricky(probabilities, parts.test.labels or [], tricky, run.info["training"]["temperature"])
 
 
@@ -130,7 +137,7 @@ def _predict(run: RunFolder, texts: LabelledTexts, tokenizer: Any) -> np.ndarray
     return predict(scorer(model, tokenizer), encode_rows(texts, tokenizer))
 
 
-def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str, Json]:
+def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str, Classifier]:
     parts = load_parts(dataset)
     tricky = load_tricky(parts.train.label_names)
     scored = _all_scored(parts.test, tricky)
@@ -139,15 +146,16 @@ def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str,
     read = [parts.train.source.revision, parts.test.source.revision, resolve_model(recipe.body)[1].revision, TRICKY]
     inputs = [*read, recipe.body_tokens, recipe.seed, str(dtype), FINE_TUNING, EPOCHS]
     for name in RIVALS:
-        place = f"rivals/{name}.json"
-        with run.stage(f"rival {name}", inputs=inputs, outputs=[place]) as stage:
+        outputs = [f"rivals/{name}.json", f"rivals/{name}.npy"]
+        with run.stage(f"rival {name}", inputs=inputs, outputs=outputs) as stage:
             if not stage.done:
                 probabilities, about = train_rival(
                     name, recipe, parts, scored, dtype=dtype, features=run.path / "features"
                 )
-                _keep(run.path / "rivals" / f"{name}.npy", probabilities)
-                write_json(run.path / place, about | with_tricky(probabilities, parts.test.labels or [], tricky))
-        found[name] = read_json(run.path / place)
+                _keep(run.path / outputs[1], probabilities)
+                scores = with_tricky(probabilities, parts.test.labels or [], tricky)
+                write_json(run.path / outputs[0], about | scores)
+        found[name] = _classifier(run.path / "rivals", name, parts.test)
     return found
 
 

@@ -57,18 +57,25 @@ def train_lstm(
     one that is not.
 
     Returns:
-        parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds and cpu_seconds (of the
-        steps), the device and its matmul_peak, operations_per_second (of the recurrence), and the temperature that the
-        logits were divided by (1 where the recipe does not ask for it).
+        parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds (of the training with its
+        evaluations), step_seconds and step_cpu_seconds (of its steps alone), the device and its matmul_peak,
+        operations_per_second (of the recurrence, in the steps), and the temperature that the logits were divided by
+        (1 where the recipe does not ask for it).
     """
     logging.disable_progress_bar()
     set_seed(recipe.seed)
     model = build_lstm(recipe, tokenizer, parts.train.label_names)
     rows = encode_rows(parts.train, tokenizer)
     steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
+    arguments = _arguments(recipe, checkpoints, steps, dtype)
+    last = last_checkpoint(checkpoints)
+    if last:
+        say(f"lstm: goes on from {last}")
+        if recipe.patience and stopped_early(last, recipe.patience):
+            arguments.max_steps = int(last.name.partition("-")[2])  # the Trainer forgets that it was to stop
     trainer = LstmTrainer(
         model,
-        _arguments(recipe, checkpoints, steps, dtype),
+        arguments,
         train_dataset=rows,
         train_sample=_by_length(sample(rows, recipe.seed)),
         eval_dataset=_by_length(encode_rows(parts.validation, tokenizer)),
@@ -80,8 +87,6 @@ def train_lstm(
             *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else []),
         ],
     )
-    if last := last_checkpoint(checkpoints):
-        say(f"lstm: goes on from {last}")
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     # Not the one that it was given: the Trainer makes callbacks anew from a checkpoint.
     clock = next(one for one in trainer.callback_handler.callbacks if isinstance(one, Clock))
@@ -104,9 +109,10 @@ def train_lstm(
         "best_step": state.best_global_step if recipe.patience else state.global_step,
         "tokens": int(tokens),
         "seconds": clock.seconds,
-        "cpu_seconds": clock.cpu_seconds,
+        "step_seconds": clock.step_seconds,
+        "step_cpu_seconds": clock.step_cpu_seconds,
         "device": hardware()["cpu"] if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "operations_per_second": training_operations(recurrent, int(tokens)) / clock.seconds,
+        "operations_per_second": training_operations(recurrent, int(tokens)) / clock.step_seconds,
         "matmul_peak": matmul_peak(dtype, device),
         "temperature": temperature,
     }
@@ -168,6 +174,12 @@ def last_checkpoint(folder: Path) -> Path | None:
     return None
 
 
+def stopped_early(checkpoint: Path, patience: int) -> bool:
+    """Whether the training ended with this checkpoint, as its validation loss had not fallen for `patience` of them."""
+    callbacks = json.loads((checkpoint / "trainer_state.json").read_bytes())["stateful_callbacks"]
+    return callbacks["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"] >= patience
+
+
 class LstmTrainer(ClassifierTrainer):
     """Measures loss and accuracy of some training rows, too, whenever it measures those of validation."""
 
@@ -184,27 +196,32 @@ class LstmTrainer(ClassifierTrainer):
 
 
 class Clock(TrainerCallback, ExportableState):
-    """Seconds of the training, by the clock and by the processor, over all pieces that it was made in.
-
-    It stands still during evaluations and while checkpoints are written.
-    """
+    """Seconds of the training over all pieces that it was made in, with evaluations and checkpoints and without."""
 
     def __init__(self) -> None:
-        self.seconds = self.cpu_seconds = 0.0
+        self.seconds = self.step_seconds = self.step_cpu_seconds = 0.0
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        before, cpu_before = self._last
-        self._skip()
-        self.seconds += self._last[0] - before
-        self.cpu_seconds += self._last[1] - cpu_before
-
-    def _skip(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
         self._last = time.monotonic(), time.process_time()
 
-    on_train_begin = on_evaluate = on_save = _skip
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        seconds, cpu_seconds = self._passed()
+        self.step_seconds += seconds
+        self.step_cpu_seconds += cpu_seconds
+
+    def _passed(self, *_: Any, **__: Any) -> tuple[float, float]:
+        before, self._last = self._last, (time.monotonic(), time.process_time())
+        self.seconds += self._last[0] - before[0]
+        return self._last[0] - before[0], self._last[1] - before[1]
+
+    def on_evaluate(self, *_: Any, **__: Any) -> None:
+        self._passed()
+
+    on_save = on_evaluate
 
     def state(self) -> dict[str, Any]:
-        return {"args": {}, "attributes": {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}}
+        names = ("seconds", "step_seconds", "step_cpu_seconds")
+        return {"args": {}, "attributes": {name: getattr(self, name) for name in names}}
 
 
 class Report(TrainerCallback):
