@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -178,6 +179,20 @@ def test_arms_keep_the_labelled_images_and_make_others_of_their_class(digits):
     same = Digits(labelled.images[::4].repeat_interleave(4, 0), labelled.labels)
     rebuilt = (255 * autoencoder(same.pixels()).reconstruction).round().to(torch.uint8).repeat(few.COPIES, 1, 1, 1)
     assert (arms["interpolations"](same, 0).images[len(same) :].int() - rebuilt.int()).abs().max() <= 1
+
+
+def test_no_image_is_mixed_with_itself(monkeypatch):
+    decoded = []
+    monkeypatch.setattr(few, "codes", lambda _, images: images.flatten(1).float())
+    stub = SimpleNamespace(
+        device="cpu", decode=lambda latents: decoded.append(latents) or latents.unflatten(1, (1, 1, 1))
+    )
+    pairs = Digits(torch.tensor([0, 8, 1, 9], dtype=torch.uint8).view(4, 1, 1, 1), torch.tensor([0, 0, 1, 1]))
+    for subset in range(5):
+        few._arms(stub, torch.ones(1), 0)["interpolations"](pairs, subset)
+    start, end = pairs.images.flatten(1).float(), pairs.images[[1, 0, 3, 2]].flatten(1).float()
+    shares = (torch.stack(decoded).view(5, few.COPIES, 4, 1) - start) / (end - start)
+    assert 0 < shares.min() < 0.1 < 0.4 < shares.max() < 0.5
 
 
 def test_augmentation_pairs_its_arms(digits):

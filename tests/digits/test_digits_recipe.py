@@ -31,6 +31,7 @@ def test_mnist_has_every_figure_that_is_asked_of_it():
         ({"learning_rate": "3"}, "'learning_rate' must lie between 0 and 1, not 3"),
         ({"final_learning_rate_share": "2"}, "'final_learning_rate_share' must lie in"),
         ({"subsets": "1"}, "'subsets' must be at least 2"),
+        ({"few_labels": "1"}, "'few_labels' must be at least 2, not 1"),
         ({"main": "other"}, "'main' must be one of points, flat, vae, denoising, not 'other'"),
         ({"main": "flat"}, "set its 'prior_components'"),
         ({"epoch": "3"}, "unknown key 'epoch'; did you mean 'epochs'?"),

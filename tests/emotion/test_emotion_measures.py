@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from textvae.modeling_emotion_vae.outputs import EmotionVAEOutput
 from textvae.training.emotion.calibration import fit_calibration
 from textvae.training.emotion.data import AnnotatedTexts
 from textvae.training.emotion.measures import NORMAL_90, Predictions, measure, reliability, summary
-from textvae.training.emotion.objective import beta, discrepancy
+from textvae.training.emotion.objective import TERMS, beta, discrepancy, objective
 from textvae.training.emotion.recipe import EmotionModelRecipe, EmotionRecipe
 
 
@@ -108,3 +111,13 @@ def test_beta_rises_on_a_line():
 def test_an_impossible_recipe_names_the_field(kind, wrong, name):
     with pytest.raises(ValueError, match=f"'{name}'"):
         kind(**wrong)
+
+
+def test_a_batch_of_one_text_has_a_loss():
+    recipe = EmotionModelRecipe(mmd_weight=1.0)
+    terms = dict.fromkeys(TERMS, torch.ones(2, 1))
+    alone = objective(EmotionVAEOutput(**terms, latents=torch.ones(2, 1, 2)), torch.ones(2, 1, 2), 0.1, recipe)
+    without = objective(
+        EmotionVAEOutput(**terms), torch.ones(2, 1, 2), 0.1, dataclasses.replace(recipe, mmd_weight=0.0)
+    )
+    assert float(alone) == float(without) > 0

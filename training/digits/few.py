@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from scipy import stats
 from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -61,9 +59,7 @@ def features(model: DigitAutoencoderModel, recipe: DigitsRecipe, train: Digits, 
 
 
 def _accuracy(seen: np.ndarray, labels: Tensor, held_out: np.ndarray, wanted: Tensor) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        regression = LogisticRegression(max_iter=100).fit(seen, labels.numpy())
+    regression = LogisticRegression(max_iter=5000).fit(seen, labels.numpy())
     return float((regression.predict(held_out) == wanted.numpy()).mean())
 
 
@@ -113,11 +109,11 @@ def _arms(model: DigitAutoencoderModel, deviation: Tensor, seed: int) -> dict[st
     def interpolations(few: Digits, subset: int) -> Digits:
         """Each image on its way to others of its class, at a random share of at most a half."""
         generator, start = keyed(seed, 9, subset), codes(model, few.images)
-        found = []
+        found, others = [], ~torch.eye(len(few), dtype=torch.bool)
         for _ in range(COPIES):
             order = torch.randperm(len(few), generator=generator)
-            same = few.labels[order][None] == few.labels[:, None]
-            partner = order[same.float().argmax(1)]  # the first of the same class in a random order
+            suits = (few.labels[:, None] == few.labels[None]) & others
+            partner = order[suits[:, order].float().argmax(1)]  # the first other of its class in a random order
             share = torch.rand(len(few), 1, generator=generator) / 2
             found.append(start + share * (start[partner] - start))
         return decoded(few, torch.cat(found), few.labels.repeat(COPIES))

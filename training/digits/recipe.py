@@ -44,10 +44,12 @@ class DigitsRecipe(AnyRecipe):
 
     def __post_init__(self) -> None:
         for name in (
-            "validation_images", "epochs", "batch_size", "judge_epochs", "samples", "few_labels", "few_steps",
+            "validation_images", "epochs", "batch_size", "judge_epochs", "samples", "few_steps",
         ):  # fmt: skip
             if (value := getattr(self, name)) < 1:
                 raise ValueError(f"'{name}' must be at least 1, not {value}")
+        if self.few_labels < 2:
+            raise ValueError(f"'few_labels' must be at least 2, not {self.few_labels}: images are mixed within a class")
         if self.subsets < 2:
             raise ValueError(f"'subsets' must be at least 2, not {self.subsets}: an interval needs two")
         if self.batch_size < 2:

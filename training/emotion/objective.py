@@ -32,7 +32,7 @@ def objective(output: EmotionVAEOutput, prior: Tensor, weight_of_kl: float, reci
         "nll": recipe.nll_weight,
     }
     loss = torch.stack([weights[term] * getattr(output, term).mean(1) for term in TERMS]).sum(0)
-    if recipe.mmd_weight:
+    if recipe.mmd_weight and prior.shape[1] > 1:  # an epoch's last batch may be one text, which has no spread
         loss = loss + recipe.mmd_weight * discrepancy(output["latents"], prior)
     return loss.sum()
 
