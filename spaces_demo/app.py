@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 # Read by Gradio and huggingface_hub when they are imported.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -42,43 +44,61 @@ CSS = """
 """
 KEEP_SECONDS = 3600
 
+Found = TypeVar("Found")
+
 
 def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
-    """The page, and the models that it will load.
+    """The page, and the models that it will load. A pin that leads nowhere costs its own tab, and the page says so.
 
     Raises:
-        PinError: a pin leads nowhere.
+        PinError: no pin leads to a model.
     """
-    models = {profile: PinnedModel(pin) for profile, pin in pins.models.items()}
-    used: list[Pinned] = list(models.values())
+    missing: list[PinError] = []
+
+    def found(find: Callable[[Pin], Found], pin: Pin | None) -> Found | None:
+        try:
+            return find(pin) if pin else None
+        except PinError as error:
+            missing.append(error)
+            return None
+
+    vaes = {profile: found(PinnedModel, pin) for profile, pin in pins.models.items()}
+    models = {profile: model for profile, model in vaes.items() if model}
+    dataset = found(lambda pin: (pin, pin.folder("datasets", "train.parquet")), pins.dataset if models else None)
+    reports = found(lambda pin: pin.folder("datasets", "**/report.md"), pins.evidence)
+    classifier, feelings = found(PinnedClassifier, pins.lstm), found(PinnedEmotion, pins.emotion)
+    autoencoder = found(PinnedAutoencoder, pins.digits)
+    used: list[Pinned] = [*models.values(), *(one for one in (classifier, feelings, autoencoder) if one)]
+    if not used:
+        raise missing[0]
     seeds = []
     with gr.Blocks(title="textvae", analytics_enabled=False, delete_cache=(600, KEEP_SECONDS)) as page:
         told = "A variational autoencoder for text: what it remembers, mixes, makes up and grows." if models else ""
         gr.Markdown(f"# textvae\n{told}")
+        for error in missing:
+            print(f"error: {error}", file=sys.stderr)
+            gr.Markdown(f"Not shown: `{error}`")
         with gr.Tabs():
             if models:
-                seeds += _text_vae(models, pins.dataset)
-            if pins.evidence:
+                seeds += _text_vae(models, dataset)
+            if reports:
                 with gr.Tab("Evidence"):
-                    evidence.build(pins.evidence.folder("datasets", "**/report.md"))
-            if pins.lstm:
+                    evidence.build(reports)
+            if classifier:
                 with gr.Tab("Belief word by word"):
-                    used.append(PinnedClassifier(pins.lstm))
-                    belief.build(used[-1])
-            if pins.emotion:
+                    belief.build(classifier)
+            if feelings:
                 with gr.Tab("Emotion map"):
-                    used.append(PinnedEmotion(pins.emotion))
-                    emotion.build(used[-1])
-            if pins.digits:
+                    emotion.build(feelings)
+            if autoencoder:
                 with gr.Tab("Digits") as tab:
-                    used.append(PinnedAutoencoder(pins.digits))
-                    seeds.append(digits.build(used[-1], tab))
+                    seeds.append(digits.build(autoencoder, tab))
         if seeds:
             page.load(None, None, seeds, js=TAKE_SEED.replace("COUNT", str(len(seeds))))
     return page, used
 
 
-def _text_vae(models: dict[str, PinnedModel], dataset: Pin | None) -> list[gr.Number]:
+def _text_vae(models: dict[str, PinnedModel], dataset: tuple[Pin, Path] | None) -> list[gr.Number]:
     """The tabs of the text VAE; returns their seeds."""
     model, seeds = models.get("augment") or models["generate"], []
     with gr.Tab("Reconstruct"):
@@ -89,7 +109,7 @@ def _text_vae(models: dict[str, PinnedModel], dataset: Pin | None) -> list[gr.Nu
         seeds.append(generate.build(models))
     if dataset:
         with gr.Tab("Latent map") as tab:
-            latent_map.build(model, dataset, tab)
+            latent_map.build(model, *dataset, tab)
     with gr.Tab("Grow a dataset"):
         seeds.append(grow.build(model))
     return seeds
@@ -120,7 +140,10 @@ def main() -> int:
         app_kwargs={"middleware": [Middleware(limits.BodyLimit)]},
     )
     for model in models:  # the page is there already; a request that comes first waits for the same
-        model.load()
+        try:
+            model.load()
+        except Exception as error:  # of whatever code came with the weights; the other tabs go on
+            print(f"error: {model.pin}: {error}", file=sys.stderr)
     page.block_thread()
     return 0
 

@@ -108,9 +108,8 @@ def picture(drawn: Map, points: np.ndarray, own: list[str]) -> str:
     )
 
 
-def build(model: PinnedModel, dataset: Pin, tab: gr.Tab) -> None:
+def build(model: PinnedModel, dataset: Pin, folder: Path, tab: gr.Tab) -> None:
     """The tab; the map is computed when it is first opened."""
-    folder = dataset.folder("datasets", "train.parquet")
     gr.Markdown(
         f"Sentences of the dataset's original rows, at most {SENTENCES_A_ROW} of each, by label of their row: means "
         "of their posteriors on the first two principal components. Point at one, or tap it, to read it."
