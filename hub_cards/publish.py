@@ -61,9 +61,9 @@ def publish(args: argparse.Namespace) -> None:
         for repo in repos:
             commits[repo.id] = push(api, repo, args.public)
             _say_pushed(api, repo, commits[repo.id])
-        there = pins_there(api, args.namespace)
+        there, parent = pins_there(api, args.namespace)
         for repo in space(args.namespace, pinned, commits, Path(staging) / "pushed", there):
-            _say_pushed(api, repo, push(api, repo, args.public))
+            _say_pushed(api, repo, push(api, repo, args.public, parent))
         if last and not args.public:
             say(
                 f"{last[0].id}: is private, and reads private models only by a secret HF_TOKEN that may read them: "

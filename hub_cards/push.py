@@ -54,16 +54,19 @@ def check_access(api: HfApi, namespace: str) -> None:
         raise UserError(f"--namespace {namespace}: not yours to write to; yours: {', '.join(ours)}")
 
 
-def push(api: HfApi, repo: Repo, public: bool) -> str:
+def push(api: HfApi, repo: Repo, public: bool, parent: str | None = None) -> str:
     """Bring a repository to the state of its folder; returns the commit that its tag names.
 
     A new repository begins private, and is made public, where that is wanted, when it is whole.
 
+    Args:
+        parent: the commit that the folder was made from; None: whatever stands there is replaced.
+
     Raises:
-        UserError: the Hub refuses, does not answer, has the repository public where it should be private, or has
-            one of that name that was filled otherwise.
+        UserError: the Hub refuses, does not answer, has the repository public where it should be private, at another
+            commit than `parent`, or has one of that name that was filled otherwise.
     """
-    return retried(lambda: _push(api, repo, public), repo.id)
+    return retried(lambda: _push(api, repo, public, parent), repo.id)
 
 
 def collect(api: HfApi, title: str, namespace: str, repos: list[Repo], public: bool) -> str:
@@ -124,7 +127,7 @@ def _asked_to_wait(error: HfHubHTTPError) -> float:
     return min(float(seconds), 10 * LONGEST_WAIT) if seconds.isdigit() else 0.0
 
 
-def _push(api: HfApi, repo: Repo, public: bool) -> str:
+def _push(api: HfApi, repo: Repo, public: bool, parent: str | None) -> str:
     sdk = "gradio" if repo.kind == "space" else None
     api.create_repo(repo.id, repo_type=repo.kind, private=True, exist_ok=True, space_sdk=sdk)
     info: Any = api.repo_info(repo.id, repo_type=repo.kind, files_metadata=True, timeout=TIMEOUT)
@@ -146,6 +149,8 @@ def _push(api: HfApi, repo: Repo, public: bool) -> str:
     gone = sorted(set(there) - set(here))
     commit = str(info.sha)
     if changed or gone:
+        if parent not in (None, commit):
+            raise UserError(f"{repo.id}: somebody else published there just now; run the command again, to keep both")
         done = api.create_commit(
             repo.id,
             [

@@ -201,7 +201,9 @@ def demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run_folders", nargs="+", type=Path, metavar="RUN_FOLDER", help="folders that `textvae run`, `lstm` … made"
     )
-    parser.add_argument("--port", type=positive, metavar="N", help="the first free port from N on is taken; default: 7860")
+    parser.add_argument(
+        "--port", type=positive, metavar="N", help="the first free port from N on is taken; default: 7860"
+    )
 
 
 def mirror(parser: argparse.ArgumentParser) -> None:

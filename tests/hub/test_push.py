@@ -133,6 +133,22 @@ def test_somebody_elses_commit_in_between_is_noticed(hub, api, repo):
     assert hub.repo("org/thing").files() == FILES
 
 
+@pytest.mark.parametrize("fault", [None, "drop answer"])
+def test_what_is_made_from_a_commit_does_not_replace_another(hub, api, repo, tmp_path, fault):
+    first = push(api, repo, public=False)
+    newer, others = (
+        staged(tmp_path / name, {**FILES, "README.md": name.encode()}, name) for name in ("newer", "others")
+    )
+    left = [fault]
+    hub.fault = lambda asked: left.pop() if left and asked == "commit" else None
+    second = push(api, newer, public=False, parent=first)  # heard or not, it is no one else's
+    with pytest.raises(UserError, match="org/thing: somebody else published there just now; run the command again"):
+        push(api, others, public=False, parent=first)
+    assert hub.repo("org/thing").refs["main"] == second
+    push(api, others, public=False, parent=second)
+    assert hub.repo("org/thing").files()["README.md"] == b"others"
+
+
 def test_what_somebody_else_put_there_is_not_removed(hub, api, repo):
     hub.add("org/thing", {"README.md": b"years of work"}).private = True
     with pytest.raises(UserError, match="holds files on the Hub that textvae did not put there"):
