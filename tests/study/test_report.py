@@ -41,7 +41,8 @@ def test_the_files_of_a_report(run_folder, capsys):
     plots = sorted(path.stem for path in (run_folder / "plots").iterdir())
     assert plots == sorted(
         [
-            "lifts",
+            "lifts-lstm",
+            "lifts-bert",
             "learning-curve-lstm",
             "learning-curve-bert",
             "learning-curve-gpt2_lora",
@@ -103,7 +104,7 @@ def test_texts_are_escaped(run_folder, page):
 def test_the_page_can_be_read_by_anyone(page):
     tags = Page(page).tags
     drawings = [attributes for tag, attributes in tags if tag == "svg"]
-    assert len(drawings) == 7
+    assert len(drawings) == 8
     ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
     assert [name for name, count in Counter(ids).items() if count > 1] == []
     for drawing in drawings:

@@ -48,6 +48,16 @@ def test_a_grid_is_corrected_for_all_its_cells(grid_rows):
     assert min(grid.p_values.values()) == pytest.approx(4 * min(alone))
 
 
+def test_accuracies_by_budget_are_at_the_most_rows_that_all_budgets_have(grid_rows, make_row):
+    more = [make_row("setfit", "real", n, k, 60.0 + n + k) | {"budget": n} for n in (4, 20) for k in range(3)]
+    more += [make_row("probe", "real", 20, k, 50.0) | {"budget": 20} for k in range(3)]  # of one budget
+    found = {one.classifier: one for one in tables.by_budget([*grid_rows, *more])}
+    assert {name: (one.arm, one.ratio) for name, one in found.items()} == {"lstm": ("vae", 4), "setfit": ("real", 0)}
+    assert {n: one.mean for n, one in found["setfit"].by_budget.items()} == {4: 65.0, 20: 81.0}
+    assert found["lstm"].by_budget[4].mean == pytest.approx(71.1)
+    assert list(found["lstm"].by_budget) == [4, 10, 20]
+
+
 def test_filters_are_held_against_as_many_rows_without(make_row, info):
     info["recipe"]["variants"] = {
         "bare": {"generators": ["vae"], "filters": []},
@@ -102,6 +112,7 @@ def test_a_report_of_a_larger_study(run_folder, grid_rows, info, on_shared):
             "+1.2 to +5.7",
             "with a negation",
             "−4.9 (",
+            "71.1 (68.4 to 73.8)",
             "62.0",
             "these beat it: lstm on vae (+3.1",
             "8.5",

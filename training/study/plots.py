@@ -153,9 +153,9 @@ def costs(name: str, points: Sequence[tuple[str, float, Interval]]) -> str:
 
 
 @matplotlib.rc_context(STYLE)
-def lifts(rows: Sequence[tuple[str, str, Interval, Sequence[float]]]) -> str:
-    """Forest plot: (label, arm, lift with its interval, lift of each subset), one a line."""
-    figure, plot = axes(1.1 + 0.42 * len(rows))
+def lifts(name: str, rows: Sequence[tuple[str, str, Interval, Sequence[float]]]) -> str:
+    """Forest plot of a classifier: (label, arm, lift with its interval, lift of each subset), one a line."""
+    figure, plot = axes(1.1 + 0.3 * len(rows))
     for place, (_, arm, gain, values) in enumerate(rows):
         assert gain.mean is not None  # a line has values
         plot.plot(values, [place + 0.22] * len(values), "o", color=INK[look(arm)], markersize=4, alpha=0.45)
@@ -168,4 +168,4 @@ def lifts(rows: Sequence[tuple[str, str, Interval, Sequence[float]]]) -> str:
     plot.set_ylim(len(rows) - 0.5, -0.5)
     plot.set_xlabel("points against duplicate")
     told = "; ".join(f"{label}: {gain.mean:+.1f}" for label, _, gain, _ in rows)
-    return svg(figure, "lifts", "Lift of generated rows", f"Mean lift in points. {told}.")
+    return svg(figure, f"lifts-{name}", f"Lift of generated rows, {name}", f"Mean lift in points. {told}.")

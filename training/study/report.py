@@ -63,7 +63,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
 
 def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
-    grids = tables.grids(rows)
+    grids, by_budget = tables.grids(rows), tables.by_budget(rows)
     stages = statistics.stage_seconds(rows, info)
     seconds = {name: statistics.training_seconds(rows, name) for name in statistics.classifiers(rows)}
     cells = Counter(row["classifier"] for row in rows)
@@ -83,6 +83,9 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "answers": answers(rows, info),
         "absent": info.get("absent", []),
         "grids": grids,
+        "by_budget": by_budget,
+        "budgets": sorted({budget for one in by_budget for budget in one.by_budget}),
+        "plain": _plain,
         **provenance.students_and_teacher(info, size),
         "teachers": {
             budget: f"{fmean(found.values()):.1f}"
@@ -215,17 +218,18 @@ def _plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
     """Name → SVG."""
     drawings = {}
     budget = info["study"]["budget"]
-    lifts = []
     for name in statistics.classifiers(rows):
+        lifts = []
         curves: dict[str, dict[int, list[float]]] = {}
         for arm, size in statistics.arms(rows, name):
             curves.setdefault(arm, {})[size] = list(statistics.by_subset(rows, name, arm, size).values())
             values = list(statistics.lift_by_subset(rows, name, arm, size).values())
             if statistics.is_generated(arm) and values:
-                lifts.append((f"{name} {arm} {size}", arm, statistics.lift(rows, name, arm, size), values))
-        drawings[f"learning-curve-{name}"] = plots.learning_curve(name, curves, budget, statistics.chance(info))
-    if lifts:
-        drawings["lifts"] = plots.lifts(lifts)
+                lifts.append((f"{arm} {size}", arm, statistics.lift(rows, name, arm, size), values))
+        if len(set().union(*curves.values())) > 1 or any(map(statistics.is_generated, curves)):
+            drawings[f"learning-curve-{name}"] = plots.learning_curve(name, curves, budget, statistics.chance(info))
+        if lifts:
+            drawings[f"lifts-{name}"] = plots.lifts(name, lifts)
     curve = (info.get("vae") or {}).get("curve", [])
     for column, label in VAE_CURVES.items() if curve else ():
         steps, values = [row["step"] for row in curve], [row[column] for row in curve]

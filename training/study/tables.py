@@ -63,6 +63,46 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
 
 
 @dataclass(frozen=True)
+class Accuracies:
+    """Of one classifier on the real rows alone (ratio 0), or with rows of one arm, at each budget."""
+
+    classifier: str
+    arm: str
+    ratio: int
+    by_budget: dict[int, Interval]
+
+
+def by_budget(rows: Sequence[Row]) -> list[Accuracies]:
+    """Of every classifier that was run on more than one budget: on real rows alone, and with the most generated rows a
+    real one that all budgets of an arm have."""
+    found = []
+    for name in statistics.classifiers(rows):
+        own = [row for row in rows if row["classifier"] == name]
+        for arm in dict.fromkeys(
+            row["arm"] for row in own if row["arm"] == "real" or statistics.is_generated(row["arm"])
+        ):
+            places = {(row["budget"], row["size"] // row["budget"] - 1) for row in own if row["arm"] == arm}
+            budgets = sorted({budget for budget, _ in places})
+            shared = [ratio for _, ratio in places if all((budget, ratio) in places for budget in budgets)]
+            if len(budgets) < 2 or not shared:
+                continue
+            ratio = max(shared)
+            accuracies = {
+                budget: statistics.by_subset(statistics.of_budget(own, budget), name, arm, budget * (ratio + 1))
+                for budget in budgets
+            }
+            found.append(
+                Accuracies(
+                    name,
+                    arm,
+                    ratio,
+                    {k: statistics.paired_interval(list(one.values())) for k, one in accuracies.items()},
+                )
+            )
+    return found
+
+
+@dataclass(frozen=True)
 class Filtered:
     """Rows of one generator by other filters, against as many of its rows without any."""
 
