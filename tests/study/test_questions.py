@@ -68,6 +68,28 @@ def test_other_rows_give_other_answers(told, info):
     assert "the teacher on the 10 real rows alone on 80.0 %" in told(ARMS)["Should one augment at all?"]
 
 
+def test_budgets_are_told_from_the_smallest_on(make_row, info):
+    def rows_of(budget, vae, probe, probe_rows=50):
+        points = {("lstm", "real", budget): 60.0, ("lstm", "vae", 5 * budget): vae, ("probe", "real", budget): probe}
+        return [
+            make_row(*place, k, value + k + WOBBLE[k] * (place[1] == "vae"))
+            | {"budget": budget, "test_rows": probe_rows if place[0] == "probe" else 50}
+            for place, value in points.items()
+            for k in range(3)
+        ]
+
+    def said(*rows):
+        found = {one.question: one.sentence for one in answers([row for some in rows for row in some], info)}
+        return found.get("With how few labelled rows does it pay?")
+
+    assert said(rows_of(10, 66.0, 62.0)) is None
+    told = said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0))
+    assert "rows: −7.0 (−7.6 to −6.3) with 4 (lstm with 20 rows, probe without); +4.0 (" in told
+    assert told.endswith("with 10 (lstm with 50 rows, probe without).")
+    # What was scored on fewer test rows is not held against what was scored on all.
+    assert "(lstm with 20 rows, lstm without)" in said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0, probe_rows=20))
+
+
 def test_without_generated_arms_nothing_is_said(told):
     assert told({("real", 10): 60.0, ("duplicate", 50): 61.0}) == {}
 

@@ -28,8 +28,13 @@ class Answer:
     sentence: str
 
 
-def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
-    """Those that the study's arms can answer; `rows` are of one budget."""
+Place = tuple[str, str, int]  # classifier, arm, size
+Accuracies = dict[Place, dict[int, float]]  # in points, by subset
+
+
+def answers(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
+    """Those that the study's arms can answer."""
+    rows = statistics.of_budget(of_all_budgets, info["study"]["budget"])
     names = statistics.classifiers(rows)
     trained = [name for name in names if any(statistics.is_generated(arm) for arm, _ in statistics.arms(rows, name))]
     if not trained:
@@ -39,6 +44,7 @@ def answers(rows: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
     found = [
         _which_kind(rows, judge),
         _how_many(rows, judge),
+        _how_few(of_all_budgets),
         _against_rivals(rows, judge),
         _filters(rows, info, judge),
         _without_any(info),
@@ -88,6 +94,38 @@ def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
     return Answer("How many rows?", f"vae lifts {judge} by {told}; its accuracy is highest with {best} rows{pays}.")
 
 
+def _how_few(of_all_budgets: Sequence[Row]) -> Answer | None:
+    """By budget, the best with `vae` against the best without generated rows, of those scored on all test rows."""
+    count = max(row["test_rows"] for row in of_all_budgets)
+    told = []
+    for budget in sorted({row["budget"] for row in of_all_budgets}):
+        own = [row for row in statistics.of_budget(of_all_budgets, budget) if row["test_rows"] == count]
+        plain: Accuracies = {}
+        grown: Accuracies = {}
+        for name in statistics.classifiers(own):
+            for arm, size in statistics.arms(own, name):
+                values = statistics.by_subset(own, name, arm, size)
+                if arm in ("vae", "real", "duplicate") and len(values) >= statistics.FEWEST_SUBSETS:
+                    (grown if arm == "vae" else plain)[name, arm, size] = values
+        if plain and grown:
+            (name, _, size), (other, *_), ahead = _best(plain, grown)
+            told.append(f"{tables.lift_text(ahead)} with {budget} ({name} with {size} rows, {other} without)")
+    question = "With how few labelled rows does it pay?"
+    said = "The best classifier with vae, in points above the best without generated rows"
+    return Answer(question, f"{said}: {'; '.join(told)}.") if len(told) > 1 else None
+
+
+def _best(plain: Accuracies, grown: Accuracies) -> tuple[Place, Place, Interval]:
+    """The best of either, by their means over the subsets that all have, and how far the grown one is ahead."""
+    of_all = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
+
+    def worth(one: tuple[Place, dict[int, float]]) -> float:
+        return fmean(one[1][subset] for subset in of_all or one[1])
+
+    (ours, mine), (theirs, others) = max(grown.items(), key=worth), max(plain.items(), key=worth)
+    return ours, theirs, _paired(mine, others)
+
+
 def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
     """`vae` minus each rival at every size that both have."""
     arms = statistics.arms(rows, judge)
@@ -122,8 +160,8 @@ def _without_any(info: dict[str, Any]) -> Answer | None:
     """
     budget = info["study"]["budget"]
     teachers = tables.teachers(info)
-    plain: dict[tuple[str, str, int], dict[int, float]] = {}
-    grown: dict[tuple[str, str, int], dict[int, float]] = {}
+    plain: Accuracies = {}
+    grown: Accuracies = {}
     if len(teachers) >= statistics.FEWEST_SUBSETS:
         plain["the teacher", "real", budget] = teachers
     for place, values in tables.on_shared_rows(info).items():
@@ -131,17 +169,11 @@ def _without_any(info: dict[str, Any]) -> Answer | None:
             (grown if statistics.is_generated(place[1]) else plain)[place] = values
     if not plain or not grown:
         return None
-    of_all = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
-
-    def worth(one: tuple[Any, dict[int, float]]) -> float:
-        return fmean(one[1][subset] for subset in of_all or one[1])
-
-    (name, arm, size), ours = max(grown.items(), key=worth)
-    (other, kind, count), theirs = max(plain.items(), key=worth)
+    best, rival, ahead = _best(plain, grown)
+    (name, arm, size), (other, kind, count) = best, rival
     alone = f"the {budget} real rows alone" if kind == "real" else f"{kind} at {count}"
-    ahead = _paired(ours, theirs)
-    told = f"{name} with {arm} at {size} is right on {fmean(ours.values()):.1f} %, {other} on {alone} on "
-    told += f"{fmean(theirs.values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both and "
+    told = f"{name} with {arm} at {size} is right on {fmean(grown[best].values()):.1f} %, {other} on {alone} on "
+    told += f"{fmean(plain[rival].values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both and "
     told += f"{info['analysis']['shared_rows']} test rows"
     question = "Should one augment at all?"
     if ahead.low is None or ahead.high is None or ahead.low <= 0 <= ahead.high:

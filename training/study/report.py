@@ -67,6 +67,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     stages = statistics.stage_seconds(rows, info)
     seconds = {name: statistics.training_seconds(rows, name) for name in statistics.classifiers(rows)}
     cells = Counter(row["classifier"] for row in rows)
+    sentences = answers(rows, info)
     rows = statistics.of_budget(rows, info["study"]["budget"])
     size = statistics.headline_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
@@ -80,7 +81,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "settings": info["recipe"],
         "synthetic": info.get("synthetic", []),
         "augmentation": tables.generators(info),
-        "answers": answers(rows, info),
+        "answers": sentences,
         "absent": info.get("absent", []),
         "grids": grids,
         "by_budget": by_budget,
