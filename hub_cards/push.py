@@ -60,7 +60,8 @@ def push(api: HfApi, repo: Repo, public: bool, parent: str | None = None) -> str
     A new repository begins private, and is made public, where that is wanted, when it is whole.
 
     Args:
-        parent: the commit that the folder was made from; None: whatever stands there is replaced.
+        parent: the commit that the folder was made from, "" where it was made from nothing; None: whatever stands there
+            is replaced.
 
     Raises:
         UserError: the Hub refuses, does not answer, has the repository public where it should be private, at another
@@ -139,7 +140,8 @@ def _push(api: HfApi, repo: Repo, public: bool, parent: str | None) -> str:
         if file.rfilename != ".gitattributes"  # the Hub's own
     }
     commits = api.list_repo_commits(repo.id, repo_type=repo.kind) if there else []
-    if there and not any(commit.title.startswith(SAYS) for commit in commits):
+    ours = any(commit.title.startswith(SAYS) for commit in commits)
+    if there and not ours:
         raise UserError(
             f"{repo.id}: holds files on the Hub that textvae did not put there, and publishing would remove them; "
             "give another --namespace, or --model-name for the model, or delete that repository"
@@ -149,7 +151,7 @@ def _push(api: HfApi, repo: Repo, public: bool, parent: str | None) -> str:
     gone = sorted(set(there) - set(here))
     commit = str(info.sha)
     if changed or gone:
-        if parent not in (None, commit):
+        if parent not in (None, commit if ours else ""):
             raise UserError(f"{repo.id}: somebody else published there just now; run the command again, to keep both")
         done = api.create_commit(
             repo.id,

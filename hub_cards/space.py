@@ -58,16 +58,16 @@ def space(
         return [stage("space", f"{namespace}/{NAME}", folder, files, card)]
 
 
-def pins_there(api: HfApi, namespace: str) -> tuple[Json, str | None]:
-    """What the Space on the Hub shows already, and at which commit; nothing where there is none.
+def pins_there(api: HfApi, namespace: str) -> tuple[Json, str]:
+    """What the Space on the Hub shows already, and at which commit; nothing, and "", where there is none.
 
     Raises:
         UserError: the Hub refuses, or does not answer.
     """
     name = f"{namespace}/{NAME}"
     if not retried(lambda: api.file_exists(name, PINS, repo_type="space"), name):
-        return {}, None
-    commit = retried(lambda: api.space_info(name).sha, name)
+        return {}, ""
+    commit = str(retried(lambda: api.space_info(name).sha, name))
     path = retried(lambda: api.hf_hub_download(name, PINS, repo_type="space", revision=commit), name)
     return read_json(path), commit
 

@@ -65,7 +65,7 @@ def build(pins: Pins) -> tuple[gr.Blocks, list[Pinned]]:
     vaes = {profile: found(PinnedModel, pin) for profile, pin in pins.models.items()}
     models = {profile: model for profile, model in vaes.items() if model}
     dataset = found(lambda pin: (pin, pin.folder("datasets", "train.parquet")), pins.dataset if models else None)
-    reports = found(lambda pin: pin.folder("datasets", "**/report.md"), pins.evidence)
+    reports = found(evidence.find, pins.evidence)
     classifier, feelings = found(PinnedClassifier, pins.lstm), found(PinnedEmotion, pins.emotion)
     autoencoder = found(PinnedAutoencoder, pins.digits)
     used: list[Pinned] = [*models.values(), *(one for one in (classifier, feelings, autoencoder) if one)]

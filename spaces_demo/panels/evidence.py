@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from loading import Pin, PinError
 
 PLOTS_BEGIN = "\n## Plots"
 
@@ -45,10 +46,21 @@ def _words(drawing: str, tag: str) -> str:
     return unescape(found[1]) if found else ""
 
 
+def find(pin: Pin) -> Path:
+    """The folder of a run's report: the pinned one, or `evidence` in it.
+
+    Raises:
+        PinError: there is no such folder, or no report in it.
+    """
+    folder = pin.folder("datasets", "*")
+    for place in (folder / "evidence", folder):
+        if (place / "report.md").is_file():
+            return place
+    raise PinError(f"{pin.id}: holds no report.md; pin a run's folder, or a dataset with its evidence")
+
+
 def build(folder: Path) -> None:
-    """The tab."""
-    if (folder / "evidence").is_dir():
-        folder = folder / "evidence"
+    """The tab, of a folder that `find` found."""
     gr.Markdown(report(folder), elem_classes="report")
     gr.HTML(plots(folder))
     if (folder / "run.json").is_file():

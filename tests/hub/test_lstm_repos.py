@@ -9,6 +9,7 @@ import shutil
 import pytest
 from processes import stranger, textvae
 from publishing import publish
+from repositories import File
 
 from textvae.hub_cards.layouts import layout_of
 from textvae.training.common.errors import UserError
@@ -107,6 +108,35 @@ print(len(reviews), model(**tokenizer(reviews[0]["text"], return_tensors="pt")).
 """
     told = stranger(script, tmp_path, **hub.environment, HF_HOME=tmp_path / "stranger")
     assert told.split("\n")[-2] == f"{len(TRICKY.read_text().splitlines()) - 1} torch.Size([1, 2])"
+
+
+def test_who_publishes_to_the_space_meanwhile_loses_no_tab(lstm_run, digits_run, smoke_mirror, hub, tmp_path):
+    """Somebody else's commit comes after the pins have been read, once to no Space yet and once to one."""
+    theirs = [{"emotion": {"id": "org/a", "revision": "a" * 40}}, {"emotion": {"id": "org/b", "revision": "b" * 40}}]
+
+    def meddle(route):
+        if route == "refs":  # a repository is whole
+            hub.requests.clear()
+        elif route == "commit" and "resolve" in hub.requests:  # only the Space's pins are read from the Hub
+            space = hub.repo("org/textvae-demo", "spaces")
+            data = json.dumps(theirs.pop()).encode()
+            space.commit("main", {"pins.json": File(data, lfs=False)}, "textvae publish: v-other")
+            hub.fault = lambda _: None
+        return None
+
+    for run, kept in ((lstm_run, "org/b"), (digits_run, "org/a")):
+        hub.requests.clear()
+        hub.fault = meddle
+        done = publish(hub, run, smoke_mirror, tmp_path, "--push")
+        assert done.returncode == 2
+        assert re.search(
+            r"^textvae: error: org/textvae-demo: somebody else published there just now", done.stderr, re.M
+        )
+        done = publish(hub, run, smoke_mirror, tmp_path, "--push")
+        assert done.returncode == 0, done.stderr[-3000:]
+        pins = json.loads(hub.repo("org/textvae-demo", "spaces").files()["pins.json"])
+        assert pins["emotion"]["id"] == kept
+        assert {"lstm", "digits"} & set(pins)
 
 
 def test_runs_are_published_together_with_one_space(lstm_run, finished_run, smoke_mirror, hub, tmp_path):

@@ -67,6 +67,10 @@ def test_a_search_draws_within_its_ranges_and_goes_on_where_a_shorter_one_ends()
         ({"members": {"a": {"recipe": "lstm_15m"}}, "reported": {"b": {"accuracy": 86.25}}}, "reported.b.*loss"),
         ({"members": {"a": {"recipe": "lstm_15m", "changes": {"hiden_size": 3}}}}, "hiden_size.*hidden_size"),
         ({"members": {"a": {"recipe": "lstm_16m"}}}, "lstm_16m"),
+        (
+            {"members": {"a": {"recipe": "lstm_15m"}, "b": {"recipe": "lstm_15m", "changes": {"dataset": "org/x"}}}},
+            "several datasets .a stanfordnlp/imdb, b org/x",
+        ),
         ({"epochs": 0}, "epochs"),
     ],
 )

@@ -58,6 +58,8 @@ def test_the_verdict_follows_the_intervals():
     assert "features (84.5 %) cannot be told from it (-0.5 points, -1.2 to +0.2)" in said
     assert "it is ahead of a fine-tuned encoder (75.0 %) by 10.0 points (7.0 to 13.0)." in said
     assert "points" not in verdict(lstms)
+    alone = verdict({"small": lstms["small"], "bert": classifier(300)})
+    assert alone.startswith("small: 85.0 % of the test rows are right; it is ahead of a fine-tuned encoder")
     assert verdict({"small": lstms["small"]}) == "small: 85.0 % of the test rows are right."
 
 
@@ -69,6 +71,6 @@ def test_choices_are_held_against_the_first_and_tests_against_the_chosen():
     assert flat(chosen)["accuracy_difference_large"] == pytest.approx(5)
     assert "tricky_accuracy_large" not in flat(chosen)
     tested = {"small": classifier(340, "test", 0.4, SMALL), "large": classifier(360, "test", 0.3, LARGE)}
-    assert reference(tested) == "large"
+    assert reference(tested) == flat(tested)["differences_from"] == "large"
     assert flat(tested)["accuracy_difference_small"] == pytest.approx(-5)
     assert flat(tested)["matmul_share_small"] == 0.25

@@ -30,7 +30,7 @@ def test_a_pin_that_leads_nowhere_costs_its_own_tab(folder, tmp_path):
         labels = [part["props"]["label"] for part in parts if part["type"] == "tabitem"]
         texts = " ".join(str(part["props"].get("value")) for part in parts if part["type"] == "markdown")
         assert labels == ["Belief word by word", "Digits"]
-        for name in ("org/gone: no such folder", f"{tmp_path}: holds no **/report.md"):
+        for name in ("org/gone: no such folder", f"{tmp_path}: holds no report.md"):
             assert f"Not shown: `{name}" in texts
             assert f"error: {name}" in server.log.read_text()
         assert "unread" not in texts

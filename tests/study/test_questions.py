@@ -84,10 +84,18 @@ def test_budgets_are_told_from_the_smallest_on(make_row, info):
 
     assert said(rows_of(10, 66.0, 62.0)) is None
     told = said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0))
-    assert "rows: −7.0 (−7.6 to −6.3) with 4 (lstm with 20 rows, probe without); +4.0 (" in told
-    assert told.endswith("with 10 (lstm with 50 rows, probe without).")
+    assert "rows: −7.0 (−7.6 to −6.3) with 4 (lstm with 20 rows, probe without, n = 3); +4.0 (" in told
+    assert told.endswith("with 10 (lstm with 50 rows, probe without, n = 3).")
     # What was scored on fewer test rows is not held against what was scored on all.
-    assert "(lstm with 20 rows, lstm without)" in said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0, probe_rows=20))
+    told = said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0, probe_rows=20))
+    assert "(lstm with 20 rows, lstm without, n = 3)" in told
+    assert "teacher" not in told
+    # Nor is the teacher, but where it was scored on these.
+    teachers = [{"budget": 4, "subset": subset, "accuracy": 81.25} for subset in range(3)]
+    info["analysis"] = {"teachers": teachers, "shared_rows": 50}
+    assert "without, n = 3; the teacher 81.2 %)" in said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0))
+    info["analysis"]["shared_rows"] = 20
+    assert "teacher" not in said(rows_of(10, 66.0, 62.0), rows_of(4, 63.0, 70.0))
 
 
 def test_without_generated_arms_nothing_is_said(told):

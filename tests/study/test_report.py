@@ -35,6 +35,7 @@ def page(run_folder):
 def test_the_files_of_a_report(run_folder, capsys):
     assert cli.main(["report", str(run_folder)]) == 0
     assert capsys.readouterr().out == f"{run_folder / 'report.html'}\n"
+    (run_folder / "plots" / "older.svg").write_text("<svg/>")
     summary = (run_folder / "summary.json").read_text()
     assert json.loads(summary) == write_report(run_folder)
     assert (run_folder / "summary.json").read_text() == summary

@@ -51,7 +51,8 @@ def test_a_grid_is_corrected_for_all_its_cells(grid_rows):
 def test_accuracies_by_budget_are_at_the_most_rows_that_all_budgets_have(grid_rows, make_row):
     more = [make_row("setfit", "real", n, k, 60.0 + n + k) | {"budget": n} for n in (4, 20) for k in range(3)]
     more += [make_row("probe", "real", 20, k, 50.0) | {"budget": 20} for k in range(3)]  # of one budget
-    found = {one.classifier: one for one in tables.by_budget([*grid_rows, *more])}
+    odd = [make_row("lstm", "vae", size, 0, 50.0) | {"budget": n} for n, size in ((10, 15), (20, 30))]  # no whole ratio
+    found = {one.classifier: one for one in tables.by_budget([*grid_rows, *more, *odd])}
     assert {name: (one.arm, one.ratio) for name, one in found.items()} == {"lstm": ("vae", 4), "setfit": ("real", 0)}
     assert {n: one.mean for n, one in found["setfit"].by_budget.items()} == {4: 65.0, 20: 81.0}
     assert found["lstm"].by_budget[4].mean == pytest.approx(71.1)

@@ -9,7 +9,7 @@ import evaluate
 import numpy as np
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-_SMALLEST = float(np.finfo(np.float32).tiny)  # a probability rounded to 0 would cost infinitely many nats
+SMALLEST = float(np.finfo(np.float32).tiny)  # a probability rounded to 0 would cost infinitely many nats
 
 
 class _LabelMetric(evaluate.Metric):
@@ -88,7 +88,7 @@ class CrossEntropy(evaluate.Metric):
 
     def _compute(self, predictions: list[list[float]], references: list[int]) -> dict[str, float]:
         of_truth = np.asarray(predictions, dtype=np.float64)[np.arange(len(references)), references]
-        return {"cross_entropy": float(-np.log(np.maximum(of_truth, _SMALLEST)).mean())}
+        return {"cross_entropy": float(-np.log(np.maximum(of_truth, SMALLEST)).mean())}
 
 
 def compute(probabilities: np.ndarray, labels: list[int]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ttest_rel
 
-from ..classify.metrics import compute
+from ..classify.metrics import SMALLEST, compute
 from .calibration import at_temperature, expected_calibration_error, reliability
 from .data import TrickyReviews
 from .tricky import tricky_scores
@@ -45,7 +45,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray, labels: list[int]) -> dict[
     found = {}
     for name, score in {
         "accuracy": lambda one: (one.argmax(axis=1) == truth).astype(float),
-        "loss": lambda one: -np.log(np.maximum(one[rows, truth].astype(float), np.finfo(float).tiny)),
+        "loss": lambda one: -np.log(np.maximum(one[rows, truth].astype(float), SMALLEST)),
     }.items():
         mine, other = score(ours), score(theirs)
         mean = float((mine - other).mean())

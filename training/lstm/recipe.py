@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ..common.errors import UserError
 from ..common.recipe import AnyRecipe, Precision
 from ..common.recipe_files import build_recipe, read_recipe
 
@@ -129,7 +130,7 @@ class ComparisonRecipe(AnyRecipe):
         """Member or trial → its recipe.
 
         Raises:
-            UserError: a member's recipe is none, or its changes do not fit.
+            UserError: a member's recipe is none, its changes do not fit, or members are of several datasets.
         """
         members = dict(self.members)
         if self.search is not None:
@@ -140,6 +141,10 @@ class ComparisonRecipe(AnyRecipe):
         for name, member in members.items():
             place, data = read_recipe(member.recipe, SYSTEM)
             found[name] = build_recipe(LstmRecipe, data | member.changes, f"{self.name}, member '{name}' of {place}")
+        datasets = {name: recipe.dataset for name, recipe in found.items()}
+        if len(set(datasets.values())) > 1:
+            told = ", ".join(f"{name} {dataset}" for name, dataset in datasets.items())
+            raise UserError(f"{self.name}: its members are of several datasets ({told}); compare those of one")
         return found
 
 

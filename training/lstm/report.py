@@ -119,12 +119,12 @@ def changes(found: Mapping[str, Classifier]) -> dict[str, dict[str, Any]]:
     }
 
 
-def flat(found: Mapping[str, Classifier]) -> dict[str, float | None]:
-    """`quantity_classifier` → its value: accuracies and pairs in points (0 to 100), losses in nats.
+def flat(found: Mapping[str, Classifier]) -> dict[str, float | str | None]:
+    """`quantity_classifier` → its value: accuracies, their differences and pairs in points (0 to 100), losses in nats.
 
     None for the tricky reviews of a dataset whose classes are others than theirs.
     """
-    figures: dict[str, float | None] = {}
+    figures: dict[str, float | str | None] = {"differences_from": reference(found)}
     part, beside = scored_part(found), differences(found)
     for name, one in found.items():
         facts, scores = one.facts, one.facts[part]
@@ -164,7 +164,7 @@ def verdict(found: Mapping[str, Classifier]) -> str:
     part, chosen = scored_part(found), best(found)
     accuracy = {name: 100 * one.facts[part]["accuracy"] for name, one in found.items()}
     said = f"{chosen}: {accuracy[chosen]:.1f} % of the {SCORED[part].partition(' (')[0]} are right"
-    if len(found) > 1:
+    if sum(one.recipe is not None for one in found.values()) > 1:
         loss = _validation_loss(found[chosen])
         said = f"Of the LSTMs {chosen} has the lowest loss on validation rows ({loss:.3f}); {said}"
     rivals = {name: one for name, one in found.items() if not one.recipe}

@@ -44,7 +44,7 @@ def answers(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> list[Answer]
     found = [
         _which_kind(rows, judge),
         _how_many(rows, judge),
-        _how_few(of_all_budgets),
+        _how_few(of_all_budgets, info),
         _against_rivals(rows, judge),
         _filters(rows, info, judge),
         _without_any(info),
@@ -94,9 +94,11 @@ def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
     return Answer("How many rows?", f"vae lifts {judge} by {told}; its accuracy is highest with {best} rows{pays}.")
 
 
-def _how_few(of_all_budgets: Sequence[Row]) -> Answer | None:
-    """By budget, the best with `vae` against the best without generated rows, of those scored on all test rows."""
+def _how_few(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> Answer | None:
+    """By budget, the best with `vae` against the best without generated rows, of those scored on all test rows, and the
+    teacher where it was scored on these, too."""
     count = max(row["test_rows"] for row in of_all_budgets)
+    shared = info.get("analysis", {}).get("shared_rows") == count
     told = []
     for budget in sorted({row["budget"] for row in of_all_budgets}):
         own = [row for row in statistics.of_budget(of_all_budgets, budget) if row["test_rows"] == count]
@@ -109,9 +111,14 @@ def _how_few(of_all_budgets: Sequence[Row]) -> Answer | None:
                     (grown if arm == "vae" else plain)[name, arm, size] = values
         if plain and grown:
             (name, _, size), (other, *_), ahead = _best(plain, grown)
-            told.append(f"{tables.lift_text(ahead)} with {budget} ({name} with {size} rows, {other} without)")
+            line = f"{tables.lift_text(ahead)} with {budget} ({name} with {size} rows, {other} without, n = {ahead.n}"
+            teachers = tables.teachers(info, budget) if shared else {}
+            told.append(line + (f"; the teacher {fmean(teachers.values()):.1f} %)" if teachers else ")"))
     question = "With how few labelled rows does it pay?"
-    said = "The best classifier with vae, in points above the best without generated rows"
+    said = (
+        f"Of the classifiers that were scored on {count} test rows the best with vae, in points above the best without "
+    )
+    said += "generated rows, both chosen on these rows"
     return Answer(question, f"{said}: {'; '.join(told)}.") if len(told) > 1 else None
 
 

@@ -47,6 +47,8 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     info = read_json(folder / "run.json")
     drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info) | _study_plots(rows, info)
     facts = report_facts(rows, info)
+    for old in set((folder / "plots").glob("*.svg")) - {folder / "plots" / f"{name}.svg" for name in drawings}:
+        old.unlink()  # of a report by other code: cards and the Space show whatever stands there
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
     write_text(

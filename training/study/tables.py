@@ -81,7 +81,8 @@ def by_budget(rows: Sequence[Row]) -> list[Accuracies]:
         for arm in dict.fromkeys(
             row["arm"] for row in own if row["arm"] == "real" or statistics.is_generated(row["arm"])
         ):
-            places = {(row["budget"], row["size"] // row["budget"] - 1) for row in own if row["arm"] == arm}
+            sizes = {(row["budget"], row["size"]) for row in own if row["arm"] == arm}
+            places = {(budget, size // budget - 1) for budget, size in sizes if size % budget == 0}
             budgets = sorted({budget for budget, _ in places})
             shared = [ratio for _, ratio in places if all((budget, ratio) in places for budget in budgets)]
             if len(budgets) < 2 or not shared:
