@@ -14,7 +14,7 @@ pytest.importorskip("setfit")
 SOURCE = Source("mine.csv", "path", "mine.csv", "sha256:0")
 
 
-def test_it_learns_a_few_texts_and_gives_every_class_a_probability(tiny_encoder):
+def test_it_learns_a_few_texts_and_gives_every_class_a_probability(tiny_encoder, capsys):
     texts = [f"the {thing} is {word}" for word in ("good", "bad") for thing in ("film", "plot", "cast", "story")]
     names = ["good", "bad", "never seen"]
     rows = LabelledTexts(texts, [0] * 4 + [1] * 4, names, SOURCE)
@@ -26,3 +26,4 @@ def test_it_learns_a_few_texts_and_gives_every_class_a_probability(tiny_encoder)
     assert not found[:, 2].any()
     assert (found.argmax(1) == np.array(rows.labels)).all()
     assert seconds > 0
+    assert capsys.readouterr().out == ""

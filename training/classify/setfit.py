@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
+from transformers import ProgressCallback
 
 from ..common.errors import UserError
 from ..common.precision import device
@@ -63,6 +64,7 @@ def fit_predict(
             show_progress_bar=False,
         )
         trainer = Trainer(model=model, args=arguments, train_dataset=rows)
+        trainer.remove_callback(ProgressCallback)  # it writes to standard output, which is for results
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
