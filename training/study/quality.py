@@ -1,7 +1,8 @@
 """How good each generator's rows are in themselves, beside as many real ones: labels, variety, likeness to real rows.
 
-The auditor that says which labels are wrong is a classifier of words trained on labelled rows of the dataset that no
-subset holds, and that no generator may have read. It measures and steers nothing.
+The auditor that says which labels of a subset's rows are wrong is a classifier of words trained on the dataset's other
+labelled rows: those of that subset, which its generators may read, and the test rows are left out. It measures and
+steers nothing.
 """
 
 from __future__ import annotations
@@ -43,27 +44,30 @@ def measure(folder: Path, recipe: Recipe, results: Sequence[Row], embed: Embed) 
     names = list(dict.fromkeys(growth.generator for growth in growths(recipe) if growth.budget == budget))
     if not names or recipe.study.class_shares:  # rows of one class alone would be held against rows of all
         return []
-    auditor = train_auditor(folder, recipe)
     tests, _ = held_out_rows(folder, 0)
     assert tests.labels is not None
     half = min(ROWS, len(tests) // 2)
     first, second = tests.texts[:half], tests.texts[half : 2 * half]
     other = embed(second).numpy()
-    sets = {"real rows": [(first, tests.labels[:half])]}
+    sets = {"real rows": {0: (first, tests.labels[:half])}}
     for name in names:
-        tables = (candidates_file(folder, Growth(name, budget, subset)) for subset in range(SUBSETS))
-        sets[name] = [_first_kept(path, half) for path in tables if path.exists()]
-    words = min(count_tokens(texts) for own in sets.values() for texts, _ in own)
+        tables = {subset: candidates_file(folder, Growth(name, budget, subset)) for subset in range(SUBSETS)}
+        sets[name] = {subset: _first_kept(path, half) for subset, path in tables.items() if path.exists()}
+    auditors = {k: train_auditor(folder, recipe, k) for k in sorted({k for own in sets.values() for k in own})}
+    words = min(count_tokens(texts) for own in sets.values() for texts, _ in own.values())
     lines = []
     for name, own in sets.items():
-        found = [_figures(texts, labels, words, auditor, embed(texts).numpy(), other) for texts, labels in own]
+        found = [
+            _figures(texts, labels, words, auditors[subset], embed(texts).numpy(), other)
+            for subset, (texts, labels) in own.items()
+        ]
         lifts = {
             classifier: gain.mean
             for classifier in statistics.classifiers(results)
             if name in names and (gain := statistics.lift(results, classifier, name, budget + half)).mean is not None
         }
         means = pd.DataFrame(found).mean().round(3).to_dict()
-        lines.append({"generator": name, "rows": len(own[-1][0]), "lifts": lifts, **means})
+        lines.append({"generator": name, "rows": len(list(own.values())[-1][0]), "lifts": lifts, **means})
     return lines
 
 
@@ -91,14 +95,12 @@ class Auditor:
         return by_half[judges, np.arange(len(texts))]
 
 
-def train_auditor(folder: Path, recipe: Recipe) -> Auditor:
-    """Of rows that no subset holds, nor the test; not of those whose sentences a VAE is given without their labels."""
+def train_auditor(folder: Path, recipe: Recipe, subset: int) -> Auditor:
+    """Of rows that are neither the subset's nor the test's, nor of those whose sentences a VAE reads without labels."""
     data: LabelledTexts = load_texts(recipe.study.dataset, "train")
     assert data.labels is not None
     tests, _ = held_out_rows(folder, 0)
-    taken = {normalise(text) for text in tests.texts}
-    for path in subset_file(folder, 0).parent.glob("subset-*.parquet"):
-        taken |= {normalise(text) for text in read_table(path)["text"]}
+    taken = {normalise(text) for text in [*tests.texts, *read_table(subset_file(folder, subset))["text"]]}
     unread = [row for row, text in enumerate(data.texts) if normalise(text) not in taken]
     if recipe.vae.unlabelled == recipe.study.dataset:
         unread = [row for row in unread if role(data.texts[row]) != "unlabelled"]
