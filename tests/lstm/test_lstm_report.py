@@ -55,7 +55,7 @@ def test_the_verdict_follows_the_intervals():
     assert (
         "TF-IDF of words and pairs with logistic regression (90.0 %) is ahead of it by 5.0 points (2.9 to 7.1)" in said
     )
-    assert "features (84.5 %) cannot be told from it (-0.5 points, -1.2 to +0.2)" in said
+    assert "features (84.5 %) cannot be told from it (−0.5 points, −1.2 to +0.2)" in said
     assert "it is ahead of a fine-tuned encoder (75.0 %) by 10.0 points (7.0 to 13.0)." in said
     assert "points" not in verdict(lstms)
     alone = verdict({"small": lstms["small"], "bert": classifier(300)})

@@ -272,7 +272,7 @@ def test_a_search_scores_validation_rows_alone(write_recipe, reviews, tmp_path, 
     assert "flatter" in text
     assert "Beside base" in text
     rate = load_lstm_recipe(folder / "trial_01" / "recipe.yaml").learning_rate
-    assert f"<code>learning_rate</code>&nbsp;{rate}</td>" in text
+    assert f"<code>learning_rate</code>&nbsp;{rate}</td></tr>" in text
     assert "Of the LSTMs" in text
     labels = load_parts(str(reviews)).validation.labels
     sure = {name: np.load(folder / name / "validation.npy") for name in ("base", "trial_01")}

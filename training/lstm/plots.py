@@ -51,5 +51,5 @@ def reliability(bins: Mapping[str, Sequence[Sequence[float]]]) -> str:
         told.append(f"{name}: {', '.join(f'{right:.0f} % at {sure:.0f} %' for sure, right in shown)}")
     plot.set_xlabel("confidence, %")
     plot.set_ylabel("accuracy, %")
-    plot.legend(loc="upper left")
+    plot.legend(loc="lower right")
     return svg(figure, "reliability", "Accuracy by confidence", "; ".join(told) + ".")

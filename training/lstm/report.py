@@ -21,6 +21,7 @@ from .recipe import LstmRecipe
 from .rivals import RIVALS
 
 Json = dict[str, Any]
+MINUS = "\N{MINUS SIGN}"
 SCORED = {"test": "test rows", "validation": "validation rows (choices are made on these)"}
 
 
@@ -177,5 +178,6 @@ def verdict(found: Mapping[str, Classifier]) -> str:
         elif high < 0:
             said += f"; it is ahead of {rival} by {-mean:.1f} points ({-high:.1f} to {-low:.1f})"
         else:
-            said += f"; {rival} cannot be told from it ({mean:+.1f} points, {low:+.1f} to {high:+.1f})"
+            told = f"{mean:+.1f} points, {low:+.1f} to {high:+.1f}".replace("-", MINUS)
+            said += f"; {rival} cannot be told from it ({told})"
     return f"{said}."
