@@ -18,7 +18,8 @@ from typing import NoReturn
 
 from . import options
 from .training.common.errors import UserError
-from .training.common.recipe_files import load_recipe
+from .training.common.recipe import AnyRecipe
+from .training.common.recipe_files import load_recipe, load_sister_recipe, system_of
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,22 @@ def _demo(args: argparse.Namespace) -> int:
 def _mirror(args: argparse.Namespace) -> None:
     from .training.common.mirror import mirror
 
-    mirror(args)
+    read = _recipe(args.recipe).reads() if args.recipe else []
+    mirror(args.folder, [*(name for name in read if not Path(name.partition("/")[2]).exists()), *args.ids])
+
+
+def _recipe(name_or_path: str) -> AnyRecipe:
+    """A recipe of whichever verb; a file is taken to be one of `textvae run`."""
+    from .training.digits.recipe import DigitsRecipe
+    from .training.emotion.recipe import EmotionRecipe
+    from .training.lstm.recipe import load_lstm_recipe
+
+    system = system_of(name_or_path)
+    if system == "lstm":
+        return load_lstm_recipe(name_or_path)
+    sisters: dict[str, type[AnyRecipe]] = {"digits": DigitsRecipe, "emotion": EmotionRecipe}
+    kind = sisters.get(system)
+    return load_sister_recipe(kind, name_or_path, system) if kind else load_recipe(name_or_path)
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -211,7 +211,11 @@ def mirror(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "ids", nargs="*", metavar="ID", help="ORG/NAME of a model, datasets/ORG/NAME; @REVISION pins it"
     )
-    parser.add_argument("--recipe", metavar="RECIPE", help="everything that running and evaluating this recipe reads")
+    parser.add_argument(
+        "--recipe",
+        metavar="RECIPE",
+        help="everything that this recipe reads: one of any verb by its name, or a file of `textvae run`",
+    )
 
 
 def report(parser: argparse.ArgumentParser) -> None:

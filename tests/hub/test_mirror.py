@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 
 import pandas as pd
@@ -10,8 +9,10 @@ import pytest
 import yaml
 from processes import textvae
 
-from textvae.training.common import mirror as mirroring
+from textvae.training.common.known import DATASETS, MODELS
 from textvae.training.common.recipe_files import load_recipe
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @pytest.fixture
@@ -74,23 +75,37 @@ def test_what_breaks_off_leaves_nothing_half_and_goes_on(stocked, tmp_path):
     assert textvae(ASKED, tmp_path, **stocked.environment).returncode == 0
 
 
-def test_a_recipes_generators_are_fetched_where_an_arm_asks_for_them(monkeypatch, tmp_path):
+def test_a_recipes_generators_are_fetched_where_an_arm_asks_for_them(tmp_path):
     def asked(arms):
         recipe = load_recipe("smoke").to_dict()
         recipe["augment"] |= {"teacher_model": "some/teacher", "language_model": "some/lm", "masked_lm": "some/mlm"}
         recipe["variants"] = {"bent": {"generators": ["masked_lm"]}}
         recipe["classifiers"] = {"probe": recipe["classifiers"]["probe"] | {"arms": arms}}
         (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
-        places = []
-        monkeypatch.setattr(mirroring, "_commit", lambda place, revision: places.append(place) or "0" * 40)
-        monkeypatch.setattr(mirroring, "_fetch", lambda *_: {})
-        mirroring.mirror(argparse.Namespace(folder=tmp_path / "shelf", ids=[], recipe=str(tmp_path / "mine.yaml")))
-        return {place for place in places if place.startswith("models/some/")}
+        return {name for name in load_recipe(tmp_path / "mine.yaml").reads() if name.startswith("models/some/")}
 
     assert asked({"vae": [200]}) == {"models/some/teacher"}
     assert asked({"bent": [200], "language_model": [200]}) == {
         "models/some/teacher", "models/some/lm", "models/some/mlm",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recipe", "read"),
+    [
+        ("digits_mnist", ["datasets/ylecun/mnist"]),
+        ("emotion", ["datasets/JULIELab/EmoBank", f"models/{MINILM}"]),
+        ("lstm", ["datasets/stanfordnlp/imdb", f"models/{MINILM}"]),
+    ],
+)
+def test_what_other_verbs_recipes_read_is_fetched_too(hub, tmp_path, recipe, read):
+    for name in read:
+        kind, _, rest = name.partition("/")
+        hub.add(rest, {"config.json": b"{}"}, kind)
+        hub.repo(rest, kind).refs[(DATASETS | MODELS)[rest].revision] = hub.repo(rest, kind).refs["main"]
+    done = textvae(["mirror", "shelf", "--recipe", recipe], tmp_path, **hub.environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list(json.loads((tmp_path / "shelf/mirror.json").read_text())) == read
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ the folder every command, and the Space, asks it before the Hub.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from .errors import UserError
 from .files import atomic_folder, file_digest, read_json, write_json
 from .known import DATASETS, MODELS
 from .progress import say
-from .recipe_files import load_recipe
 
 MANIFEST = "mirror.json"
 # Weights, code, texts, results; never a pickle.
@@ -28,14 +26,15 @@ TIMEOUT = 30.0
 Manifest = dict[str, dict[str, Any]]  # "models/ORG/NAME" → {"revision": commit, "files": {path: sha256}}
 
 
-def mirror(args: argparse.Namespace) -> None:
-    """Fetch `args.ids` and what `args.recipe` reads into `args.folder`, and verify all that stands there.
+def mirror(folder: Path, names: list[str]) -> None:
+    """Fetch what is named, as `datasets/ID`, `models/ID` or `ID`, into the folder, and verify all that stands there.
+
+    What is named later counts where two revisions of one are asked for.
 
     Raises:
         UserError: nothing is asked for, the Hub does not have it, or a file is not what its manifest says.
     """
-    folder: Path = args.folder
-    wanted = dict(map(_place, [*(_read_by(args.recipe) if args.recipe else ()), *args.ids]))  # what is said last counts
+    wanted = dict(map(_place, names))
     manifest: Manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
     if not wanted and not manifest:
         raise UserError(
@@ -67,24 +66,6 @@ def _place(name: str) -> tuple[str, str | None]:
         raise UserError(f"{name}: is no Hub id; write ORG/NAME for a model, datasets/ORG/NAME for a dataset")
     known = (DATASETS if kind == "datasets" else MODELS).get(rest)
     return f"{kind}/{rest}", revision or (known.revision if known else None)
-
-
-def _read_by(recipe: str) -> list[str]:
-    """Everything that running and evaluating a recipe reads."""
-    settings = load_recipe(recipe)
-    vae, augment, evaluation = settings.vae, settings.augment, settings.evaluation
-    plans = [plan for one in settings.classifiers.values() for plan in (one.arms, *one.other_budgets.values())]
-    variants = [settings.variant(arm) for plan in plans for arm in plan]
-    generators = {name for variant in variants if variant for name in variant.generators}
-    datasets = [vae.texts, vae.unlabelled, *vae.exclude, settings.study.dataset]
-    models = [
-        vae.encoder, augment.perplexity_model, augment.teacher_model,
-        *(getattr(augment, name) for name in ("language_model", "masked_lm") if name in generators),
-        *(one.model for one in settings.classifiers.values()),
-        evaluation.similarity_model, evaluation.feature_model, evaluation.perplexity_model,
-    ]  # fmt: skip
-    names = [("datasets", name) for name in datasets] + [("models", name) for name in models]
-    return [f"{kind}/{name}" for kind, name in names if name and not Path(name).exists()]
 
 
 def _commit(place: str, revision: str | None) -> str:

@@ -219,6 +219,10 @@ class AnyRecipe:
         """Plain data, as it is written to `recipe.yaml` and hashed."""
         return _plain(self)
 
+    def reads(self) -> list[str]:
+        """What running and evaluating it reads, as `datasets/ID` or `models/ID`; an id may be a path."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Recipe(AnyRecipe):
@@ -235,6 +239,21 @@ class Recipe(AnyRecipe):
     vae_of: str | None = None  # the recipe whose `vae` this is, where a recipe says `vae: NAME`
     variants: dict[str, VariantRecipe] = field(default_factory=dict)  # arm -> what it is
     classifiers: dict[ClassifierName, ClassifierRecipe] = field(default_factory=dict)
+
+    def reads(self) -> list[str]:
+        vae, augment, evaluation = self.vae, self.augment, self.evaluation
+        plans = [plan for one in self.classifiers.values() for plan in (one.arms, *one.other_budgets.values())]
+        variants = [self.variant(arm) for plan in plans for arm in plan]
+        generators = {name for variant in variants if variant for name in variant.generators}
+        datasets = [vae.texts, vae.unlabelled, *vae.exclude, self.study.dataset]
+        models = [
+            vae.encoder, augment.perplexity_model, augment.teacher_model,
+            *(getattr(augment, name) for name in ("language_model", "masked_lm") if name in generators),
+            *(one.model for one in self.classifiers.values()),
+            evaluation.similarity_model, evaluation.feature_model, evaluation.perplexity_model,
+        ]  # fmt: skip
+        names = [("datasets", name) for name in datasets] + [("models", name) for name in models]
+        return [f"{kind}/{name}" for kind, name in names if name]
 
     def without(self, generator: str) -> Recipe:
         """The recipe less every arm that a generator has a part in."""

@@ -72,7 +72,7 @@ def read_recipe(name_or_path: str | Path, system: str = "") -> tuple[str, dict[s
             raise UserError(f"{place}: not UTF-8 at byte {error.start}; save the recipe as UTF-8") from None
     else:
         shipped = resources.files("textvae.training.recipes") / f"{place}.yaml"
-        owner = _system_of(place)
+        owner = system_of(place)
         if shipped.is_file() and owner != system:
             raise UserError(f"{place}: is a recipe of `textvae {owner or 'run'}`; use that verb")
         if not shipped.is_file():
@@ -106,10 +106,11 @@ def shipped_recipes(system: str = "") -> list[str]:
     """Names of the recipes inside the package: those of `textvae run`, or those of one of the SISTERS."""
     folder = resources.files("textvae.training.recipes")
     names = sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
-    return [name for name in names if _system_of(name) == system]
+    return [name for name in names if system_of(name) == system]
 
 
-def _system_of(shipped: str) -> str:
+def system_of(shipped: str) -> str:
+    """Which of the SISTERS a shipped recipe is of; "" where it is of `textvae run`, as every file is taken to be."""
     first = shipped.partition("_")[0]
     return first if first in SISTERS else ""
 

@@ -17,8 +17,8 @@ from ..common.errors import UserError
 from ..common.progress import say
 from ..common.rows import Rows, labels_of
 from ..common.sources import Source, load_rows
+from .recipe import BUNDLED
 
-BUNDLED = "sklearn/digits"
 BUNDLED_TEST = 360  # its last images, a fifth
 
 

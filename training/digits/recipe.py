@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from ..common.recipe import AnyRecipe
 
+BUNDLED = "sklearn/digits"  # comes with scikit-learn
+
 
 @dataclass(frozen=True)
 class AutoencoderRecipe:
@@ -26,9 +28,7 @@ class DigitsRecipe(AnyRecipe):
 
     system = "digits"
 
-    dataset: str = (
-        "sklearn/digits"  # that one is bundled with scikit-learn; else a Hub id, or a folder of parquet files
-    )
+    dataset: str = BUNDLED  # a Hub id, or a folder of parquet files
     validation_images: int = 144  # last ones of the training part
     models: dict[str, AutoencoderRecipe] = field(default_factory=dict)  # name of its folder -> what it is
     main: str = ""  # the model whose samples stand for the run, and whose code is put to use
@@ -74,6 +74,9 @@ class DigitsRecipe(AnyRecipe):
             if other := kinds.get(kind):
                 raise ValueError(f"'models.{name}' and 'models.{other}' would have the same figures; change one's size")
             kinds[kind] = name
+
+    def reads(self) -> list[str]:
+        return [] if self.dataset == BUNDLED else [f"datasets/{self.dataset}"]
 
     def generates(self, name: str) -> bool:
         """Whether a model has something to draw latents from."""

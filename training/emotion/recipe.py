@@ -112,3 +112,7 @@ class EmotionRecipe(AnyRecipe):
             )
         if not 0 < self.min_deviation < self.highest_rating - self.lowest_rating:
             raise ValueError(f"'min_deviation' must be above 0 and under the scale's length, not {self.min_deviation}")
+
+    def reads(self) -> list[str]:
+        encoders = {model.encoder: None for model in (self.model, *self.variants.values())}
+        return [f"datasets/{self.data}", *(f"models/{encoder}" for encoder in encoders)]

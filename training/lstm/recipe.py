@@ -70,6 +70,9 @@ class LstmRecipe(AnyRecipe):
             if getattr(self, name) < 0:
                 raise ValueError(f"'{name}' must not be negative: {getattr(self, name)}")
 
+    def reads(self) -> list[str]:
+        return [f"datasets/{self.dataset}", f"models/{self.tokenizer}"]
+
 
 @dataclass(frozen=True)
 class Search:
@@ -125,6 +128,10 @@ class ComparisonRecipe(AnyRecipe):
         for name, figures in self.reported.items():
             if set(figures) != {"accuracy", "loss"}:
                 raise ValueError(f"'reported.{name}' must give 'accuracy' (%) and 'loss' (nats), and nothing else")
+
+    def reads(self) -> list[str]:
+        read = [name for recipe in self.recipes().values() for name in recipe.reads()]
+        return list(dict.fromkeys([*read, *([f"models/{self.body}"] if self.rivals else [])]))
 
     def recipes(self) -> dict[str, LstmRecipe]:
         """Member or trial → its recipe.
