@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 DIMENSIONS = ("valence", "arousal")
@@ -106,6 +107,22 @@ class EmotionVAEConfig(PreTrainedConfig):
     def embedding_size(self) -> int:
         """Numbers of a sentence embedding."""
         return len(self.encoder_layers) * self.encoder_config.hidden_size
+
+    def check_ratings(self, kind: Literal["rating", "deviation"], values: Tensor) -> None:
+        """Refuse ratings (B, 2), or raters' deviations, that nobody can have given; NaN stands for none.
+
+        Raises:
+            ValueError: one outside the scale, or a number for a dimension that is not rated.
+        """
+        low, high = self.lowest_rating, self.highest_rating
+        if kind == "deviation":
+            low, high = 0.0, high - low
+        wrong = values[(values < low) | (values > high)]
+        if wrong.numel():
+            raise ValueError(f"a {kind} of {wrong[0].item():g} lies outside {low:g} to {high:g}")
+        for index, name in enumerate(DIMENSIONS):
+            if name not in self.rated and not values[:, index].isnan().all():
+                raise ValueError(f"this model does not rate {name}: its {kind} must be NaN")
 
 
 EmotionVAEConfig.register_for_auto_class()

@@ -86,8 +86,7 @@ class EmotionVAEModel(PreTrainedModel):
         self.embedding_deviation.copy_(embeddings.std(0).clamp(min=1e-6))
         for index in self.rated:
             known = ratings[:, index][~ratings[:, index].isnan()]
-            self.rating_mean[index] = known.mean()
-            self.rating_deviation[index] = known.std().clamp(min=1e-6)
+            self.rating_mean[index], self.rating_deviation[index] = known.mean(), known.std().clamp(min=1e-6)
 
     @property
     def rated(self) -> list[int]:
@@ -101,10 +100,8 @@ class EmotionVAEModel(PreTrainedModel):
         """(B, D) float32 sentence embeddings of right-padded tokens (B, T)."""
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         mask = attention_mask[..., None].float()
-        means = [
-            (states.hidden_states[layer].float() * mask).sum(1) / mask.sum(1) for layer in self.config.encoder_layers
-        ]
-        return torch.cat([F.normalize(mean, dim=-1) for mean in means], dim=-1)
+        layers = (states.hidden_states[layer].float() for layer in self.config.encoder_layers)
+        return torch.cat([F.normalize((layer * mask).sum(1) / mask.sum(1), dim=-1) for layer in layers], dim=-1)
 
     @can_return_tuple
     def forward(
@@ -132,6 +129,9 @@ class EmotionVAEModel(PreTrainedModel):
             noise: (M, B, 2) ε of the reparameterisation; drawn from `generator` when not given.
             shown: (B,) bool; False hides the decoder's skips of a text, which leaves it the latent alone.
             nll_beta: exponent of the stopped variance that weighs each text's nll (Seitzer et al. 2022); 0 is plain.
+
+        Raises:
+            ValueError: labels or deviations that no rater of the scale gave, or of a dimension that is not rated.
         """
         if embeddings is None:
             embeddings = self.embed(input_ids, attention_mask)
@@ -146,10 +146,7 @@ class EmotionVAEModel(PreTrainedModel):
         rebuilt = self.decoder(self._with_category(latents, category_ids), states)
         # The target stands still: a trained encoder would else make what is easily rebuilt.
         target = self.standardise(embeddings.detach())
-        terms = {
-            "reconstruction": (rebuilt - target).square().mean(-1),
-            "kl": self.kl(mean, log_variance, latents),
-        }
+        terms = {"reconstruction": (rebuilt - target).square().mean(-1), "kl": self.kl(mean, log_variance, latents)}
         kept = {"latents": latents, "mean": mean, "log_variance": log_variance}
         if labels is None:
             return EmotionVAEOutput(**terms, **kept)
@@ -162,9 +159,9 @@ class EmotionVAEModel(PreTrainedModel):
         nll = 0.5 * (variance.log() + residual.detach().square() / variance + math.log(2 * math.pi))
         terms["nll"] = torch.where(known, weight * nll, 0.0).sum(-1)
         if deviations is not None:
-            known = ~deviations.isnan()
-            wanted = (deviations / self.rating_deviation).nan_to_num()
-            terms["deviation_error"] = torch.where(known, deviation - wanted, 0.0).square().sum(-1)
+            self.config.check_ratings("deviation", deviations)
+            off = deviation - (deviations / self.rating_deviation).nan_to_num()
+            terms["deviation_error"] = torch.where(deviations.isnan(), 0.0, off).square().sum(-1)
         loss = torch.stack(list(terms.values())).sum((0, 1)).mean()
         return EmotionVAEOutput(loss=loss, **terms, **kept)
 
@@ -254,8 +251,11 @@ class EmotionVAEModel(PreTrainedModel):
 
     @torch.no_grad()
     def decode(self, ratings: Tensor, category_ids: Tensor | None = None) -> Tensor:
-        """(B, D) sentence embeddings expected at valence and arousal (B, 2), in rating units: the skips need a text."""
-        latents = self._standard_ratings(ratings.to(self.device)).expand(self.config.num_members, -1, -1)
+        """(B, D) sentence embeddings expected at valence and arousal (B, 2), in rating units: the skips need a text.
+
+        NaN, as for what is not rated, is the training data's mean; ratings are refused as in `forward`.
+        """
+        latents = self._standard_ratings(ratings.to(self.device)).nan_to_num().expand(self.config.num_members, -1, -1)
         return self.embedding_mean + self.embedding_deviation * self.rebuild(latents, None, category_ids)
 
     def rebuild(self, latents: Tensor, states: list[Tensor] | None, category_ids: Tensor | None = None) -> Tensor:
@@ -274,14 +274,15 @@ class EmotionVAEModel(PreTrainedModel):
 
     def category_ids(self, categories: list[str | None]) -> Tensor:
         """(B,) ids of the names of categories; of None, that of the unknown one."""
-        known = {name: index for index, name in enumerate(self.config.categories)}
-        known_or_not: dict[str | None, int] = {**known, None: len(known)}
+        names = self.config.categories
+        known: dict[str | None, int] = {name: index for index, name in enumerate([*names, None])}
         for name in categories:
-            if name not in known_or_not:
-                raise ValueError(f"category {name!r} is not known; known: {', '.join(known) or 'none'}")
-        return torch.tensor([known_or_not[name] for name in categories], device=self.device)
+            if name not in known:
+                raise ValueError(f"category {name!r} is not known; known: {', '.join(names) or 'none'}")
+        return torch.tensor([known[name] for name in categories], device=self.device)
 
     def _standard_ratings(self, ratings: Tensor) -> Tensor:
+        self.config.check_ratings("rating", ratings)
         return (ratings - self.rating_mean) / self.rating_deviation
 
     def _with_category(self, inputs: Tensor, category_ids: Tensor | None) -> Tensor:

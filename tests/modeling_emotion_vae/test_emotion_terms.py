@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from scipy import stats
 from torch import distributions
@@ -161,3 +162,44 @@ def test_nearest_are_the_texts_that_a_rating_decodes_to(build):
     decoded = model.decode(ratings)
     corpus = torch.cat([torch.randn(5, model.config.embedding_size), decoded])
     assert model.nearest(ratings, corpus, num=1)[:, 0].tolist() == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("rating", "deviation", "message"),
+    [
+        (9.0, 0.5, "a rating of 9 lies outside 1 to 5"),
+        (0.5, 0.5, "a rating of 0.5 lies outside 1 to 5"),
+        (3.0, -0.5, "a deviation of -0.5 lies outside 0 to 4"),
+        (3.0, 4.5, "a deviation of 4.5 lies outside 0 to 4"),
+    ],
+)
+def test_what_nobody_can_have_rated_is_refused(build, batch, rating, deviation, message):
+    model = build()
+    inputs = batch(model)
+    model(**inputs)
+    inputs["labels"][2, 1], inputs["deviations"][2, 1] = rating, deviation
+    with pytest.raises(ValueError, match=message):
+        model(**inputs)
+    if "rating" in message:
+        with pytest.raises(ValueError, match=message):
+            model.decode(inputs["labels"])
+        with pytest.raises(ValueError, match=message):
+            model.nearest(inputs["labels"], inputs["embeddings"], num=1)
+
+
+def test_an_arousal_that_is_not_rated_is_no_number(build, batch):
+    model = build(rated=("valence",))
+    inputs = batch(model)
+    with pytest.raises(ValueError, match="does not rate arousal: its rating must be NaN"):
+        model(**inputs)
+    with pytest.raises(ValueError, match="does not rate arousal: its rating must be NaN"):
+        model.decode(inputs["labels"])
+    inputs["labels"][:, 1] = torch.nan
+    with pytest.raises(ValueError, match="does not rate arousal: its deviation must be NaN"):
+        model(**inputs)
+    inputs["deviations"][:, 1] = torch.nan
+    assert model(**inputs).loss.isfinite()
+    latents = (inputs["labels"] - model.rating_mean) / model.rating_deviation
+    latents[:, 1] = 0
+    rebuilt = model.rebuild(latents.expand(2, -1, -1), None)
+    torch.testing.assert_close(model.standardise(model.decode(inputs["labels"])), rebuilt)
