@@ -46,6 +46,8 @@ def classifier(folder: str) -> None:
 
     model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    if hasattr(model, "check_tokenizer"):  # an LSTM's
+        model.check_tokenizer(tokenizer)
     assert model(**tokenizer("a film.", return_tensors="pt")).logits.isfinite().all()
 
 

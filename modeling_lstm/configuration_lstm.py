@@ -31,6 +31,8 @@ class LstmConfig(PreTrainedConfig):
             https://arxiv.org/abs/1512.05287).
         classifier_dropout: dropped share of the pooled state.
         frozen_embeddings: the embedding table takes no gradient.
+        vocabulary_digest: `vocabulary_digest` of the tokenizer whose ids the weights know; None: it is not known, and
+            `check_tokenizer` takes any.
 
     Raises:
         ValueError: an unknown pooling, a size under 1, or attention heads that do not divide the states' width.
@@ -56,6 +58,7 @@ class LstmConfig(PreTrainedConfig):
         variational_dropout: bool = False,
         classifier_dropout: float = 0.0,
         frozen_embeddings: bool = False,
+        vocabulary_digest: str | None = None,
         initializer_range: float = 0.02,
         pad_token_id: int | None = 0,
         **kwargs: Any,
@@ -94,6 +97,7 @@ class LstmConfig(PreTrainedConfig):
         self.variational_dropout = variational_dropout
         self.classifier_dropout = classifier_dropout
         self.frozen_embeddings = frozen_embeddings
+        self.vocabulary_digest = vocabulary_digest
         self.initializer_range = initializer_range
         super().__init__(pad_token_id=pad_token_id, **kwargs)
 

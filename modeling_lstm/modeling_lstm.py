@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import torch
@@ -130,7 +132,8 @@ class LstmForSequenceClassification(PreTrainedModel):
             loss () float32 in nats a row, or None, and logits (B, num_labels).
 
         Raises:
-            ValueError: a label outside 0 … num_labels - 1, or (on a CPU) a token id outside 0 … vocab_size - 1.
+            ValueError: a label outside 0 … num_labels - 1, or (on a CPU) a token id outside 0 … vocab_size - 1: ids
+                tell no more of another vocabulary, `check_tokenizer` does.
         """
         if attention_mask is None:
             pad = self.config.pad_token_id
@@ -177,6 +180,17 @@ class LstmForSequenceClassification(PreTrainedModel):
             loss = self.loss_function(labels=labels, pooled_logits=logits.float(), config=self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
+    def check_tokenizer(self, tokenizer: Any) -> None:
+        """Raises:
+        ValueError: a tokenizer of another vocabulary than the one that the model was trained with.
+        """
+        known, found = self.config.vocabulary_digest, vocabulary_digest(tokenizer)
+        if known not in (None, found):
+            raise ValueError(
+                f"the tokenizer is of another vocabulary ({found}) than the model ({known}); use the one saved beside "
+                "the model"
+            )
+
     def _dropout(self, states: Tensor, share: float) -> Tensor:
         if not self.config.variational_dropout:
             return nn.functional.dropout(states, share, self.training)
@@ -191,6 +205,11 @@ class LstmForSequenceClassification(PreTrainedModel):
         hidden = self.config.hidden_size
         last = states[torch.arange(len(states), device=states.device), lengths[:, 0] - 1, :hidden]
         return torch.cat([last, states[:, 0, hidden:]], dim=-1)
+
+
+def vocabulary_digest(tokenizer: Any) -> str:
+    """16 hex digits of a tokenizer's tokens and their ids."""
+    return hashlib.sha256(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def bigram_rows(input_ids: Tensor, buckets: int) -> Tensor:

@@ -191,7 +191,10 @@ class PinnedClassifier(Pinned):
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         model = AutoModelForSequenceClassification.from_pretrained(self.folder, trust_remote_code=True).eval()
-        return model, AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
+        tokenizer = AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
+        if hasattr(model, "check_tokenizer"):  # older ones cannot tell
+            model.check_tokenizer(tokenizer)
+        return model, tokenizer
 
 
 class PinnedEmotion(Pinned):

@@ -96,6 +96,10 @@ def test_a_saved_lstm_predicts_the_same(recipe, data, tmp_path):
     with torch.no_grad():
         probabilities = model(**batch).logits.softmax(-1)
     np.testing.assert_allclose(probabilities.numpy(), outcome.probabilities, atol=1e-5)
+    model.check_tokenizer(tokenizer)
+    tokenizer.add_tokens(["another"])
+    with pytest.raises(ValueError, match="another vocabulary"):
+        model.check_tokenizer(tokenizer)
     assert model.config.id2label == {0: "neg", 1: "pos"}
 
 

@@ -78,6 +78,20 @@ print(model(**tokenizer({text!r}, return_tensors="pt", truncation=True)).logits.
     np.testing.assert_allclose(json.loads(result.stdout)[0], expected, atol=1e-5)
 
 
+def test_a_model_of_another_vocabulary_scores_nothing(finished, tmp_path):
+    recipe, folder = finished
+    run = shutil.copytree(folder, tmp_path / "run")
+    config = run / "model" / "config.json"
+    known = json.loads(config.read_text())
+    config.write_text(json.dumps(known | {"vocabulary_digest": "0" * 16}))
+    (run / "validation.npy").unlink()
+    with pytest.raises(UserError, match=r"run/model: the tokenizer is of another vocabulary .*delete the folder"):
+        run_lstm(recipe, run)
+    config.write_text(json.dumps(known | {"vocabulary_digest": None}))  # as models of older versions are
+    run_lstm(recipe, run)
+    assert np.array_equal(np.load(run / "validation.npy"), np.load(folder / "validation.npy"))
+
+
 def test_a_second_run_trains_nothing(finished, monkeypatch):
     recipe, folder = finished
     monkeypatch.setattr(lstm_run, "train_lstm", None)

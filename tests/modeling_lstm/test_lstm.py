@@ -5,13 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from processes import stranger
+from transformers import AutoTokenizer
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
-from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification, SelfAttention, bigram_rows
+from textvae.modeling_lstm.modeling_lstm import (
+    LstmForSequenceClassification,
+    SelfAttention,
+    bigram_rows,
+    vocabulary_digest,
+)
 
 ROWS = [[5, 9, 3, 7, 11, 2], [4, 8], [6], [12, 3, 3, 9]]
 
@@ -164,6 +171,27 @@ def test_a_token_of_another_vocabulary_is_named():
         build()(torch.tensor([[1, 31]]))
 
 
+def test_a_tokenizer_of_another_vocabulary_is_named(tiny_tokenizer, tmp_path):
+    tiny_tokenizer.save_pretrained(tmp_path / "tokenizer")
+    again, other = (AutoTokenizer.from_pretrained(tmp_path / "tokenizer") for _ in range(2))
+    other.add_tokens(["tricky"])
+    build(vocabulary_digest=vocabulary_digest(tiny_tokenizer)).save_pretrained(tmp_path / "lstm")
+    model = LstmForSequenceClassification.from_pretrained(tmp_path / "lstm")
+    model.check_tokenizer(again)
+    with pytest.raises(ValueError, match=r"another vocabulary \(\w{16}\) than the model \(\w{16}\); use the one saved"):
+        model.check_tokenizer(other)
+    build().check_tokenizer(other)  # a model that does not know its own
+
+
+def test_vocabularies_of_one_size_are_told_apart():
+    one, same, swapped, another = (
+        vocabulary_digest(SimpleNamespace(get_vocab=lambda tokens=tokens: tokens))
+        for tokens in ({"a": 0, "é": 1}, {"é": 1, "a": 0}, {"a": 1, "é": 0}, {"a": 0, "e": 1})
+    )
+    assert one == same
+    assert len({one, swapped, another}) == 3
+
+
 def test_a_gpus_autocast_leaves_the_lstm_alone(monkeypatch):
     """Where there is a GPU it would take it to float16; here its switch is seen to be off, and inputs whole."""
     model, seen = build(num_hidden_layers=1), []
@@ -222,17 +250,22 @@ def test_reload_is_exact_and_missing_weights_are_initialised(tmp_path):
     assert all(torch.isfinite(parameter).all() and parameter.abs().max() < 2 for parameter in fresh.parameters())
 
 
-def test_a_hub_user_without_this_package_gets_the_same_logits(tmp_path):
-    model = build(id2label={0: "bad", 1: "fair", 2: "good"}, projection_size=4, bigram_buckets=9, num_attention_heads=2)
+def test_a_hub_user_without_this_package_gets_the_same_logits(tmp_path, tiny_tokenizer):
+    model = build(
+        id2label={0: "bad", 1: "fair", 2: "good"}, projection_size=4, bigram_buckets=9, num_attention_heads=2,
+        vocabulary_digest=vocabulary_digest(tiny_tokenizer),
+    )  # fmt: skip
     folder = tmp_path / "lstm"
     model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
     assert sorted(path.name for path in folder.glob("*.py")) == ["configuration_lstm.py", "modeling_lstm.py"]
     script = f"""
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 model = AutoModelForSequenceClassification.from_pretrained({str(folder)!r}, trust_remote_code=True)
 assert not any(name.startswith("textvae") for name in sys.modules)
 assert model.config.id2label[2] == "good" and not model.training
+model.check_tokenizer(AutoTokenizer.from_pretrained({str(folder)!r}, trust_remote_code=True))
 print(model(torch.tensor([[5, 9, 3, 0], [4, 8, 6, 2]])).logits.tolist())
 """
     told = stranger(script, tmp_path)

@@ -13,7 +13,7 @@ import httpx2
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import RepositoryNotFoundError
-from loading import Pin, PinError, PinnedModel, Pins, read_pins
+from loading import Pin, PinError, PinnedClassifier, PinnedModel, Pins, read_pins
 from processes import python
 
 DEMO = Path(__file__).parents[2] / "spaces_demo"
@@ -136,6 +136,14 @@ def test_a_model_runs_by_the_code_in_its_folder(folder, tmp_path):
     modules, ours = done.stdout.splitlines()
     assert all(name.startswith("transformers_modules.") for name in modules.split())
     assert ours == "[]"
+
+
+def test_a_classifier_whose_tokenizer_is_anothers_is_not_used(folder, tmp_path):
+    lstm = shutil.copytree(folder / "lstm", tmp_path / "lstm")
+    config = json.loads((lstm / "config.json").read_text())
+    (lstm / "config.json").write_text(json.dumps(config | {"vocabulary_digest": "0" * 16}))
+    with pytest.raises(ValueError, match="another vocabulary"):
+        PinnedClassifier(Pin(str(lstm))).load()
 
 
 def test_code_of_another_repository_is_never_run(folder, tmp_path):

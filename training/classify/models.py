@@ -17,7 +17,7 @@ from transformers import (
 from transformers.utils import logging
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
-from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification, vocabulary_digest
 
 from ..common.errors import UserError
 from ..common.recipe import ClassifierName, ClassifierRecipe
@@ -76,6 +76,7 @@ def _lstm(folder: Path, tokenizer: PreTrainedTokenizerBase, labels: dict, dtype:
         embedding_dropout=LSTM_DROPOUT,
         classifier_dropout=LSTM_DROPOUT,
         frozen_embeddings=True,
+        vocabulary_digest=vocabulary_digest(tokenizer),
         pad_token_id=tokenizer.pad_token_id,
         **labels,
     )

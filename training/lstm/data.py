@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..classify.train import encode
 from ..common.errors import UserError
 from ..common.rows import read_rows, texts_of
 from ..common.sources import LabelledTexts, Source, content_revision, load_texts, resolve_model
@@ -81,11 +80,6 @@ def load_tokenizer(recipe: LstmRecipe) -> tuple[PreTrainedTokenizerBase, Source]
     tokenizer.padding_side, tokenizer.truncation_side = "right", recipe.truncation_side
     tokenizer.model_max_length = recipe.max_length
     return tokenizer, source
-
-
-def encode_rows(texts: LabelledTexts, tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
-    """Rows for a Trainer, in the order of the texts."""
-    return encode(texts, tokenizer, tokenizer.model_max_length)
 
 
 def sample(rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:

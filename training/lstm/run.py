@@ -11,13 +11,13 @@ import torch
 
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 
-from ..classify.train import predict
+from ..classify.train import encode, predict
 from ..common.errors import UserError
 from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, write_json
 from ..common.progress import say
 from ..common.run_folder import RunFolder, open_run
 from ..common.sources import LabelledTexts, content_revision, resolve_model
-from .data import TRICKY, Parts, TrickyReviews, encode_rows, load_parts, load_tokenizer, load_tricky
+from .data import TRICKY, Parts, TrickyReviews, load_parts, load_tokenizer, load_tricky
 from .evaluation import figures, with_tricky
 from .recipe import ComparisonRecipe, LstmRecipe, load_lstm_recipe
 from .report import Classifier, flat, write_report
@@ -133,8 +133,13 @@ def _test(run: RunFolder, parts: Parts, tokenizer: Any) -> Json:
 
 
 def _predict(run: RunFolder, texts: LabelledTexts, tokenizer: Any) -> np.ndarray:
-    model = LstmForSequenceClassification.from_pretrained(run.path / "model")
-    return predict(scorer(model, tokenizer), encode_rows(texts, tokenizer))
+    folder = run.path / "model"
+    model = LstmForSequenceClassification.from_pretrained(folder)
+    try:
+        model.check_tokenizer(tokenizer)
+    except ValueError as error:
+        raise UserError(f"{folder}: {error}; delete the folder to train anew") from None
+    return predict(scorer(model, tokenizer), encode(texts, tokenizer, tokenizer.model_max_length))
 
 
 def _rivals(run: RunFolder, recipe: ComparisonRecipe, dataset: str) -> dict[str, Classifier]:

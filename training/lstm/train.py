@@ -26,15 +26,15 @@ from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
-from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification, vocabulary_digest
 
-from ..classify.train import ClassifierTrainer, predict
+from ..classify.train import ClassifierTrainer, encode, predict
 from ..common.errors import UserError
 from ..common.files import atomic_folder, write_text
 from ..common.machine import hardware
 from ..common.progress import bar, say
 from .calibration import at_temperature, cross_entropy, fit_temperature
-from .data import Parts, encode_rows, sample
+from .data import Parts, sample
 from .recipe import LstmRecipe
 from .speed import matmul_peak, training_operations
 
@@ -65,7 +65,8 @@ def train_lstm(
     logging.disable_progress_bar()
     set_seed(recipe.seed)
     model = build_lstm(recipe, tokenizer, parts.train.label_names)
-    rows = encode_rows(parts.train, tokenizer)
+    rows = encode(parts.train, tokenizer, recipe.max_length)
+    validation_rows = encode(parts.validation, tokenizer, recipe.max_length)
     steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     arguments = _arguments(recipe, checkpoints, steps, dtype)
     last = last_checkpoint(checkpoints)
@@ -78,7 +79,7 @@ def train_lstm(
         arguments,
         train_dataset=rows,
         train_sample=_by_length(sample(rows, recipe.seed)),
-        eval_dataset=_by_length(encode_rows(parts.validation, tokenizer)),
+        eval_dataset=_by_length(validation_rows),
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
         compute_metrics=_figures,
         callbacks=[
@@ -92,7 +93,7 @@ def train_lstm(
     clock = next(one for one in trainer.callback_handler.callbacks if isinstance(one, Clock))
     temperature = 1.0
     if recipe.temperature_scaling:
-        validation = predict(trainer, encode_rows(parts.validation, tokenizer))
+        validation = predict(trainer, validation_rows)
         temperature = fit_temperature(validation, np.array(parts.validation.labels))
         with torch.no_grad():
             for parameter in model.classifier.parameters():
@@ -134,6 +135,7 @@ def build_lstm(
     try:
         config = LstmConfig(
             vocab_size=len(tokenizer),
+            vocabulary_digest=vocabulary_digest(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
             id2label=dict(enumerate(label_names)),
             label2id={name: index for index, name in enumerate(label_names)},
