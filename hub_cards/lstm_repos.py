@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,15 @@ class LstmRepos(Layout):
         if self._classes() != 2:
             raise UserError(f"{self.run}: tells {self._classes()} classes apart; the page colours words between two")
         return pins
+
+    @property
+    def results(self) -> Path:
+        path = self.run / "evaluation.json"
+        if not path.exists():
+            # The command that trained it may be of a comparison that scores no test rows.
+            again = shlex.join(["textvae", "lstm", str(self.run / "recipe.yaml"), "--output", str(self.run)])
+            raise UserError(f"{self.run}: is not evaluated yet; run `{again}` to its end")
+        return path
 
     def _classes(self) -> int:
         return len(read_json(self.run / "model" / "config.json")["id2label"])

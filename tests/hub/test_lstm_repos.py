@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 
 import pytest
+import yaml
 from processes import stranger, textvae
 from publishing import publish
 from repositories import File
 
+from textvae.hub_cards.checks import check
 from textvae.hub_cards.layouts import layout_of
 from textvae.training.common.errors import UserError
 from textvae.training.lstm.data import TRICKY
 
 
-def laid_out(run, staging):
-    return {repo.id: repo for repo in layout_of(run, "org", staging).all()}
+def laid_out(run, staging, model_name=None):
+    return {repo.id: repo for repo in layout_of(run, "org", staging, model_name).all()}
 
 
 def test_exactly_these_files_travel(lstm_run, tmp_path):
@@ -46,6 +49,35 @@ def test_a_run_that_is_not_finished_says_so(lstm_run, tmp_path):
     (run / "evaluation.json").unlink()
     with pytest.raises(UserError, match="not evaluated yet"):
         laid_out(run, tmp_path / "staging")
+
+
+def test_a_member_that_saw_no_test_rows_is_scored_on_them_by_the_command_that_is_named(
+    lstm_run, smoke_mirror, tmp_path
+):
+    """The comparison that trained it scores validation rows alone, however often it is run."""
+    shutil.copy(lstm_run / "recipe.yaml", tmp_path / "lstm_tiny.yaml")
+    comparison = {"members": {"wide": {"recipe": "lstm_tiny.yaml", "changes": {"hidden_size": 9}}}}
+    (tmp_path / "lstm_choose.yaml").write_text(yaml.safe_dump(comparison))
+    done = textvae(["lstm", "lstm_choose.yaml"], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
+    assert done.returncode == 0, done.stderr[-3000:]
+    weights = (tmp_path / "runs/lstm_choose/wide/model/model.safetensors").stat().st_mtime_ns
+    publish = ["publish", "runs/lstm_choose/wide", "--namespace", "org", "--model-name", "wide"]
+    done = textvae(publish, tmp_path, TEXTVAE_MIRROR=smoke_mirror)
+    assert done.returncode == 2
+    command = re.search(r"wide: is not evaluated yet; run `textvae (lstm .*)` to its end", done.stderr)[1]
+    done = textvae(shlex.split(command), tmp_path, TEXTVAE_MIRROR=smoke_mirror)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "runs/lstm_choose/wide/model/model.safetensors").stat().st_mtime_ns == weights
+    assert "org/wide" in laid_out(tmp_path / "runs/lstm_choose/wide", tmp_path / "staging", "wide")
+
+
+def test_a_tokenizer_that_is_not_the_models_is_not_published(lstm_run, tmp_path):
+    run = shutil.copytree(lstm_run, tmp_path / "run")
+    config = json.loads((run / "model/config.json").read_text())
+    (run / "model/config.json").write_text(json.dumps(config | {"vocabulary_digest": "0" * 16}))
+    repos = list(laid_out(run, tmp_path / "staging").values())
+    with pytest.raises(UserError, match=r"org/imdb-lstm-tiny: does not work when it is loaded: .* another vocab"):
+        check(repos)
 
 
 def test_a_run_that_broke_off_or_lost_a_plot_is_not_published(lstm_run, tmp_path):
