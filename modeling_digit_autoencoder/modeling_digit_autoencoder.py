@@ -193,7 +193,14 @@ class DigitAutoencoderModel(PreTrainedModel):
         return self.encoder(pixel_values)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, Z) latents → (B, 1, S, S) images in [0, 1]."""
+        """(B, Z) latents → (B, 1, S, S) images in [0, 1].
+
+        Raises:
+            ValueError: latents of another width than the configuration's.
+        """
+        size = self.config.latent_size
+        if latents.shape[1:] != (size,):
+            raise ValueError(f"latents must have the shape (B, {size}), not {tuple(latents.shape)}")
         return self.decoder(latents).sigmoid()
 
     @torch.no_grad()

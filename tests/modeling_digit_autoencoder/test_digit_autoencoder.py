@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -132,6 +133,12 @@ def test_wrong_images_are_named(wrong, told):
         build()(wrong)
     with pytest.raises(ValueError, match=told.replace("pixel_values", "labels")):
         build()(images(), labels=wrong)
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (2, 2), (3,), (2, 1, 3)])
+def test_latents_of_another_width_are_named(shape):
+    with pytest.raises(ValueError, match=rf"latents .*\(B, 3\), not {re.escape(str(shape))}"):
+        build().decode(torch.zeros(shape))
 
 
 @pytest.mark.parametrize(

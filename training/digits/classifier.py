@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..common.files import atomic_path, fingerprint, write_json
+from ..common.precision import device
 from ..common.run_folder import RunFolder
 from .data import Digits, Splits, pixels
 from .loop import Loop, Schedule
@@ -64,8 +65,8 @@ def train_judge(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
         model = new_classifier(digits, recipe.seed)
 
         def loss(model: DigitClassifier, rows: Tensor, generator: torch.Generator) -> Tensor:
-            part, device = train.take(rows), next(model.parameters()).device
-            return F.cross_entropy(model(jitter(part.pixels().to(device), generator)), part.labels.to(device))
+            part, place = train.take(rows), next(model.parameters()).device
+            return F.cross_entropy(model(jitter(part.pixels().to(place), generator)), part.labels.to(place))
 
         def validate(model: DigitClassifier) -> dict[str, float]:
             logits = logits_of(model, validation.images)
@@ -89,7 +90,7 @@ def new_classifier(digits: Splits, seed: int) -> DigitClassifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = DigitClassifier(digits.image_size, len(digits.label_names))
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device())
 
 
 def load_judge(folder: Path, digits: Splits) -> DigitClassifier:
@@ -108,15 +109,15 @@ def fit(
     model: DigitClassifier, digits: Digits, steps: int, batch: int, generator: torch.Generator, jittered: bool = False
 ) -> DigitClassifier:
     """Train on few images for a fixed number of steps; returns the model in eval mode."""
-    device = next(model.parameters()).device
-    images, labels = pixels(digits.images).to(device), digits.labels.to(device)
+    place = next(model.parameters()).device
+    images, labels = pixels(digits.images).to(place), digits.labels.to(place)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=True)
     schedule = Schedule(1, batch, LEARNING_RATE, 0.01, 0)
     model.train()
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step / steps)
-        rows = torch.randint(len(labels), (batch,), generator=generator).to(device)
+        rows = torch.randint(len(labels), (batch,), generator=generator).to(place)
         seen = jitter(images[rows], generator) if jittered else images[rows]
         loss = F.cross_entropy(model(seen), labels[rows])
         optimizer.zero_grad()

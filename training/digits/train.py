@@ -23,6 +23,7 @@ from ..common import model_folders
 from ..common.errors import UserError
 from ..common.files import atomic_folder, fingerprint, write_json
 from ..common.launch import launch
+from ..common.precision import device
 from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder, open_run
 from .data import Splits, load_digits, pixels
@@ -51,7 +52,7 @@ def train_models(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
 def load_model(folder: Path) -> DigitAutoencoderModel:
     """A trained model of a run, in eval mode, on the device that there is."""
     model = model_folders.load_model(DigitAutoencoderModel, folder / "model", "textvae digits")
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model.to(device())
 
 
 def save_model(model: DigitAutoencoderModel, folder: Path) -> None:
@@ -81,11 +82,11 @@ def _train(name: str, settings: AutoencoderRecipe, recipe: DigitsRecipe, digits:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = DigitAutoencoderModel(config)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    images, held_out = digits.train.images.to(device), digits.validation.images.to(device)
+    place = device()
+    images, held_out = digits.train.images.to(place), digits.validation.images.to(place)
 
     def loss(model: DigitAutoencoderModel, rows: Tensor, generator: torch.Generator) -> Tensor:
-        clean = pixels(images[rows.to(device)])
+        clean = pixels(images[rows.to(place)])
         seen = add_noise(clean, settings.noise, generator) if settings.noise else clean
         return model(seen, labels=clean, generator=generator).loss
 
