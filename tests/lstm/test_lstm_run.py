@@ -243,6 +243,7 @@ def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tin
         "body_tokens": 32,
         "test": True,
         "reported": {"whole, elsewhere": {"accuracy": 86.25, "loss": 0.485}},
+        "reported_note": "That of < 9 layers.",
     }  # fmt: skip
     comparison.write_text(yaml.safe_dump(fields))
     folder = run_lstm(comparison)
@@ -259,6 +260,7 @@ def test_a_comparison_runs_members_trials_and_rivals(write_recipe, tmp_path, tin
     assert "LSTMs" in text
     assert "86.25" in text
     assert "whole, elsewhere: figures of others" in text
+    assert "not measured here. That of &lt; 9 layers.</p>" in text
     tricky = json.loads((tmp_path / "runs" / "lstm_tiny" / "evaluation.json").read_text())["tricky"]["categories"]
     for scores in tricky.values():
         assert f"{100 * scores['accuracy']:.1f} ({100 * scores['confidence']:.0f})" in text

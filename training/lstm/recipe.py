@@ -112,6 +112,7 @@ class ComparisonRecipe(AnyRecipe):
     test: bool = False  # score the test rows; otherwise the validation rows alone, to choose by
     # Classifier of another's report → its test accuracy (%) and loss (nats) there, shown beside what is measured here
     reported: dict[str, dict[str, float]] = field(default_factory=dict)
+    reported_note: str = ""  # what has to be known to compare them, in the report's words
 
     def __post_init__(self) -> None:
         if not self.members:
