@@ -164,15 +164,22 @@ def _digits(args: argparse.Namespace) -> None:
 
 def _emotion(args: argparse.Namespace) -> None:
     from .training.common.tables import read_texts
+    from .training.emotion.nearest import check_places, near
     from .training.emotion.placing import place_texts
+    from .training.emotion.recipe import EmotionRecipe
     from .training.emotion.run import run_emotion
 
-    # A mistake in it is told before the hours that the run may take.
+    # Mistakes in them are told before the hours that the run may take.
     texts = read_texts(args.texts, args.text_column) if args.texts else None
+    recipe = load_sister_recipe(EmotionRecipe, args.recipe, "emotion")
+    if args.near:
+        check_places(recipe, args.near)
     folder = run_emotion(args.recipe, output=args.output)
     print(folder / "report.html")
     if texts is not None:
         print(place_texts(folder, texts, args.text_column))
+    if args.near:
+        print(*near(folder, recipe, args.near), sep="\n")
 
 
 def _lstm(args: argparse.Namespace) -> None:

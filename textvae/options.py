@@ -40,7 +40,14 @@ def share(text: str) -> float:
     return number
 
 
-for _kind, _called in ((positive, "whole number"), (seed, "whole number"), (not_negative, "number"), (share, "number")):
+def place(text: str) -> tuple[float, float]:
+    valence, arousal = map(float, text.split(","))
+    return valence, arousal
+
+
+for _kind, _called in (
+    (positive, "whole number"), (seed, "whole number"), (not_negative, "number"), (share, "number"), (place, "V,A"),
+):  # fmt: skip
     _kind.__name__ = _called  # argparse says "invalid whole number value: 'abc'"
 
 
@@ -177,6 +184,14 @@ def emotion(parser: argparse.ArgumentParser) -> None:
     _sister(parser, "emotion", default="emotion")
     parser.add_argument("--texts", metavar="FILE|ID", help="texts to place on the map of emotions, with both widths")
     parser.add_argument("--text-column", default="text", metavar="NAME", help="default: text")
+    parser.add_argument(
+        "--near",
+        type=place,
+        action="append",
+        default=[],
+        metavar="V,A",
+        help="print the test sentences nearest to this valence and arousal, as 4,3.5; may be repeated",
+    )
 
 
 def lstm(parser: argparse.ArgumentParser) -> None:

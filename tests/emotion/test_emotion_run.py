@@ -6,17 +6,21 @@ import copy
 import json
 import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
+from transformers import AutoModel, AutoTokenizer
 
 from textvae.cli import main
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import file_digest, read_json
 from textvae.training.common.recipe_files import load_sister_recipe
 from textvae.training.emotion import run as run_module
-from textvae.training.emotion.data import fold_rows, load_annotated
+from textvae.training.emotion.data import fold_rows, load_annotated, official_rows
 from textvae.training.emotion.loop import Loop
 from textvae.training.emotion.placing import place_texts
 from textvae.training.emotion.recipe import EmotionRecipe
@@ -47,11 +51,18 @@ def recipe(tmp_path, tiny_encoder, write, annotated_rows):
     return recipe
 
 
+def number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
 def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monkeypatch):
     plain = {"reconstruction_weight": 0.0, "beta": 0.0}
     variants = {
-        "category": {"conditional": True}, "skip_free": {"skip_connections": False}, "single": {}, "mlp": plain,
-    }  # fmt: skip
+        "category": {"conditional": True},
+        "skip_free": {"skip_connections": False, "num_members": 1},
+        "single": {},
+        "mlp": plain,
+    }
     fields = {"base": "single", "rival": "mlp", "captions": {"category": "conditioned on the category"}}
     path, output = recipe(variants=variants, fields=fields), tmp_path / "run"
     assert main(["emotion", path, "--output", str(output)]) == 0
@@ -76,10 +87,23 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     assert worth.count('<th scope="row">') == 3
     assert '<th scope="row">skip free</th>' in worth
     assert worth.count(f">{figures['mlp_coverage_arousal']:.3f}") == 1
+    (skips,) = re.findall(r'aria-label="What the skips do">.*?</div>', page, flags=re.DOTALL)
+    assert re.findall(r'<th scope="row">(.*?)</th><td class="number">(\S+?)&nbsp', skips)[1:] == [
+        ("latent alone", number(figures["explained_no_skips_latent"])),
+        ("latent alone, skip free (1 network)", number(figures["skip_free_explained_no_skips_latent"])),
+    ]
     assert {item.name for item in (output / "plots").iterdir()} == {
         "emotion-map.svg", "reliability.svg", "scatter-arousal.svg", "scatter-valence.svg",
-        "loss-mean_error.svg", "loss-deviation_error.svg", "loss-reconstruction.svg", "loss-kl.svg",
+        *(f"loss-{term}.svg" for term in ("mean_error", "deviation_error", "nll", "reconstruction", "kl", "weighed")),
     }  # fmt: skip
+    last = read_json(output / "official.json")["curve"][-1]
+    weighed = sum(
+        weight * last[f"validation_{term}"]
+        for term, weight in (
+            ("mean_error", 0.5), ("deviation_error", 0.3), ("nll", 0.15), ("reconstruction", 1.0), ("kl", 0.01)
+        )
+    )  # fmt: skip
+    assert re.search(rf"validation from \S+ to {weighed:.3g}\.", (output / "plots" / "loss-weighed.svg").read_text())
     assert not list(output.rglob("checkpoints"))
 
     def never(*_, **__):
@@ -87,9 +111,12 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
 
     monkeypatch.setattr(run_module, "train_model", never)
     monkeypatch.setattr(run_module.baselines, "predict", never)
+    monkeypatch.setattr(run_module, "nearest_sentences", never)
+    (output / "plots" / "of-other-code.svg").write_text("<svg/>")
     assert main(["emotion", path, "--output", str(output)]) == 0
     again = read_json(output / "evaluation.json")
     assert {**again, "run": None} == {**figures, "run": None}
+    assert not (output / "plots" / "of-other-code.svg").exists()
 
 
 def test_a_run_goes_on_at_the_fold_that_it_was_stopped_at(recipe, tmp_path, monkeypatch):
@@ -119,6 +146,11 @@ def test_a_source_without_arousal_has_figures_of_valence_alone(recipe, annotated
     assert not any(name.startswith("category_") for name in figures)
     config = json.loads((output / "model" / "config.json").read_text())
     assert config["rated"] == ["valence"]
+    assert not (output / "nearest.json").exists()
+    assert "The data does not rate arousal" in (output / "report.html").read_text()
+    assert main(["emotion", recipe(rows), "--output", str(output), "--near", "4,3"]) == 2
+    assert "--near: " in (told := capsys.readouterr().err)
+    assert told.endswith("does not rate arousal, and a place has both; leave it out\n")
 
 
 def test_a_trained_encoder_has_figures_of_its_own_name(recipe, tmp_path):
@@ -235,6 +267,44 @@ def test_own_texts_are_placed(recipe, tmp_path, capsys, annotated_rows):
     (output / "model").mkdir()
     with pytest.raises(UserError, match="model: holds no model"):
         place_texts(output, ["a story"], "line")
+
+
+def test_the_sentences_nearest_to_places_are_told(recipe, tmp_path, capsys):
+    path, output = recipe(), tmp_path / "run"
+    assert main(["emotion", path, "--output", str(output), "--near", "4,3", "--near", "2,3.4"]) == 0
+    page, *told = capsys.readouterr().out.splitlines()
+    asked = load_sister_recipe(EmotionRecipe, path, "emotion")
+    data = load_annotated(asked)
+    rows = official_rows(data).test
+    model, tokenizer = (load(output / "model") for load in (AutoModel.from_pretrained, AutoTokenizer.from_pretrained))
+    embeddings = model.embed_texts([data.texts[row] for row in rows], tokenizer)
+    wanted = []
+    for valence, arousal in ((4.0, 3.0), (2.0, 3.4)):
+        wanted.append(f"nearest to valence {valence:g}, arousal {arousal:g} (rated: valence, arousal)")
+        for row in rows[model.nearest(torch.tensor([[valence, arousal]]), embeddings)[0]]:
+            wanted.append("{:.2f}\t{:.2f}\t{}".format(*data.ratings[row], data.texts[row]))
+    assert told == wanted
+    # The report's table is of the corners and the middle.
+    found = read_json(output / "nearest.json")
+    assert [one["place"] for one in found] == [
+        [np.quantile(data.ratings[rows, index], share) for index, share in enumerate(shares)]
+        for shares in ((0.95, 0.95), (0.95, 0.05), (0.05, 0.95), (0.05, 0.05), (0.5, 0.5))
+    ]
+    (table,) = re.findall(r'aria-label="From ratings to sentences">.*?</div>', Path(page).read_text(), re.DOTALL)
+    assert re.findall(r'<td class="long">(.*?)</td>', table) == [
+        sentence["text"] for one in found for sentence in one["sentences"]
+    ]
+    assert len(found[0]["sentences"]) == 3
+
+
+def test_a_place_that_is_none_is_named_before_the_run(recipe, tmp_path, capsys):
+    command = ["emotion", recipe(), "--output", str(tmp_path / "run"), "--near"]
+    assert main([*command, "9,3"]) == 2
+    assert "--near: valence 9 lies outside 1 to 5" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "4"])
+    assert "argument --near: invalid V,A value: '4'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_texts_that_cannot_be_read_are_named_before_the_run(recipe, tmp_path, capsys, monkeypatch):

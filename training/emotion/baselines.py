@@ -7,7 +7,7 @@ of the squared error that the first makes of a training text that it is not show
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
@@ -19,6 +19,21 @@ from .data import AnnotatedTexts, Split
 from .measures import Predictions
 
 Kind = Literal["ridge", "kernel_ridge"]
+
+
+class Baseline(NamedTuple):
+    """A regression on the recipe's own sentence embedding, or on the part of it that is the encoder's last layer."""
+
+    kind: Kind
+    caption: str
+    last_layer_alone: bool = False
+
+
+BASELINES = {
+    "ridge_last_layer": Baseline("ridge", "ridge, last layer", last_layer_alone=True),
+    "ridge": Baseline("ridge", "ridge, same embedding"),
+    "kernel_ridge": Baseline("kernel_ridge", "RBF kernel ridge, same embedding"),
+}
 # From the training texts' targets (N, K) to what predicts new texts, and squared errors (N, K) of leaving one out.
 Fit = Callable[[np.ndarray], tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]]
 ALPHAS = np.logspace(1, 5, 9)  # of ridge regression: chosen by leaving out one training text

@@ -18,20 +18,25 @@ def beta(recipe: EmotionModelRecipe, step: int, steps: int) -> float:
     return recipe.beta * min(1.0, step / rise) if rise else recipe.beta
 
 
-def objective(output: EmotionVAEOutput, prior: Tensor, weight_of_kl: float, recipe: EmotionModelRecipe) -> Tensor:
-    """() the weighed terms, averaged over a batch's texts and summed over members, which share no weight.
-
-    Args:
-        prior: (M, B, 2) draws from N(0, I), for the discrepancy of InfoVAE.
-    """
-    weights = {
+def weights(recipe: EmotionModelRecipe, weight_of_kl: float) -> dict[str, float]:
+    """Of each of TERMS."""
+    return {
         "reconstruction": recipe.reconstruction_weight,
         "kl": weight_of_kl,
         "mean_error": recipe.mean_weight,
         "deviation_error": recipe.deviation_weight,
         "nll": recipe.nll_weight,
     }
-    loss = torch.stack([weights[term] * getattr(output, term).mean(1) for term in TERMS]).sum(0)
+
+
+def objective(output: EmotionVAEOutput, prior: Tensor, weight_of_kl: float, recipe: EmotionModelRecipe) -> Tensor:
+    """() the weighed terms, averaged over a batch's texts and summed over members, which share no weight.
+
+    Args:
+        prior: (M, B, 2) draws from N(0, I), for the discrepancy of InfoVAE.
+    """
+    weighed = [weight * getattr(output, term).mean(1) for term, weight in weights(recipe, weight_of_kl).items()]
+    loss = torch.stack(weighed).sum(0)
     if recipe.mmd_weight and prior.shape[1] > 1:  # an epoch's last batch may be one text, which has no spread
         loss = loss + recipe.mmd_weight * discrepancy(output["latents"], prior)
     return loss.sum()

@@ -13,9 +13,11 @@ from ..common.files import read_json, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
 from . import plots
+from .baselines import BASELINES
 from .beside import figures_beside
 from .data import AnnotatedTexts, load_annotated
 from .measures import NAMES, reliability, summary
+from .objective import weights
 from .recipe import EmotionRecipe
 
 COLUMNS = ("r", "nll", "coverage", "r_std")
@@ -24,22 +26,19 @@ PLACED = 300  # test sentences that go to the Hub with the model
 TERMS = {
     "mean_error": "squared error of means",
     "deviation_error": "squared error of deviations",
+    "nll": "β-weighed nll of means",
     "reconstruction": "reconstruction",
     "kl": "KL, nats",
+    "weighed": "weighed sum",
 }
-CALLED = {
-    "model": "emotion VAE",
-    "ridge_last_layer": "ridge, last layer",
-    "ridge": "ridge, same embedding",
-    "kernel_ridge": "RBF kernel ridge, same embedding",
-}
+CALLED = {"model": "emotion VAE"} | {name: baseline.caption for name, baseline in BASELINES.items()}
 
 
 def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
     """Write the report of a run that has been finished into its folder; returns what `evaluation.json` holds."""
     info, official = read_json(folder / "run.json"), read_json(folder / "official.json")
     variants = [name for name in recipe.variants if name not in info["absent"]]
-    names = ["model", *variants, *_baselines(recipe)]
+    names = ["model", *variants, *(BASELINES if recipe.baselines else ())]
     folds = {
         name: [read_json(folder / "folds" / name / f"fold-{number}.json") for number in range(recipe.folds)]
         for name in names
@@ -51,7 +50,9 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
     figures = beside | evaluation(recipe, info, folds, official, on_test)
     write_json(folder / "evaluation.json", figures)
     data = load_annotated(recipe)
-    drawings = _drawings(folds["model"], official, data)
+    drawings = _drawings(folds["model"], official, data, recipe)
+    for old in set((folder / "plots").glob("*.svg")) - {folder / "plots" / f"{name}.svg" for name in drawings}:
+        old.unlink()  # of a report by other code, or of other data: the card shows whatever stands there
     for name, drawing in drawings.items():
         write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
     page = environment(__package__, autoescape=True).get_template("report.html.j2")
@@ -64,6 +65,11 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
             *((called[name], summary([record["figures"] for record in records])) for name, records in folds.items()),
             *_beside(beside, other),
         ],
+        skip_free=[
+            (called[name], recipe.variants[name].num_members, summary([record["figures"] for record in folds[name]]))
+            for name in variants
+            if not recipe.variants[name].skip_connections
+        ],
         differences=[(called[name], found) for name, found in _differences(folds, variants, recipe.base)],
         official=[
             *((called[name], found) for name, found in on_test.items()),
@@ -72,6 +78,7 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         one=official,
         names=[NAMES[index] for index in data.rated],
         marked=[(number, data.texts[official["rows"][row]]) for number, row in enumerate(_marked(official), start=1)],
+        nearest=read_json(folder / "nearest.json") if len(data.rated) == len(NAMES) else [],
         stand_ins=[source for source in info["sources"] if source["stand_in"]],
         plots={name: Markup(drawing) for name, drawing in drawings.items()},
         terms=TERMS,
@@ -117,10 +124,6 @@ def evaluation(
     }
 
 
-def _baselines(recipe: EmotionRecipe) -> tuple[str, ...]:
-    return ("ridge_last_layer", "ridge", "kernel_ridge") if recipe.baselines else ()
-
-
 def _official(folder: Path, name: str) -> dict[str, Any]:
     path = folder / ("official.json" if name == "model" else f"folds/{name}/official.json")
     return read_json(path)["figures"]
@@ -132,7 +135,7 @@ def _beside(
     """Rows of a table from the flat figures of another run, whose `recipe` it is; what it does not have is null."""
     rows = []
     called = CALLED | (recipe.get("captions") or {})
-    for name in filter(None, ("model", recipe.get("rival"), "ridge", "kernel_ridge")):
+    for name in filter(None, ("model", recipe.get("rival"), *BASELINES)):
         start = prefix if name == "model" else f"{prefix}{name}_"
         keys = [f"{key}_{dimension}{sd}" for key in COLUMNS for dimension in NAMES for sd in ("", "_sd")]
         row = {key: figures.get(f"{start}{key}") for key in keys}
@@ -170,7 +173,9 @@ def _differences(
     return found
 
 
-def _drawings(folds: list[dict[str, Any]], official: dict[str, Any], data: AnnotatedTexts) -> dict[str, str]:
+def _drawings(
+    folds: list[dict[str, Any]], official: dict[str, Any], data: AnnotatedTexts, recipe: EmotionRecipe
+) -> dict[str, str]:
     rows = np.concatenate([fold["rows"] for fold in folds])
     mean, width = (
         np.concatenate([np.array(fold["predictions"][key], dtype=float) for fold in folds])
@@ -183,12 +188,22 @@ def _drawings(folds: list[dict[str, Any]], official: dict[str, Any], data: Annot
         drawings[f"scatter-{name}"] = plots.predicted_against_annotated(name, truth, mean[:, index], r)
         points[name] = reliability(truth, mean[:, index], width[:, index])
     drawings["reliability"] = plots.reliability(points)
-    drawings |= {f"loss-{term}": plots.losses(official["curve"], term, title) for term, title in TERMS.items()}
+    curve = [row | _weighed(row, recipe) for row in official["curve"]]
+    drawings |= {f"loss-{term}": plots.losses(curve, term, title) for term, title in TERMS.items()}
     if len(data.rated) == len(NAMES):
         means = np.array(official["predictions"]["mean"])
         categories = None if data.categories is None else [data.categories[row] for row in official["rows"]]
         drawings["emotion-map"] = plots.emotion_map("emotion-map", means, categories, _marked(official))
     return drawings
+
+
+def _weighed(row: dict[str, float], recipe: EmotionRecipe) -> dict[str, float]:
+    """What an epoch's terms come to, each with its last weight, so that epochs can be held against each other."""
+    found = weights(recipe.model, recipe.model.beta)
+    return {
+        f"{part}_weighed": sum(weight * row[f"{part}_{term}"] for term, weight in found.items())
+        for part in ("train", "validation")
+    }
 
 
 def _marked(official: dict[str, Any]) -> list[int]:

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
+
 from ..common.errors import UserError
 from ..common.files import file_digest, read_jsonl, write_json
 from ..common.machine import Memory
-from ..common.model_folders import save_model
+from ..common.model_folders import load_model, save_model
 from ..common.progress import say
 from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder, open_run
@@ -26,18 +28,14 @@ from ..common.sources import resolve_model
 from . import baselines
 from .beside import figures_beside
 from .data import Split, fold_rows, load_annotated, official_rows
-from .measures import Predictions, measure
+from .measures import NAMES, Predictions, measure
+from .nearest import SHOWN, corners_and_middle, nearest_figures, nearest_sentences
 from .recipe import EmotionModelRecipe, EmotionRecipe
-from .reconstruction import nearest_figures, reconstruction_figures
+from .reconstruction import reconstruction_figures
 from .report import write_report
 from .train import Encoded, predictions, train_model
 
 MODEL = "model"  # what the recipe's own model is called beside its variants
-BASELINES: tuple[tuple[str, baselines.Kind, bool], ...] = (  # name, kind, whether it reads the last layer alone
-    ("ridge_last_layer", "ridge", True),
-    ("ridge", "ridge", False),
-    ("kernel_ridge", "kernel_ridge", False),
-)
 
 
 def run_emotion(name_or_path: str | Path, output: Path | None = None) -> Path:
@@ -95,10 +93,12 @@ class Work:
         self.train_folds(MODEL, self.recipe.model)
         self.train_official()
         shutil.rmtree(self.run.path / MODEL / "checkpoints", ignore_errors=True)  # the stage is on record
+        if len(self.data.rated) == len(NAMES):
+            self.find_nearest()
         if self.recipe.baselines:
-            for name, kind, last_layer in BASELINES:
+            for name in baselines.BASELINES:
                 for number, rows in enumerate([*self.folds, self.official]):
-                    self.fit_baseline(name, kind, last_layer, number, rows)
+                    self.fit_baseline(name, number, rows)
         for name, settings in self.variants().items():
             self.train_folds(name, settings)
             if name == self.recipe.rival:
@@ -147,9 +147,9 @@ class Work:
             shutil.rmtree(work)
             stage.note = _note(figures)
 
-    def fit_baseline(self, name: str, kind: baselines.Kind, last_layer: bool, number: int, rows: Split) -> None:
+    def fit_baseline(self, name: str, number: int, rows: Split) -> None:
         """Fit one baseline without a fold's texts (after the folds: on the data's own split), and measure it."""
-        encoded = self.encode(self.recipe.model)
+        baseline, encoded = baselines.BASELINES[name], self.encode(self.recipe.model)
         fold = self.fold_name(number)
         record = f"folds/{name}/{fold}.json"
         settings = self.recipe.model
@@ -158,9 +158,9 @@ class Work:
             if stage.done:
                 return
             embeddings = encoded.embeddings.numpy()
-            if last_layer:
+            if baseline.last_layer_alone:
                 embeddings = embeddings[:, -embeddings.shape[1] // len(settings.encoder_layers) :]
-            said = baselines.predict(kind, embeddings, self.data, rows, self.recipe.min_deviation)
+            said = baselines.predict(baseline.kind, embeddings, self.data, rows, self.recipe.min_deviation)
             figures = measure(said, self.data, rows.test)
             write_json(self.run.path / record, {"figures": figures} | _kept(said, rows))
             stage.note = _note(figures)
@@ -187,6 +187,17 @@ class Work:
                 {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows),
             )
             stage.note = _note(figures)
+
+    def find_nearest(self) -> None:
+        """Ask the one model for the test sentences in the corners of what is rated, and in its middle."""
+        encoded, rows = self.encode(self.recipe.model), self.official.test
+        places = corners_and_middle(self.data.ratings[rows])
+        inputs = [*self.inputs, self.recipe.model, encoded.source.revision, places, SHOWN]
+        with self.run.stage("nearest sentences", inputs=inputs, outputs=["nearest.json"]) as stage:
+            if not stage.done:
+                model = load_model(EmotionVAEModel, self.run.path / MODEL, "textvae emotion")
+                found = nearest_sentences(model, encoded.embed(model, rows), self.data, rows, places, SHOWN)
+                write_json(self.run.path / "nearest.json", found)
 
 
 def _kept(said: Predictions, rows: Split) -> dict[str, Any]:
