@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textvae.training.common.recipe import VariantRecipe
+from textvae.training.study import rivals
 from textvae.training.study.questions import answers
 
 ARMS = {
@@ -48,6 +49,30 @@ def test_every_question_is_answered_from_the_rows(told):
         "Yes: lstm with self_training at 50 is right on 68.0 %, lstm on duplicate at 20 on 62.0 %: +6.0 ("
     )
     assert said["How many labels are wrong?"] == "By the auditor: real rows 8.5 %; vae 1.2 % (lift +5.0)."
+
+
+def test_what_is_quicker_to_set_up_is_held_against_the_vae(told, info, make_row, on_shared):
+    question = "Would something simpler do?"
+    assert told(ARMS)[question].startswith(
+        "With 50 rows of vae, in points above what learned from the 10 real rows alone, on the first 50 test rows: "
+        "above probe: lstm +5.0 ("
+    )
+    assert "above probe: lstm −3.0 (" in told(ARMS, probe=70.0)[question]
+
+
+def test_rivals_stand_in_one_table_the_best_first(told, info):
+    told(ARMS)
+    info["analysis"]["teachers"] = [{"budget": 10, "subset": subset, "accuracy": 80.0} for subset in range(3)]
+    found = [(line.place, round(line.accuracy.mean, 1), line.ahead.mean) for line in rivals.lines(info)]
+    assert [place for place, *_ in found] == [
+        ("the teacher", "real", 10), ("lstm", "self_training", 50), ("lstm", "duplicate", 20), ("probe", "real", 10),
+    ]  # fmt: skip
+    assert [points for _, points, _ in found] == [80.0, 68.0, 62.0, 62.0]
+    assert found[0][2] == pytest.approx(12.0, abs=0.1)
+    assert found[1][2] is None
+    assert found[3][2] == pytest.approx(-6.0, abs=0.1)
+    told({place: value for place, value in ARMS.items() if place[0] in ("real", "duplicate")})
+    assert rivals.lines(info) == []
 
 
 def test_other_rows_give_other_answers(told, info):

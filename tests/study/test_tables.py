@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from textvae.training.common.recipe import VariantRecipe
 from textvae.training.study import statistics, tables
 from textvae.training.study.report import write_report
 
@@ -60,13 +61,18 @@ def test_accuracies_by_budget_are_at_the_most_rows_that_all_budgets_have(grid_ro
 
 
 def test_filters_are_held_against_as_many_rows_without(make_row, info):
+    def variant(generator, filters, **other):
+        return vars(VariantRecipe()) | {"generators": [generator], "filters": filters} | other
+
     info["recipe"]["variants"] = {
-        "bare": {"generators": ["vae"], "filters": []},
-        "varied": {"generators": ["vae"], "filters": ["diversity"]},
-        "rules": {"generators": ["rules"], "filters": []},
+        "bare": variant("vae", []),
+        "varied": variant("vae", ["diversity"]),
+        "soft": variant("vae", ["diversity"], soft_labels=True),
+        "rules": variant("rules", []),
     }
     info["recipe"]["augment"]["filters"] = ["confidence"]
     points = {("vae", 50): 66.0, ("vae", 90): 70.0, ("bare", 50): 64.0, ("varied", 50): 63.0, ("rules", 50): 60.0}
+    points[("soft", 50)] = 69.0
     rows = [make_row("lstm", *place, k, value + k) for place, value in points.items() for k in range(3)]
     found = {one.arm: one for one in tables.filter_ablation(rows, info)}
     assert {arm: (one.size, one.gain.mean) for arm, one in found.items()} == {
@@ -74,6 +80,12 @@ def test_filters_are_held_against_as_many_rows_without(make_row, info):
     }  # fmt: skip
     assert tables.filters(info, "vae") == ["confidence"]
     assert tables.filters(info, "bare") == []
+    # A generator that has none of its own is what its filtered variant is held against.
+    info["recipe"]["augment"]["filters"] = []
+    info["recipe"]["variants"] = {"rules_sure": variant("rules", ["confidence"])}
+    rows += [make_row("lstm", "rules_sure", 50, k, 61.5 + k) for k in range(3)]
+    found = {one.arm: one.gain.mean for one in tables.filter_ablation(rows, info)}
+    assert found == {"rules": 0.0, "rules_sure": pytest.approx(1.5)}
 
 
 def test_of_one_budget_there_is_no_grid(rows):
@@ -115,7 +127,8 @@ def test_a_report_of_a_larger_study(run_folder, grid_rows, info, on_shared):
             "−4.9 (",
             "71.1 (68.4 to 73.8)",
             "62.0",
-            "these beat it: lstm on vae (+3.1",
+            "these beat it there: vae at 50 (+3.1",
+            "With generated rows, and without",
             "8.5",
             "5.00",
             "20 (17)",

@@ -13,15 +13,13 @@ def who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
     texts = vae["texts"] + (
         f" and reviews of the role 'unlabelled' of {vae['unlabelled']}" if vae["unlabelled"] else ""
     )
+    unread = f"; no validation or test row of {' or '.join(vae['exclude'])}" if vae["exclude"] else ""
     tests = f"{study['test_rows']} class-balanced test rows, fixed before any training"
     if study["role"] == "development":
         tests = f"{study['test_rows']} rows of the role 'development', as the budgets, to choose a recipe by"
     return [
-        ("The VAE", f"{texts}, {'their' if vae['conditional'] else 'no'} labels."),
-        (
-            "The teacher that chooses generated rows",
-            f"the {study['budget']} labelled rows of its subset, nothing else.",
-        ),
+        ("The VAE", f"{texts}, {'their' if vae['conditional'] else 'no'} labels{unread}."),
+        ("The teacher that chooses generated rows", "the labelled rows of its subset and budget, nothing else."),
         (
             "The classifiers",
             f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint "
@@ -51,28 +49,29 @@ def _scorings(info: dict[str, Any]) -> str:
     return " ".join(said)
 
 
-def students_and_teacher(info: dict[str, Any], size: int) -> dict[str, Any]:
-    """The teacher's accuracy, and whether students beat it on the rows that it chose; all on the same test rows."""
-    teachers, rows = tables.teachers(info), info.get("analysis", {}).get("shared_rows")
-    if not teachers or rows is None:
-        return {"teacher": None}
+def teacher_of(info: dict[str, Any], classifier: str) -> str | None:
+    """The teacher's accuracy, and whether this classifier beats it on rows that it chose; on the same test rows."""
+    teachers, count = tables.teachers(info), info.get("analysis", {}).get("shared_rows")
+    if not teachers or count is None:
+        return None
+    said = f"The teacher that chose generated rows is right on {fmean(teachers.values()):.1f} % of the first {count} "
+    said += "test rows"
     ahead = {
-        f"{name} on {arm}": statistics.paired_interval([own[k] - teachers[k] for k in own if k in teachers])
-        for (name, arm, at), own in tables.on_shared_rows(info).items()
-        if at == size and statistics.is_generated(arm)
+        f"{arm} at {size}": statistics.paired(own, teachers)
+        for (name, arm, size), own in tables.on_shared_rows(info).items()
+        if name == classifier and statistics.is_generated(arm)
     }
-    better = [f"{student} ({tables.lift_text(gain)})" for student, gain in ahead.items() if (gain.low or 0.0) > 0]
-    worse = sum(gain.high is not None and gain.high < 0 for gain in ahead.values())
     means = {student: gain.mean for student, gain in ahead.items() if gain.mean is not None}
+    if not means:
+        return f"{said}."
+    better = [f"{student} ({tables.lift_text(gain)})" for student, gain in ahead.items() if (gain.low or 0.0) > 0]
     if better:
-        said = f"of {len(ahead)} students of {size} rows these beat it: {', '.join(better)}"
-    elif means:
-        best = max(means, key=means.__getitem__)
-        said = f"of {len(ahead)} students of {size} rows none is shown to beat it, and {worse} do worse; the best is "
-        said += f"{best} ({tables.lift_text(ahead[best])})"
-    else:
-        said = "no student was trained on these subsets"
-    return {"teacher": f"{fmean(teachers.values()):.1f}", "teacher_rows": rows, "students": said}
+        return f"{said}; of {len(ahead)} arms that it chose rows for these beat it there: {', '.join(better)}."
+    worse = sum(gain.high is not None and gain.high < 0 for gain in ahead.values())
+    best = max(means, key=means.__getitem__)
+    said += f"; of {len(ahead)} arms that it chose rows for none is shown to beat it there, and {worse} "
+    said += f"{'does' if worse == 1 else 'do'} worse; the best is {best} ({tables.lift_text(ahead[best])})"
+    return f"{said}."
 
 
 def how_chosen(info: dict[str, Any]) -> list[str]:
@@ -98,7 +97,7 @@ def how_chosen(info: dict[str, Any]) -> list[str]:
 def variants(info: dict[str, Any]) -> list[dict[str, str]]:
     """What each variant is, in words."""
     found = []
-    for name, variant in info["recipe"].get("variants", {}).items():
+    for name, variant in info["recipe"]["variants"].items():
         filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
         text = " and ".join(variant["generators"])
         text += f" with the filters {', '.join(filters)}" if filters else " without filters"

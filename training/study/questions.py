@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from . import statistics, tables
+from . import rivals, statistics, tables
 from .statistics import SIGNIFICANT, Interval, Row
 
 MINUS = "\N{MINUS SIGN}"
@@ -28,10 +28,6 @@ class Answer:
     sentence: str
 
 
-Place = tuple[str, str, int]  # classifier, arm, size
-Accuracies = dict[Place, dict[int, float]]  # in points, by subset
-
-
 def answers(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> list[Answer]:
     """Those that the study's arms can answer."""
     rows = statistics.of_budget(of_all_budgets, info["study"]["budget"])
@@ -41,19 +37,25 @@ def answers(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> list[Answer]
         return []
     cells = {name: [row["subset"] for row in rows if row["classifier"] == name] for name in trained}
     judge = max(trained, key=lambda name: (len(set(cells[name])), len(cells[name])))
+    size = statistics.headline_size(rows)
     found = [
         _which_kind(rows, judge),
         _how_many(rows, judge),
-        _how_few(of_all_budgets, info),
+        _asked("With how few labelled rows does it pay?", rivals.how_few(of_all_budgets, info)),
         _against_rivals(rows, judge),
         _filters(rows, info, judge),
-        _without_any(info),
+        _asked("Should one augment at all?", rivals.augment_at_all(info)),
+        _asked("Would something simpler do?", rivals.simpler(info, size) if size else None),
         _noise(info, judge),
         _where(info, judge),
         _cost(info),
         _imbalance(rows, info, judge),
     ]
     return [answer for answer in found if answer]
+
+
+def _asked(question: str, sentence: str | None) -> Answer | None:
+    return Answer(question, sentence) if sentence else None
 
 
 def _which_kind(rows: Sequence[Row], judge: str) -> Answer | None:
@@ -86,51 +88,12 @@ def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
     best = max(sizes, key=lambda size: fmean(accuracies[size].values()))
     more = []
     for small, large in pairwise(sizes):
-        step = _paired(accuracies[large], accuracies[small])
+        step = statistics.paired(accuracies[large], accuracies[small])
         if step.high is not None and step.low is not None and step.low <= 0:
             chance = ", which may be chance" if step.high >= 0 else ""
             more.append(f"from {small} to {large} rows accuracy changes by {tables.lift_text(step)}{chance}")
     pays = f"; {more[0]}" if more else ""
     return Answer("How many rows?", f"vae lifts {judge} by {told}; its accuracy is highest with {best} rows{pays}.")
-
-
-def _how_few(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> Answer | None:
-    """By budget, the best with `vae` against the best without generated rows, of those scored on all test rows, and the
-    teacher where it was scored on these, too."""
-    count = max(row["test_rows"] for row in of_all_budgets)
-    shared = info.get("analysis", {}).get("shared_rows") == count
-    told = []
-    for budget in sorted({row["budget"] for row in of_all_budgets}):
-        own = [row for row in statistics.of_budget(of_all_budgets, budget) if row["test_rows"] == count]
-        plain: Accuracies = {}
-        grown: Accuracies = {}
-        for name in statistics.classifiers(own):
-            for arm, size in statistics.arms(own, name):
-                values = statistics.by_subset(own, name, arm, size)
-                if arm in ("vae", "real", "duplicate") and len(values) >= statistics.FEWEST_SUBSETS:
-                    (grown if arm == "vae" else plain)[name, arm, size] = values
-        if plain and grown:
-            (name, _, size), (other, *_), ahead = _best(plain, grown)
-            line = f"{tables.lift_text(ahead)} with {budget} ({name} with {size} rows, {other} without, n = {ahead.n}"
-            teachers = tables.teachers(info, budget) if shared else {}
-            told.append(line + (f"; the teacher {fmean(teachers.values()):.1f} %)" if teachers else ")"))
-    question = "With how few labelled rows does it pay?"
-    said = (
-        f"Of the classifiers that were scored on {count} test rows the best with vae, in points above the best without "
-    )
-    said += "generated rows, both chosen on these rows"
-    return Answer(question, f"{said}: {'; '.join(told)}.") if len(told) > 1 else None
-
-
-def _best(plain: Accuracies, grown: Accuracies) -> tuple[Place, Place, Interval]:
-    """The best of either, by their means over the subsets that all have, and how far the grown one is ahead."""
-    of_all = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
-
-    def worth(one: tuple[Place, dict[int, float]]) -> float:
-        return fmean(one[1][subset] for subset in of_all or one[1])
-
-    (ours, mine), (theirs, others) = max(grown.items(), key=worth), max(plain.items(), key=worth)
-    return ours, theirs, _paired(mine, others)
 
 
 def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
@@ -142,7 +105,7 @@ def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
         ahead = []
         for size in sorted(sizes):
             ours, theirs = (statistics.by_subset(rows, judge, arm, size) for arm in ("vae", rival))
-            ahead.append(f"{tables.lift_text(_paired(ours, theirs))} at {size}")
+            ahead.append(f"{tables.lift_text(statistics.paired(ours, theirs))} at {size}")
         if ahead:
             told.append(f"{rival} {', '.join(ahead)} rows")
     if not told:
@@ -158,34 +121,6 @@ def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | 
     return Answer(
         "Do filters matter?", f"At {found[0].size} rows, {judge}, in points above no filters: {'; '.join(told)}."
     )
-
-
-def _without_any(info: dict[str, Any]) -> Answer | None:
-    """The best classifier that needs no generated rows, the teacher among them, against the best that has them.
-
-    All on the same test rows. The best are those of the subsets that all have.
-    """
-    budget = info["study"]["budget"]
-    teachers = tables.teachers(info)
-    plain: Accuracies = {}
-    grown: Accuracies = {}
-    if len(teachers) >= statistics.FEWEST_SUBSETS:
-        plain["the teacher", "real", budget] = teachers
-    for place, values in tables.on_shared_rows(info).items():
-        if place[1] != "oracle" and len(values) >= statistics.FEWEST_SUBSETS:
-            (grown if statistics.is_generated(place[1]) else plain)[place] = values
-    if not plain or not grown:
-        return None
-    best, rival, ahead = _best(plain, grown)
-    (name, arm, size), (other, kind, count) = best, rival
-    alone = f"the {budget} real rows alone" if kind == "real" else f"{kind} at {count}"
-    told = f"{name} with {arm} at {size} is right on {fmean(grown[best].values()):.1f} %, {other} on {alone} on "
-    told += f"{fmean(plain[rival].values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both and "
-    told += f"{info['analysis']['shared_rows']} test rows"
-    question = "Should one augment at all?"
-    if ahead.low is None or ahead.high is None or ahead.low <= 0 <= ahead.high:
-        return Answer(question, f"The best with generated rows is not shown to beat the best without: {told}.")
-    return Answer(question, f"{'Yes' if ahead.low > 0 else 'No'}: {told}.")
 
 
 def _noise(info: dict[str, Any], judge: str) -> Answer | None:
@@ -257,10 +192,6 @@ def _lifts(rows: Sequence[Row], judge: str) -> dict[tuple[str, int], Interval]:
         for arm, size in statistics.arms(rows, judge)
         if statistics.is_generated(arm) and (gain := statistics.lift(rows, judge, arm, size)).n
     }
-
-
-def _paired(ours: dict[int, float], theirs: dict[int, float]) -> Interval:
-    return statistics.paired_interval([ours[subset] - theirs[subset] for subset in ours if subset in theirs])
 
 
 def _mean(gain: Interval) -> float:

@@ -16,7 +16,7 @@ from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.pages import environment
 from ..common.progress import say
 from ..vae.plots import training_curve
-from . import plots, provenance, statistics, tables
+from . import plots, provenance, rivals, statistics, tables
 from .questions import answers
 from .statistics import Interval, Row
 from .summary import summary
@@ -89,7 +89,9 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         "by_budget": by_budget,
         "budgets": sorted({budget for one in by_budget for budget in one.by_budget}),
         "plain": _plain,
-        **provenance.students_and_teacher(info, size),
+        "lift_text": tables.lift_text,
+        "augment_at_all": rivals.augment_at_all(info),
+        "rivals": rivals.lines(info),
         "teachers": {
             budget: f"{fmean(found.values()):.1f}"
             for budget in dict.fromkeys(budget for grid in grids for budget in grid.budgets)
@@ -120,6 +122,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
                 "seconds": seconds[name],
                 "cells": cells[name],
                 "test_rows": max(row["test_rows"] for row in rows if row["classifier"] == name),
+                "teacher": provenance.teacher_of(info, name),
                 "weights": next(row["weights"] for row in rows if row["classifier"] == name),
             }
             for name in statistics.classifiers(rows)
@@ -179,26 +182,33 @@ def _study_plots(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, str]:
         by_classifier.setdefault(one["classifier"], []).append(one)
     drawings |= {f"slices-{name}": plots.slices(name, found) for name, found in by_classifier.items()}
     costs = _costs(statistics.of_budget(rows, info["study"]["budget"]), info)
-    return drawings | ({"costs": plots.costs(*costs)} if costs else {})
+    return drawings | {f"costs-{name}": plots.costs(name, points) for name, points in costs.items()}
 
 
-def _costs(rows: Sequence[Row], info: dict[str, Any]) -> tuple[str, list[tuple[str, float, Interval]]] | None:
-    """A classifier, and of each of its generated arms the CPU seconds that its rows took and the lift."""
+def _costs(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, list[tuple[str, float, Interval]]]:
+    """Of each classifier's generated arms the CPU seconds that their rows took, and the lift.
+
+    Not of arms with filters of their own: how many candidates a row of theirs took is not counted.
+    """
     budget = info["study"]["budget"]
     a_row = {
         line["generator"]: line["cpu_seconds_a_kept_row"]
         for line in tables.generators(info)
         if line["budget"] == budget
     }
+    found = {}
     for name in statistics.classifiers(rows):
-        points = [
-            (f"{arm} {size}", (size - budget) * seconds, gain)
-            for arm, size in statistics.arms(rows, name)
-            if (seconds := a_row.get(arm)) and (gain := statistics.lift(rows, name, arm, size)).low is not None
-        ]
+        points = []
+        for arm, size in statistics.arms(rows, name):
+            generators = info["recipe"]["variants"].get(arm, {"generators": [arm]})["generators"]
+            costs = [a_row[one] for one in generators if a_row.get(one) is not None]
+            chosen_alike = all(tables.filters(info, one) == tables.filters(info, arm) for one in generators)
+            gain = statistics.lift(rows, name, arm, size)
+            if len(costs) == len(generators) and chosen_alike and gain.low is not None:
+                points.append((f"{arm} {size}", (size - budget) * fmean(costs), gain))
         if len(points) > 1:
-            return name, points
-    return None
+            found[name] = points
+    return found
 
 
 def _p_text(value: float | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -45,6 +45,11 @@ def paired_interval(differences: Sequence[float]) -> Interval:
     mean = fmean(differences)
     half = float(student.ppf((1 + LEVEL) / 2, n - 1)) * stdev(differences) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, n)
+
+
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval:
+    """How far `ours` is above `theirs`, over the subsets that have both."""
+    return paired_interval([ours[subset] - theirs[subset] for subset in ours if subset in theirs])
 
 
 def resampled_interval(differences: Sequence[float], test_share: float) -> tuple[Interval, float | None]:

@@ -12,6 +12,8 @@ from . import statistics
 from .statistics import Interval, Row
 from .verdict import signed
 
+PLAIN_VARIANT = {"soft_labels": False, "synthetic_weight": 1.0}  # generated rows count as real ones do
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -116,24 +118,27 @@ class Filtered:
 
 
 def filter_ablation(rows: Sequence[Row], info: dict[str, Any]) -> list[Filtered]:
-    """Of every classifier, each arm that differs from one without filters in its filters alone."""
-    variants = info["recipe"].get("variants", {})
-    plain = next((arm for arm, one in variants.items() if one["filters"] == [] and arm not in one["generators"]), None)
-    if plain is None or len(generators_of := variants[plain]["generators"]) > 1:
-        return []
-    arms = [*generators_of, *(name for name, one in variants.items() if one["generators"] == generators_of)]
+    """Of every classifier and generator, each arm that differs from one without filters in its filters alone."""
     found = []
     for name in statistics.classifiers(rows):
         own = [row for row in rows if row["classifier"] == name]
-        size = statistics.largest_size(own, plain)
-        if size is None:
-            continue
-        theirs = statistics.by_subset(own, name, plain, size)
-        for arm in arms:
-            if ours := statistics.by_subset(own, name, arm, size):
-                had = [row["rows"] for row in own if (row["arm"], row["size"]) == (arm, size)]
-                gain = statistics.paired_interval([ours[k] - theirs[k] for k in ours if k in theirs])
-                found.append(Filtered(name, arm, size, fmean(had), fmean(ours.values()), gain))
+        of_generator: dict[str, list[str]] = {}
+        for arm in dict.fromkeys(row["arm"] for row in own if statistics.is_generated(row["arm"])):
+            variant = info["recipe"]["variants"].get(arm, PLAIN_VARIANT | {"generators": [arm]})
+            if PLAIN_VARIANT.items() <= variant.items() and len(variant["generators"]) == 1:
+                of_generator.setdefault(variant["generators"][0], []).append(arm)
+        for arms in of_generator.values():
+            plain = next((arm for arm in arms if not filters(info, arm)), None)
+            if plain is None or len(arms) == 1:
+                continue
+            size = max(row["size"] for row in own if row["arm"] == plain)
+            theirs = statistics.by_subset(own, name, plain, size)
+            for arm in arms:
+                if ours := statistics.by_subset(own, name, arm, size):
+                    had = [row["rows"] for row in own if (row["arm"], row["size"]) == (arm, size)]
+                    found.append(
+                        Filtered(name, arm, size, fmean(had), fmean(ours.values()), statistics.paired(ours, theirs))
+                    )
     return found
 
 
@@ -147,20 +152,18 @@ def imbalance(rows: Sequence[Row], info: dict[str, Any]) -> list[dict[str, Any]]
             score = fmean(statistics.by_subset(rows, name, arm, size, "macro_f1").values())
             line: dict[str, Any] = {"classifier": name, "arm": arm, "size": size, "macro_f1": score}
             for rival in ("weighted", "duplicate"):
-                line[rival] = statistics.paired_interval(_macro_f1_above(rows, name, (arm, size), rival))
+                line[rival] = _macro_f1_above(rows, name, (arm, size), rival)
             lines.append(line | {"texts": {rival: lift_text(line[rival]) for rival in ("weighted", "duplicate")}})
     return lines
 
 
-def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival: str) -> list[float]:
-    """By subset, points of macro-F1 above the rival `weighted` or `duplicate`; none where nothing was generated."""
+def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival: str) -> Interval:
+    """Points of macro-F1 above the rival `weighted` or `duplicate`; of nothing where no rows were generated."""
     sizes = [size for arm, size in statistics.arms(rows, name) if arm == rival and size in (ours[1], rows[0]["budget"])]
     if not sizes or not statistics.is_generated(ours[0]):
-        return []
-    size = sizes[0]
+        return statistics.paired({}, {})
     mine = statistics.by_subset(rows, name, *ours, "macro_f1")
-    theirs = statistics.by_subset(rows, name, rival, size, "macro_f1")
-    return [mine[subset] - theirs[subset] for subset in mine if subset in theirs]
+    return statistics.paired(mine, statistics.by_subset(rows, name, rival, sizes[0], "macro_f1"))
 
 
 def teachers(info: dict[str, Any], budget: int | None = None) -> dict[int, float]:
@@ -207,7 +210,7 @@ def generators(info: dict[str, Any]) -> list[dict[str, Any]]:
 
 def filters(info: dict[str, Any], arm: str) -> list[str]:
     """Those of an arm of generated rows."""
-    own = info["recipe"].get("variants", {}).get(arm, {}).get("filters")
+    own = info["recipe"]["variants"].get(arm, {}).get("filters")
     return info["recipe"]["augment"]["filters"] if own is None else own
 
 

@@ -1,0 +1,130 @@
+"""With generated rows against without: who is best at each, and whether something simpler would do.
+
+Accuracies of different classifiers are compared on the test rows that all of them were scored on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from . import statistics, tables
+from .statistics import FEWEST_SUBSETS, Interval, Row
+
+TEACHER = "the teacher"
+SIMPLER = ("setfit", "probe")  # classifiers that are quicker to set up than any generator
+
+Place = tuple[str, str, int]  # classifier, arm, size
+Accuracies = dict[Place, dict[int, float]]  # in points, by subset
+
+
+@dataclass(frozen=True)
+class Line:
+    """One classifier at its best with or without generated rows."""
+
+    place: Place
+    accuracy: Interval
+    ahead: Interval  # points above the best that has generated rows, on the subsets of both; of that one nothing
+
+
+def lines(info: dict[str, Any]) -> list[Line]:
+    """The teacher and every classifier, without generated rows and with, the best first; none where none has any."""
+    plain, grown = _without_and_with(info)
+    if not grown:
+        return []
+    top, found = _best(grown), []
+    for every in (plain, grown):
+        for name in dict.fromkeys(name for name, *_ in every):
+            place = _best({place: values for place, values in every.items() if place[0] == name})
+            ahead = statistics.paired(every[place], grown[top] if place != top else {})
+            found.append(Line(place, statistics.paired_interval(list(every[place].values())), ahead))
+    return sorted(found, key=lambda line: -(line.accuracy.mean or 0.0))
+
+
+def augment_at_all(info: dict[str, Any]) -> str | None:
+    """The best classifier that needs no generated rows, the teacher among them, against the best that has them."""
+    plain, grown = ({k: v for k, v in one.items() if len(v) >= FEWEST_SUBSETS} for one in _without_and_with(info))
+    if not plain or not grown:
+        return None
+    best, rival, ahead = _best_of_each(plain, grown)
+    (name, arm, size), (other, kind, count) = best, rival
+    alone = f"the {count} real rows alone" if kind == "real" else f"{kind} at {count}"
+    told = f"{name} with {arm} at {size} is right on {fmean(grown[best].values()):.1f} %, {other} on {alone} on "
+    told += f"{fmean(plain[rival].values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both and "
+    told += f"{info['analysis']['shared_rows']} test rows"
+    if ahead.low is None or ahead.high is None or ahead.low <= 0 <= ahead.high:
+        return f"The best with generated rows is not shown to beat the best without: {told}."
+    return f"{'Yes' if ahead.low > 0 else 'No'}: {told}."
+
+
+def simpler(info: dict[str, Any], size: int) -> str | None:
+    """What each classifier gains by `size` rows of `vae` over a probe and SetFit on the real rows alone."""
+    shared, budget = tables.on_shared_rows(info), info["study"]["budget"]
+    told = []
+    for rival in SIMPLER:
+        theirs = shared.get((rival, "real", budget), {})
+        ahead = {
+            name: statistics.paired(ours, theirs)
+            for (name, arm, at), ours in shared.items()
+            if (arm, at) == ("vae", size)
+        }
+        known = [f"{name} {tables.lift_text(gain)}" for name, gain in ahead.items() if gain.low is not None]
+        if known:
+            told.append(f"{rival}: {', '.join(known)}")
+    if not told:
+        return None
+    said = f"With {size} rows of vae, in points above what learned from the {budget} real rows alone, on the first "
+    return f"{said}{info['analysis']['shared_rows']} test rows: above {'; above '.join(told)}."
+
+
+def how_few(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> str | None:
+    """By budget, the best with `vae` against the best without generated rows, of those scored on all test rows, and the
+    teacher where it was scored on these, too."""
+    count = max(row["test_rows"] for row in of_all_budgets)
+    shared = info.get("analysis", {}).get("shared_rows") == count
+    told = []
+    for budget in sorted({row["budget"] for row in of_all_budgets}):
+        own = [row for row in statistics.of_budget(of_all_budgets, budget) if row["test_rows"] == count]
+        plain: Accuracies = {}
+        grown: Accuracies = {}
+        for name in statistics.classifiers(own):
+            for arm, size in statistics.arms(own, name):
+                values = statistics.by_subset(own, name, arm, size)
+                if arm in ("vae", "real", "duplicate") and len(values) >= FEWEST_SUBSETS:
+                    (grown if arm == "vae" else plain)[name, arm, size] = values
+        if plain and grown:
+            (name, _, size), (other, *_), ahead = _best_of_each(plain, grown)
+            line = f"{tables.lift_text(ahead)} with {budget} ({name} with {size} rows, {other} without, n = {ahead.n}"
+            teachers = tables.teachers(info, budget) if shared else {}
+            told.append(line + (f"; the teacher {fmean(teachers.values()):.1f} %)" if teachers else ")"))
+    said = (
+        f"Of the classifiers that were scored on {count} test rows the best with vae, in points above the best without "
+    )
+    said += "generated rows, both chosen on these rows"
+    return f"{said}: {'; '.join(told)}." if len(told) > 1 else None
+
+
+def _without_and_with(info: dict[str, Any]) -> tuple[Accuracies, Accuracies]:
+    plain: Accuracies = {}
+    grown: Accuracies = {}
+    if teachers := tables.teachers(info):
+        plain[TEACHER, "real", info["study"]["budget"]] = teachers
+    for place, values in tables.on_shared_rows(info).items():
+        if place[1] != "oracle":
+            (grown if statistics.is_generated(place[1]) else plain)[place] = values
+    return plain, grown
+
+
+def _best(every: Accuracies, shared: set[int] | None = None) -> Place:
+    """That of the highest mean, over these subsets or its own; with too few for an interval only where all have."""
+    enough = {place: values for place, values in every.items() if len(values) >= FEWEST_SUBSETS} or every
+    return max(enough, key=lambda place: fmean(enough[place][subset] for subset in shared or enough[place]))
+
+
+def _best_of_each(plain: Accuracies, grown: Accuracies) -> tuple[Place, Place, Interval]:
+    """The best of either, by their means over the subsets that all have, and how far the grown one is ahead."""
+    shared = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
+    ours, theirs = _best(grown, shared), _best(plain, shared)
+    return ours, theirs, statistics.paired(grown[ours], plain[theirs])
