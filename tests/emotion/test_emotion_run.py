@@ -247,6 +247,19 @@ def test_a_tokenizer_of_another_vocabulary_is_one_line(recipe, tiny_encoder, tin
     assert last.startswith(f"textvae: error: {encoder}: the tokenizer has ")
 
 
+def test_a_mended_tokenizer_is_another_encoder(recipe, tiny_encoder, tmp_path, capsys):
+    encoder, output = shutil.copytree(tiny_encoder, tmp_path / "encoder"), str(tmp_path / "run")
+    path = recipe(encoder=str(encoder), epochs=1)
+    assert main(["emotion", path, "--output", output]) == 0
+    capsys.readouterr()
+    tokenizer = json.loads((encoder / "tokenizer.json").read_text())
+    tokenizer["normalizer"]["lowercase"] = not tokenizer["normalizer"]["lowercase"]
+    (encoder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert main(["emotion", path, "--output", output]) == 0
+    assert "reused" not in capsys.readouterr().err
+    assert len(list((tmp_path / "cache" / "embeddings").glob("*.safetensors"))) == 2
+
+
 def test_own_texts_are_placed(recipe, tmp_path, capsys, annotated_rows):
     texts = tmp_path / "mine.csv"
     pd.DataFrame({"line": ["the film is good and moving.", "the film is bad and dull.", "a story"]}).to_csv(

@@ -26,7 +26,7 @@ def embeddings_of(model: EmotionVAEModel, tokenizer: Any, texts: list[str], revi
     """(N, D) float32 embeddings of texts by the model's untrained encoder; those that are cached are not computed.
 
     Args:
-        revision: of the encoder's weights, as its `Source` has it.
+        revision: of the encoder and its tokenizer.
 
     Raises:
         UserError: the cache's file is damaged, or of another encoder.

@@ -132,7 +132,7 @@ class Work:
         label = f"{name}, fold {number + 1}" if number < len(self.folds) else f"{name}, official"
         work = self.run.path / "folds" / name / self.fold_name(number)
         record = f"folds/{name}/{work.name}.json"
-        inputs = [*self.inputs, settings, encoded.source.revision]
+        inputs = [*self.inputs, settings, encoded.revision]
         with self.run.stage(label, inputs=inputs, outputs=[record]) as stage:
             if stage.done:
                 return
@@ -153,7 +153,7 @@ class Work:
         fold = self.fold_name(number)
         record = f"folds/{name}/{fold}.json"
         settings = self.recipe.model
-        inputs = [*self.inputs, settings.encoder, settings.encoder_layers, settings.max_length, encoded.source.revision]
+        inputs = [*self.inputs, settings.encoder, settings.encoder_layers, settings.max_length, encoded.revision]
         with self.run.stage(f"{name}, {fold}", inputs=inputs, outputs=[record]) as stage:
             if stage.done:
                 return
@@ -168,7 +168,7 @@ class Work:
     def train_official(self) -> None:
         """Train the one model that is kept, on the data's own training split, and measure it on its test split."""
         encoded, rows, output = self.encode(self.recipe.model), self.official, self.run.path / MODEL
-        inputs = [*self.inputs, self.recipe.model, encoded.source.revision]
+        inputs = [*self.inputs, self.recipe.model, encoded.revision]
         outputs = [f"{MODEL}/config.json", f"{MODEL}/model.safetensors", "official.json"]
         with self.run.stage("the one model", inputs=inputs, outputs=outputs) as stage:
             if stage.done:
@@ -192,7 +192,7 @@ class Work:
         """Ask the one model for the test sentences in the corners of what is rated, and in its middle."""
         encoded, rows = self.encode(self.recipe.model), self.official.test
         places = corners_and_middle(self.data.ratings[rows])
-        inputs = [*self.inputs, self.recipe.model, encoded.source.revision, places, SHOWN]
+        inputs = [*self.inputs, self.recipe.model, encoded.revision, places, SHOWN]
         with self.run.stage("nearest sentences", inputs=inputs, outputs=["nearest.json"]) as stage:
             if not stage.done:
                 model = load_model(EmotionVAEModel, self.run.path / MODEL, "textvae emotion")

@@ -47,9 +47,13 @@ class Encoded:
         self.settings, self.recipe, self.data = settings, recipe, data
         folder, self.source = resolve_model(settings.encoder)
         self.folder, self.tokenizer = str(folder), AutoTokenizer.from_pretrained(folder)
+        # A commit's or a package's covers the tokenizer; a folder's is its weights' alone.
+        self.revision = self.source.revision
+        if self.source.origin in ("path", "mirror"):
+            self.revision += f", tokenizer {fingerprint(folder / 'tokenizer.json')}"
         model = self.new_model()
         try:
-            self.embeddings = embeddings_of(model, self.tokenizer, data.texts, self.source.revision)
+            self.embeddings = embeddings_of(model, self.tokenizer, data.texts, self.revision)
         except ValueError as error:
             raise UserError(f"{settings.encoder}: {error}") from None
         self.tokens = None
@@ -148,7 +152,7 @@ def train_model(
     model.set_scales(encoded.embeddings[torch.from_numpy(train)], torch.from_numpy(data.ratings[train]).float())
     _set_trained(model, settings.trainable_encoder_layers)
     made_from = fingerprint(
-        settings, seed, encoded.source.revision, str(dtype), encoded.recipe.num_processes, encoded.recipe.min_deviation,
+        settings, seed, encoded.revision, str(dtype), encoded.recipe.num_processes, encoded.recipe.min_deviation,
         data.category_names, *(_content(data, part) for part in (train, rows.validation)),
     )  # fmt: skip
     loop = Loop(
