@@ -29,16 +29,16 @@ svg .width { stroke: #dc2626; stroke-width: 2; }
 
 
 class Placed(NamedTuple):
-    """A text and where it lies, in rating units; the ends of the interval of its mean rating, and raters' deviation.
+    """A text and where it lies, in rating units: the ends of the intervals of its mean ratings, raters' deviations.
 
-    What the model's training data never rated is None.
+    An arousal that the model's training data never rated is None; intervals and raters then are of valence alone.
     """
 
     text: str
     valence: float
     arousal: float | None
     interval: list[list[float]]  # (valence and, where rated, arousal) × (lowest, highest)
-    raters: float
+    raters: list[float]
 
 
 def place(model: PinnedEmotion, text: Any) -> list[Placed]:
@@ -56,7 +56,7 @@ def place(model: PinnedEmotion, text: Any) -> list[Placed]:
             said.mean[row, 0].item(),
             said.mean[row, 1].item() if 1 in rated else None,
             [[low[row, place].item(), high[row, place].item()] for place in rated],
-            said.rater_deviation[row, 0].item(),
+            [said.rater_deviation[row, place].item() for place in rated],
         )
         for row, line in enumerate(lines)
     ]
@@ -122,7 +122,7 @@ def show(model: PinnedEmotion, others: list[list[Any]], text: Any) -> tuple[str,
                 else "not rated"
                 for axis, mean in enumerate((one.valence, one.arousal))
             ),
-            f"{one.raters:.2f}",
+            ", ".join(f"{deviation:.2f}" for deviation in one.raters),
         ]
         for one in placed
     ]
@@ -147,7 +147,8 @@ def build(model: PinnedEmotion) -> None:
     gr.Examples(EXAMPLES, text, label="Example sentences")
     shown = gr.HTML(label="Emotion map", css_template=CSS + AXES, js_on_load=JS)
     table = gr.Dataframe(
-        headers=HEADERS, label=f"Mean ratings with {COVERAGE:.0%} intervals; standard deviation of raters, valence",
+        headers=HEADERS,
+        label=f"Mean ratings with {COVERAGE:.0%} intervals; standard deviations of raters (valence, arousal)",
         interactive=False, wrap=True, buttons=[], column_widths=["40%", "22%", "22%", "16%"],
     )  # fmt: skip
     record = record_box()

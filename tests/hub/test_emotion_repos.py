@@ -6,10 +6,13 @@ import json
 import re
 import shutil
 
+import torch
 from processes import stranger
 from publishing import publish
+from transformers import AutoTokenizer
 
 from textvae.hub_cards.layouts import layout_of
+from textvae.modeling_emotion_vae import EmotionVAEModel
 
 CODE = ["configuration_emotion_vae.py", "modeling_emotion_vae.py", "networks.py", "outputs.py"]
 
@@ -37,6 +40,7 @@ def test_the_card_says_what_was_measured(emotion_run, tmp_path):
     r, sd, one = (found[name] for name in ("r_valence", "r_valence_sd", "official_r_valence"))
     assert f"| Pearson r, valence | {r:.3f} ({sd:.3f}) | {one:.3f} |" in card
     assert f"| means inside the 90 % interval, arousal | {100 * found['coverage_arousal']:.1f} % |" in card
+    assert "the first 32 tokens of a longer text" in card
 
 
 def test_the_figures_of_a_frozen_encoder_beside_them_are_not_a_trained_ones(emotion_run, tmp_path):
@@ -53,15 +57,6 @@ def test_the_figures_of_a_frozen_encoder_beside_them_are_not_a_trained_ones(emot
     assert tables[0] == tables[1]
 
 
-def test_use_finds_the_sentences_nearest_to_a_place(emotion_run, tmp_path):
-    folder = laid_out(emotion_run, tmp_path / "staging").folder
-    (use,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), flags=re.DOTALL)
-    use = re.sub(r'"org/[\w-]+", revision="[\w-]+"', repr(str(folder)), use)
-    assert use.count("model.nearest") == 1
-    last = use.strip().splitlines()[-1]
-    assert stranger(use.replace(last, f"print({last})"), tmp_path).strip() in use
-
-
 def test_the_map_holds_sentences_as_the_model_places_them(emotion_run):
     placed = json.loads((emotion_run / "model/map.json").read_text())
     official = json.loads((emotion_run / "official.json").read_text())
@@ -69,8 +64,25 @@ def test_the_map_holds_sentences_as_the_model_places_them(emotion_run):
     assert all(isinstance(place[0], str) for place in placed)
 
 
-def test_all_that_is_checked_before_publishing_passes(emotion_run, smoke_mirror, hub, tmp_path):
-    done = publish(hub, emotion_run, smoke_mirror, tmp_path)
+def test_strangers_use_what_is_published(emotion_run, smoke_mirror, hub, tmp_path):
+    done = publish(hub, emotion_run, smoke_mirror, tmp_path, "--push")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "model org/emotion-tiny-vae" in done.stdout
-    assert "space org/textvae-demo" in done.stdout
+    assert {repo.id for repo in hub.repos.values()} == {"org/emotion-tiny-vae", "org/textvae-demo"}
+    pins = json.loads(hub.repo("org/textvae-demo", "spaces").files()["pins.json"])
+    assert {name: pin["id"] for name, pin in pins.items()} == {"emotion": "org/emotion-tiny-vae"}
+    card = hub.repo("org/emotion-tiny-vae").files()["README.md"].decode()
+    (use,) = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    assert use.count('from_pretrained("org/emotion-tiny-vae", revision="v-') == 2
+    nearest = use.strip().splitlines()[-1]
+    assert "model.nearest" in nearest
+    script = f"""{use}
+assert said.mean.shape == low.shape == (2, 2) and (low < said.mean).all() and (said.mean < high).all()
+assert {nearest} in sentences
+print(type(model).__module__, said.mean.tolist())
+"""
+    told = stranger(script, tmp_path, **hub.environment, HF_HOME=tmp_path / "stranger")
+    module, means = told.split(maxsplit=1)
+    assert module.startswith("transformers_modules.org.")
+    model, tokenizer = (load.from_pretrained(emotion_run / "model") for load in (EmotionVAEModel, AutoTokenizer))
+    own = model.predict(["What a lovely day!", "The meeting is at nine."], tokenizer).mean
+    torch.testing.assert_close(torch.tensor(json.loads(means)), own)

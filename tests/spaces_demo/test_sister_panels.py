@@ -106,7 +106,7 @@ def test_sentences_are_placed_where_the_model_says(emotion):
     assert placed[1].interval[0] == [low[1, 0].item(), high[1, 0].item()]
     html, rows, record = emotion_panel.show(emotion, emotion_panel.corpus(emotion.folder), "I loved this movie.")
     assert rows[0][1] == f"{said.mean[0, 0]:.2f} ({low[0, 0]:.2f} to {high[0, 0]:.2f})"
-    assert rows[0][3] == f"{said.rater_deviation[0, 0]:.2f}"
+    assert rows[0][3] == f"{said.rater_deviation[0, 0]:.2f}, {said.rater_deviation[0, 1]:.2f}"
     assert html.count("<circle") == 3
     assert "&lt;b&gt;i loved it" in html
     assert record.startswith(emotion.pin.id)
@@ -117,6 +117,7 @@ def test_a_model_that_rates_valence_alone_has_no_arousal_to_tell(emotion):
     model.config.rated = ["valence"]
     _, rows, _ = emotion_panel.show(emotion, [], "the story is dull.")
     assert rows[0][2] == "not rated"
+    assert rows[0][3] == f"{model.predict(['the story is dull.'], emotion.load()[1]).rater_deviation[0, 0]:.2f}"
 
 
 @pytest.mark.parametrize("text", ["", None, "a\n" * 9])
