@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,6 @@ from textvae.training.digits.evaluate import (
     sample_figures,
     vae_figures,
 )
-from textvae.training.digits.passes import codes
 from textvae.training.digits.pictures import png
 from textvae.training.digits.recipe import AutoencoderRecipe, DigitsRecipe
 
@@ -33,6 +33,9 @@ RECIPE = DigitsRecipe(
     subsets=3,
     few_steps=3,
 )
+
+ARMS = ("duplicate", "neighbours", "interpolations", "jitter", "jitter_and_neighbours")
+GAINS = (0.0, 0.02, 0.04, 0.06, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -155,52 +158,122 @@ def test_features_of_few_labels(digits):
     assert max(found[f"{kind}_accuracy_few"] for kind in ("code", "pca", "pixels")) < 0.6
 
 
-def test_intervals_are_students():
-    values = [1.0, 2.0, 4.0]
-    found = few._interval(values, "lift")
-    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    assert (found["lift"], found["lift_low"], found["lift_high"]) == pytest.approx((np.mean(values), low, high))
+@pytest.fixture
+def trained(monkeypatch):
+    """Runs `augmentation` without training; (arm, subset) → the images that its classifier was to learn from."""
+
+    def run(autoencoder, recipe, digits, test, accuracies=None):
+        parts = []
+        right = None if accuracies is None else iter([rows[arm] for rows in accuracies for arm in ARMS])
+
+        def logits_of(_, images):
+            """Right for the first test images, as many as the accuracy says."""
+            share = 0 if right is None else next(right)
+            said = torch.where(torch.arange(len(images)) < round(share * len(images)), test.labels, test.labels + 1)
+            return torch.nn.functional.one_hot(said, 12)
+
+        monkeypatch.setattr(few, "fit", lambda classifier, part, *_: parts.append(part))
+        monkeypatch.setattr(few, "logits_of", logits_of)
+        figures = few.augmentation(autoencoder, recipe, digits, test)
+        return {(arm, subset): parts[subset * len(ARMS) + place] for place, arm in enumerate(ARMS)
+                for subset in range(recipe.subsets)}, figures  # fmt: skip
+
+    return run
 
 
-def test_arms_keep_the_labelled_images_and_make_others_of_their_class(digits):
+def test_arms_keep_the_labelled_images_and_make_others_of_their_class(digits, trained):
+    autoencoder = model()
+    parts, _ = trained(autoencoder, RECIPE, digits, digits.test)
+    again, _ = trained(autoencoder, RECIPE, digits, digits.test)
+    drawn = few.budgets(digits.train, RECIPE, 3)
+    for subset, rows in enumerate(drawn):
+        labelled = digits.train.take(rows)
+        for name in ("duplicate", "jitter"):
+            assert torch.equal(parts[name, subset].images, labelled.images)
+            assert torch.equal(parts[name, subset].labels, labelled.labels)
+        for name in ("neighbours", "interpolations", "jitter_and_neighbours"):
+            made = parts[name, subset]
+            assert len(made) == (1 + few.COPIES) * len(labelled)
+            assert torch.equal(made.images[: len(labelled)], labelled.images)
+            assert torch.equal(made.labels, labelled.labels.repeat(1 + few.COPIES))
+            assert torch.equal(made.images, again[name, subset].images)
+        assert parts["jitter_and_neighbours", subset] is parts["neighbours", subset]
+
+
+def test_what_is_made_of_the_same_images_differs_by_subset(digits, trained):
+    """Two images of each of three classes have eight orders, so that two of nine subsets are one."""
+    recipe = dataclasses.replace(RECIPE, few_labels=2, subsets=9)
+    pairs = digits.train.take(few.budgets(digits.train, recipe, 3)[0])
+    parts, _ = trained(model(), recipe, dataclasses.replace(digits, train=pairs), digits.test)
+    alike = [
+        (one, other)
+        for one, other in itertools.combinations(range(9), 2)
+        if torch.equal(parts["duplicate", one].images, parts["duplicate", other].images)
+    ]
+    assert alike
+    for (one, other), name in itertools.product(alike, ("neighbours", "interpolations")):
+        assert not torch.equal(parts[name, one].images, parts[name, other].images)
+
+
+def test_between_images_that_are_one_lies_nothing(digits, trained):
     autoencoder = model()
     labelled = digits.train.take(few.budgets(digits.train, RECIPE, 3)[0])
-    arms = few._arms(autoencoder, codes(autoencoder, digits.train.images).std(0), 0)
-    for name in ("neighbours", "interpolations"):
-        made = arms[name](labelled, 0)
-        assert len(made) == (1 + few.COPIES) * len(labelled)
-        assert torch.equal(made.images[: len(labelled)], labelled.images)
-        assert torch.equal(made.labels, labelled.labels.repeat(1 + few.COPIES))
-        again = arms[name](labelled, 0)
-        assert torch.equal(made.images, again.images)
-        assert not torch.equal(made.images, arms[name](labelled, 1).images)
-    assert arms["duplicate"](labelled, 0) is labelled
-    # Where all images of a class are one, nothing lies between two of them.
     same = Digits(labelled.images[::4].repeat_interleave(4, 0), labelled.labels)
-    rebuilt = (255 * autoencoder(same.pixels()).reconstruction).round().to(torch.uint8).repeat(few.COPIES, 1, 1, 1)
-    assert (arms["interpolations"](same, 0).images[len(same) :].int() - rebuilt.int()).abs().max() <= 1
+    parts, _ = trained(autoencoder, RECIPE, dataclasses.replace(digits, train=same), digits.test)
+    found = parts["interpolations", 0]
+    seen = Digits(found.images[: len(same)], found.labels[: len(same)])
+    rebuilt = (255 * autoencoder(seen.pixels()).reconstruction).round().to(torch.uint8).repeat(few.COPIES, 1, 1, 1)
+    assert (found.images[len(same) :].int() - rebuilt.int()).abs().max() <= 1
 
 
-def test_no_image_is_mixed_with_itself(monkeypatch):
+def test_no_image_is_mixed_with_itself(digits, trained, monkeypatch):
+    """An image of one grey has that for its code here."""
     decoded = []
-    monkeypatch.setattr(few, "codes", lambda _, images: images.flatten(1).float())
+    monkeypatch.setattr(few, "codes", lambda _, images: images[:, 0, 0, :1].float())
     stub = SimpleNamespace(
-        device="cpu", decode=lambda latents: decoded.append(latents) or latents.unflatten(1, (1, 1, 1))
+        device="cpu",
+        decode=lambda latents: decoded.append(latents) or latents.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).clamp(0, 1),
     )
-    pairs = Digits(torch.tensor([0, 8, 1, 9], dtype=torch.uint8).view(4, 1, 1, 1), torch.tensor([0, 0, 1, 1]))
-    for subset in range(5):
-        few._arms(stub, torch.ones(1), 0)["interpolations"](pairs, subset)
-    start, end = pairs.images.flatten(1).float(), pairs.images[[1, 0, 3, 2]].flatten(1).float()
-    shares = (torch.stack(decoded).view(5, few.COPIES, 4, 1) - start) / (end - start)
-    assert 0 < shares.min() < 0.1 < 0.4 < shares.max() < 0.5
+    greys = torch.tensor([0, 80, 10, 90], dtype=torch.uint8).view(4, 1, 1, 1).expand(-1, 1, 4, 4)
+    both = dataclasses.replace(digits, train=Digits(greys, torch.tensor([0, 0, 1, 1])), label_names=["a", "b"])
+    parts, _ = trained(stub, dataclasses.replace(RECIPE, few_labels=2, subsets=5), both, digits.test)
+    shares = []
+    for subset, latents in enumerate(decoded[1::2]):  # neighbours come first
+        start = parts["interpolations", subset].images[:4, 0, 0, :1].float()
+        shares.append((latents.view(few.COPIES, 4, 1) - start) / (start[[1, 0, 3, 2]] - start))
+    assert 0 < torch.stack(shares).min() < 0.1 < 0.4 < torch.stack(shares).max() < 0.5
 
 
-def test_augmentation_pairs_its_arms(digits):
-    figures = few.augmentation(model(), RECIPE, digits, digits.test)
-    for name in ("neighbours", "interpolations", "jitter", "jitter_and_neighbours"):
-        wanted = 100 * (figures[f"augment_accuracy_{name}"] - figures["augment_accuracy_duplicate"])
-        assert figures[f"augment_lift_{name}_over_duplicate"] == pytest.approx(wanted)
+def test_arms_are_compared_subset_by_subset(digits, trained):
+    """Some subsets are easier than others for all arms: a difference is surer than the two that it is of."""
+    random = np.random.default_rng(0)
+    accuracies = [
+        {arm: round(easy + gain + random.choice([-0.01, 0, 0.01]), 2) for arm, gain in zip(ARMS, GAINS, strict=True)}
+        for easy in (0.3, 0.7, 0.5, 0.4)
+    ]
+    _, figures = trained(model(), dataclasses.replace(RECIPE, subsets=4), digits, digits.test, accuracies)
+    by_arm = {arm: np.array([rows[arm] for rows in accuracies]) for arm in ARMS}
+
+    def told(name):
+        return tuple(figures[f"{name}{end}"] for end in ("", "_low", "_high"))
+
+    for arm, values in by_arm.items():
+        ends = stats.t.interval(0.95, 3, values.mean(), stats.sem(values))
+        assert told(f"augment_accuracy_{arm}") == pytest.approx((values.mean(), *ends))
     assert "augment_lift_jitter_over_jitter" not in figures
+    for arm, other in itertools.product(ARMS, ("duplicate", "jitter")):
+        if arm in ("duplicate", other):
+            continue
+        found = told(f"augment_lift_{arm}_over_{other}")
+        paired = stats.ttest_rel(by_arm[arm], by_arm[other]).confidence_interval()
+        lift = 100 * (by_arm[arm] - by_arm[other]).mean()
+        assert found == pytest.approx((lift, 100 * paired.low, 100 * paired.high), abs=1e-4)
+        apart = stats.ttest_ind(by_arm[arm], by_arm[other]).confidence_interval()
+        assert found[2] - found[1] < 10 * (apart.high - apart.low)  # a tenth of it, in points
+
+
+def test_augmentation_gives_the_same_figures_again(digits):
+    figures = few.augmentation(model(), RECIPE, digits, digits.test)
     assert figures == few.augmentation(model(), RECIPE, digits, digits.test)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from textvae.training.common.errors import UserError
@@ -21,6 +23,23 @@ def test_mnist_has_every_figure_that_is_asked_of_it():
     models = load_sister_recipe(DigitsRecipe, "digits_mnist", "digits").models.values()
     assert {model.latent_size for model in models if not model.variational and not model.noise} >= {2, 16, 32}
     assert 20 in {model.latent_size for model in models if model.variational}
+
+
+def test_the_originals_constant_rate_differs_from_mnists_recipe_in_that_alone():
+    """As far as an autoencoder's training goes: its mixture, and who judges it, come after it."""
+    constant, falling = (
+        load_sister_recipe(DigitsRecipe, name, "digits") for name in ("digits_mnist_constant", "digits_mnist")
+    )
+    assert constant.final_learning_rate_share == 1
+    shared = ("dataset", "validation_images", "epochs", "batch_size", "learning_rate", "seed")
+    assert [getattr(constant, name) for name in shared] == [getattr(falling, name) for name in shared]
+    plain = {name: one for name, one in falling.models.items() if not one.variational and not one.noise}
+    assert {one.latent_size for one in plain.values()} == {2, 16, 32}
+    without_mixture = [
+        {name: dataclasses.replace(one, prior_components=0) for name, one in models.items()}
+        for models in (constant.models, plain)
+    ]
+    assert without_mixture[0] == without_mixture[1]
 
 
 @pytest.mark.parametrize(
