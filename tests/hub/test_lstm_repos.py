@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 
+import pandas as pd
 import pytest
 import yaml
 from processes import stranger, textvae
@@ -42,6 +43,13 @@ def test_the_card_says_what_was_measured(lstm_run, tmp_path):
     assert f"| cross-entropy, nats | {found['test']['loss']:.4f} |" in card
     assert f"{100 * found['tricky']['pairs_solved']:.1f} % of the 56 pairs" in card
     assert re.search(r"name: accuracy\n", card)
+
+
+def test_the_reviews_that_their_card_names_are_in_them_with_the_labels_that_it_tells(lstm_run, tmp_path):
+    card = (laid_out(lstm_run, tmp_path / "staging")["org/tricky-reviews"].folder / "README.md").read_text()
+    rows = pd.read_csv(TRICKY).set_index("text")["label"]
+    won, lost = re.findall(r"\(\*(.+?)\*\)", card)
+    assert (rows[won], rows[lost]) == ("positive", "negative")
 
 
 def test_a_run_that_is_not_finished_says_so(lstm_run, tmp_path):
