@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from textvae.training.augment.generators import language_model
 from textvae.training.common.errors import UserError
@@ -21,11 +24,12 @@ from textvae.training.common.recipe import (
     VariantRecipe,
 )
 from textvae.training.common.recipe_files import load_recipe
+from textvae.training.common.run_folder import open_run
 from textvae.training.common.sources import content_revision
-from textvae.training.study import banks, cells
+from textvae.training.study import banks, cells, growing
 from textvae.training.study.plan import Cell, Growth
 from textvae.training.study.rows import candidates_file, subset_file, training_rows
-from textvae.training.study.run import check_unread
+from textvae.training.study.run import check_unread, draw_rows, train_generator
 from textvae.training.vae.data import Sentences
 
 SOURCE = {"id": "org/reviews", "origin": "path", "location": "r", "revision": "1", "stand_in": None, "licence": None}
@@ -104,6 +108,41 @@ def test_labels_and_order_of_test_rows_change_no_byte_and_no_filters_choice(grow
     assert len(plain[1]) > 4
     assert everything("labels", TESTS, [1, 0, 1, 0]) == plain
     assert everything("order", TESTS[::-1], [1, 0, 1, 0]) == plain
+
+
+def test_from_the_sources_on_checkpoint_and_rows_are_the_same_whatever_the_tests_labels_and_order(
+    smoke_mirror, tmp_path, monkeypatch
+):
+    recipe = load_recipe("smoke").to_dict() | {"name": "leak"}
+    recipe["vae"] |= {"steps": 6, "checkpoint_every": 6, "exclude": ["stanfordnlp/imdb"]}
+    recipe["augment"] |= {
+        "sizes": [16], "vae_latents": "prior", "bank_sentences": 120, "bank_share": 0.8, "oversample": 3,
+        "filters": ["confidence", "perplexity", "diversity"],
+    }  # fmt: skip
+    arms = {"vae": [16], "self_training": [16]}
+    recipe["classifiers"] = {"probe": recipe["classifiers"]["probe"] | {"arms": arms, "subsets": 1}}
+    (tmp_path / "leak.yaml").write_text(yaml.safe_dump(recipe))
+
+    def written(name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> dict[str, bytes]:
+        mirror = tmp_path / name
+        shutil.copytree(smoke_mirror, mirror)
+        tests = mirror / "datasets/stanfordnlp/imdb/test.parquet"
+        change(pd.read_parquet(tests)).to_parquet(tests)
+        monkeypatch.setenv("TEXTVAE_MIRROR", str(mirror))
+        with open_run(tmp_path / f"run-{name}", settings) as run:
+            for stage in (draw_rows, train_generator, growing.grow_budgets):
+                stage(run, settings)
+            files = [*run.path.glob("vae/*.safetensors"), *run.path.glob("augmented/candidates/*")]
+            return {str(path.relative_to(run.path)): path.read_bytes() for path in sorted(files)}
+
+    # In this process: workers of their own would take half a minute to start.
+    monkeypatch.setattr(growing, "in_workers", lambda work, tasks, **_: [(k, work(*of)) for k, of in tasks.items()])
+    settings = load_recipe(tmp_path / "leak.yaml")
+
+    plain = written("plain", lambda rows: rows)
+    assert {"vae/model.safetensors", "augmented/candidates/vae-of8-subset0.parquet"} <= set(plain)
+    assert written("labels", lambda rows: rows.assign(label=1 - rows["label"])) == plain
+    assert written("order", lambda rows: rows[::-1]) == plain
 
 
 def test_a_test_text_among_the_candidates_is_dropped(grown, tmp_path):

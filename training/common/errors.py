@@ -8,3 +8,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class NoSplit(UserError):
+    """A dataset that is there has no such split."""

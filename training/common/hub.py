@@ -13,7 +13,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-from .errors import UserError
+from .errors import NoSplit, UserError
 from .files import file_digest
 from .progress import say
 from .rows import Rows
@@ -112,5 +112,6 @@ def _explain(name: str, error: Exception, *not_found: type[Exception]) -> None:
         hint = "check id, revision and split, or log in with `hf auth login`"
         if "Config name is missing" in reason:
             hint = "save the configuration that you want as parquet (its split's `to_parquet`) and give that file"
-        raise UserError(f"{name}: {' '.join(reason.split()).rstrip('.')}; {hint}") from error
+        kind = NoSplit if reason.startswith("Unknown split") else UserError
+        raise kind(f"{name}: {' '.join(reason.split()).rstrip('.')}; {hint}") from error
     say(f"{name}: the Hub failed ({type(error).__name__})")

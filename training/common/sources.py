@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import hub
-from .errors import UserError
+from .errors import NoSplit, UserError
 from .files import file_digest, fingerprint
 from .known import DATASETS, MODELS, Known
 from .progress import say
@@ -236,7 +236,7 @@ def _snapshot_rows(folder: Path, split: str) -> Rows:
             files.append(file)
     if split not in splits:
         there = ", ".join(splits) or "no parquet files"
-        raise UserError(f"{folder.name}: no split '{split}'; there is {there}")
+        raise NoSplit(f"{folder.name}: no split '{split}'; there is {there}")
     first, *others = [read_parquet(file) for file in splits[split]]
     for shard in others:
         for name, values in first.columns.items():

@@ -10,9 +10,9 @@ import torch
 
 from textvae.modeling_textvae.sentences import split_sentences
 
-from ..common.errors import UserError
+from ..common.errors import NoSplit, UserError
 from ..common.recipe import VaeRecipe
-from ..common.sources import Source, load_texts
+from ..common.sources import LabelledTexts, Source, load_texts
 from ..common.text import normalise, role
 
 WORDS = range(4, 41)  # words of an unlabelled sentence that is read
@@ -41,11 +41,11 @@ def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
     """
     main = load_texts(recipe.texts, "train")
     held_out = [load_texts(recipe.texts, split) for split in ("validation", "test")]
-    excluded = [load_texts(name, split) for name in recipe.exclude for split in ("validation", "test")]
+    excluded = [part for name in recipe.exclude for part in _excluded(name)]
     seen = {normalise(text) for part in (*held_out, *excluded) for text in part.texts}
     rows = _unseen(main.texts, seen)
     train = [main.texts[row] for row in rows]
-    num_main, sources = len(train), [main.source, *(part.source for part in excluded[::2])]
+    num_main, sources = len(train), list({part.source.id: part.source for part in (main, *excluded)}.values())
     if recipe.unlabelled and recipe.unlabelled_sentences:
         reviews = load_texts(recipe.unlabelled, "train")
         sources.append(reviews.source)
@@ -63,6 +63,15 @@ def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
             "give a dataset whose parts differ"
         )
     return Sentences(train, num_main, class_ids, num_classes, held_out[0].texts, sources)
+
+
+def _excluded(name: str) -> list[LabelledTexts]:
+    """A dataset's test part, and its validation part where it has one."""
+    tests = load_texts(name, "test")
+    try:
+        return [load_texts(name, "validation"), tests]
+    except NoSplit:
+        return [tests]
 
 
 def _draw_sentences(reviews: list[str], seen: set[str], count: int, seed: int) -> list[str]:
