@@ -103,6 +103,12 @@ BAD_RECIPES = [
     ("variants: {rules: {}}", "'variants.rules': give it a name of its own"),
     ("variants: {soft: {generators: [gpt]}}", "'variants.soft.generators' must be some of rules"),
     ("variants: {soft: {synthetic_weight: 0}}", "'variants.soft.synthetic_weight' must be positive"),
+    ("variants: {sure: {confident_share: 0}}", "'variants.sure.confident_share' must lie in"),
+    (
+        "variants: {soft: {soft_labels: true}}\nclassifiers: "
+        "{setfit: {model: some/body, steps: {200: 1}, arms: {soft: [200]}}}",
+        "'classifiers.setfit.arms' has 'soft', and SetFit takes neither weights nor soft labels; leave it out",
+    ),
     ("classifiers: {probe: {model: a/b, other_budgets: {100: {real: [100]}}}}", "other_budgets' has 100"),
     (
         "classifiers: {probe: {model: a/b, other_budgets: {20: {real: [40]}}}}",

@@ -95,6 +95,14 @@ def test_filters_are_as_strict_as_their_own_arm_asks_whatever_other_arms_there_a
     assert data.texts[8:] == ["made 36", "made 37", "made 38", "made 39"]  # the four surest, of two classes
 
 
+def test_another_share_of_the_most_confident_is_chosen_without_generating_again(folder):
+    candidates(folder)
+    recipe = variant_recipe((12,))
+    half = replace(recipe.variants["sure"], confident_share=0.5)
+    data, _ = training_rows(folder, cell("sure", 12), replace(recipe, variants={"sure": half}))
+    assert data.texts[8:] == ["made 20", "made 21", "made 22", "made 23"]  # the first of the surer half
+
+
 def test_a_variant_of_which_nothing_is_left_says_what_took_its_rows(folder):
     candidates(folder, reject=range(40))
     with pytest.raises(

@@ -164,6 +164,7 @@ class VariantRecipe:
 
     generators: tuple[str, ...] = ("vae",)  # each gives an equal part of the rows
     filters: tuple[Filter, ...] | None = None  # null for those of `augment`
+    confident_share: float | None = None  # that the filter `confidence` leaves; null for that of `augment`
     soft_labels: bool = False  # the teacher's probabilities are a generated row's target, not its label
     synthetic_weight: float = 1.0  # of a generated row in the loss; a real one has 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .errors import UserError
 
 if TYPE_CHECKING:
-    from .recipe import Recipe
+    from .recipe import Recipe, VariantRecipe
 
 GENERATORS = ("rules", "masked_lm", "self_training", "language_model", "vae")
 PLAIN_ARMS = ("real", "weighted")  # the budget's rows alone, simply or with a weight that makes classes equal
@@ -161,6 +161,10 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     _check_arms(recipe, need)
 
 
+def _weighs(variant: VariantRecipe | None) -> bool:
+    return variant is not None and (variant.soft_labels or variant.synthetic_weight != 1)
+
+
 def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
     for name, variant in recipe.variants.items():
         where = f"variants.{name}"
@@ -171,6 +175,10 @@ def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
             f"'{where}.generators' must be some of {', '.join(GENERATORS)}",
         )
         need(variant.synthetic_weight > 0, f"'{where}.synthetic_weight' must be positive")
+        need(
+            variant.confident_share is None or 0 < variant.confident_share <= 1,
+            f"'{where}.confident_share' must lie in (0, 1], or be null for that of 'augment'",
+        )
     filters = [recipe.augment.filters, *(v.filters or () for v in recipe.variants.values())]
     need(
         recipe.augment.perplexity_model is not None or not any("perplexity" in names for names in filters),
@@ -193,6 +201,10 @@ def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
         for budget in (recipe.study.budget, *classifier.other_budgets):
             for arm, sizes in classifier.arms_of(budget, recipe.study.budget).items():
                 need(arm in known, f"'{where}.arms' has '{arm}'; known: {', '.join(known)}")
+                need(
+                    name != "setfit" or not (arm == "weighted" or _weighs(recipe.variants.get(arm))),
+                    f"'{where}.arms' has '{arm}', and SetFit takes neither weights nor soft labels; leave it out",
+                )
                 for size in sizes:
                     need(
                         name == "probe" or size in classifier.steps,

@@ -101,6 +101,8 @@ def variants(info: dict[str, Any]) -> list[dict[str, str]]:
         filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
         text = " and ".join(variant["generators"])
         text += f" with the filters {', '.join(filters)}" if filters else " without filters"
+        share = variant.get("confident_share")  # not in older runs
+        text += f" (the most confident {100 * share:.0f} %)" if share and "confidence" in filters else ""
         text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
         weight = variant["synthetic_weight"]
         text += f", a generated row counting {weight:g}" if weight != 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,8 @@ def grown_rows(
 ) -> tuple[LabelledTexts, Targets | None]:
     """The budget and an equal part of generated rows of each of the variant's generators.
 
-    Other filters than its generator's are asked anew of all candidates, for the largest size of this very arm: how
-    strict they are hangs on no other.
+    Other filters than its generator's, or another share, are asked anew of all candidates, for the largest size of this
+    very arm: how strict they are hangs on no other.
 
     Raises:
         UserError: they leave nothing.
@@ -125,10 +126,12 @@ def grown_rows(
         share = left // (len(variant.generators) - place)
         file = candidates_file(folder, Growth(name, cell.budget, cell.subset))
         rows = read_table(file)
-        if filters != recipe.filters(name):
+        if filters != recipe.filters(name) or variant.confident_share is not None:
             target = rows_of_each(recipe, cell, largest_planned(recipe, cell))
             balance = recipe.study.class_shares is not None
-            rows = select(rows, filters, target, recipe.augment, read_features(file), balance)
+            confident = variant.confident_share or recipe.augment.confident_share
+            settings = replace(recipe.augment, confident_share=confident)
+            rows = select(rows, filters, target, settings, read_features(file), balance)
         if not (candidates := rows[rows["method"] != "original"])["kept"].any():
             raise UserError(
                 f"arm '{cell.arm}', budget {cell.budget}, subset {cell.subset}: {none_left(candidates)}; take a filter "
