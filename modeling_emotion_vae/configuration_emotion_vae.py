@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any, Literal
 
 from torch import Tensor
@@ -32,6 +34,7 @@ class EmotionVAEConfig(PreTrainedConfig):
         rated: which of valence and arousal the training data rates; the other one is not predicted.
         min_deviation: floor of every predicted standard deviation, in rating units.
         lowest_rating, highest_rating: ends of the rating scale.
+        vocabulary_digest: `vocabulary_digest` of the encoder's tokenizer; None: it is not known, and not checked.
 
     Raises:
         ValueError: an impossible value, named.
@@ -59,6 +62,7 @@ class EmotionVAEConfig(PreTrainedConfig):
         min_deviation: float = 0.1,
         lowest_rating: float = 1.0,
         highest_rating: float = 5.0,
+        vocabulary_digest: str | None = None,
         **kwargs: Any,
     ) -> None:
         if encoder_config is None:
@@ -101,6 +105,7 @@ class EmotionVAEConfig(PreTrainedConfig):
         self.min_deviation = min_deviation
         self.lowest_rating = lowest_rating
         self.highest_rating = highest_rating
+        self.vocabulary_digest = vocabulary_digest
         super().__init__(**kwargs)
 
     @property
@@ -123,6 +128,11 @@ class EmotionVAEConfig(PreTrainedConfig):
         for index, name in enumerate(DIMENSIONS):
             if name not in self.rated and not values[:, index].isnan().all():
                 raise ValueError(f"this model does not rate {name}: its {kind} must be NaN")
+
+
+def vocabulary_digest(tokenizer: Any) -> str:
+    """Of a tokenizer's tokens and ids: what it has in common with others that the same weights can read."""
+    return hashlib.sha256(json.dumps(tokenizer.get_vocab(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 EmotionVAEConfig.register_for_auto_class()

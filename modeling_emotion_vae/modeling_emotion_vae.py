@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import can_return_tuple
 
-from .configuration_emotion_vae import DIMENSIONS, EmotionVAEConfig
+from .configuration_emotion_vae import DIMENSIONS, EmotionVAEConfig, vocabulary_digest
 from .networks import LATENT, Decoder, MemberLinear, MixturePrior, RecognitionNetwork
 from .outputs import EmotionPrediction, EmotionVAEOutput
 
@@ -212,8 +212,10 @@ class EmotionVAEModel(PreTrainedModel):
         """(N, D) float32 sentence embeddings on the CPU, computed in batches of texts of like length.
 
         Raises:
-            ValueError: the tokenizer has tokens that the encoder does not.
+            ValueError: the tokenizer is of another vocabulary than the encoder's.
         """
+        if self.config.vocabulary_digest not in (None, vocabulary_digest(tokenizer)):
+            raise ValueError("the tokenizer is of another vocabulary; give the one saved beside the model")
         known = self.get_input_embeddings().num_embeddings
         rows = torch.empty(len(texts), self.config.embedding_size)
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
@@ -226,8 +228,7 @@ class EmotionVAEModel(PreTrainedModel):
             tokens = max(len(tokenizer), int(batch["input_ids"].max()) + 1)  # numbers may leave gaps
             if tokens > known:
                 raise ValueError(
-                    f"the tokenizer has {tokens} tokens, the encoder {known}: it is of another vocabulary; give the "
-                    "one saved beside the model"
+                    f"the tokenizer has {tokens} tokens, the encoder {known}; give the one beside the model"
                 )
             batch = batch.to(self.device)
             rows[part] = self.embed(batch["input_ids"], batch["attention_mask"]).cpu()

@@ -9,6 +9,7 @@ from typing import get_args
 from .training.common.recipe import AugmentRecipe, ClassifierName
 from .training.common.recipe_files import shipped_recipes
 
+MODEL = "runs/quickstart/vae"  # what `textvae run quickstart` and `train-vae quickstart` make
 TABLE = "CSV, JSONL or parquet file, or dataset ORG/NAME[:SPLIT] of the Hub (default: its split train)"
 
 
@@ -255,7 +256,17 @@ def _sister(parser: argparse.ArgumentParser, system: str, default: str | None) -
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="ID|FOLDER", help="a text VAE, as runs/quickstart/vae")
+    parser.add_argument(
+        "--model", type=_vae, default=MODEL, metavar="ID|FOLDER", help="a text VAE (default: %(default)s)"
+    )
+
+
+def _vae(name: str) -> str:
+    if name == MODEL and not Path(name).exists():
+        raise argparse.ArgumentTypeError(
+            f"no VAE stands in {name}; `textvae train-vae quickstart` makes one there, or name another"
+        )
+    return name
 
 
 def _columns(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from processes import stranger
 from transformers import AutoModel
 
 from textvae.modeling_emotion_vae import EmotionVAEConfig, EmotionVAEModel
+from textvae.modeling_emotion_vae.configuration_emotion_vae import vocabulary_digest
 
 CODE = ["configuration_emotion_vae.py", "modeling_emotion_vae.py", "networks.py", "outputs.py"]
 
@@ -75,7 +76,7 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(build, tiny_tokenizer):
     other = copy.deepcopy(tiny_tokenizer)
     other.add_tokens(["dreadful"])
     with pytest.raises(
-        ValueError, match=rf"tokenizer has {known + 1} tokens, the encoder {known}: .* beside the model"
+        ValueError, match=rf"tokenizer has {known + 1} tokens, the encoder {known}; give the one beside the model"
     ):
         model.predict(["a film."], other)
 
@@ -86,6 +87,13 @@ def test_a_tokenizer_of_another_vocabulary_is_refused(build, tiny_tokenizer):
             batch = super().__call__(*arguments, **settings)
             batch["input_ids"][0, 1] = known + 6
             return batch
+
+    model_of_its = build(vocabulary_digest=vocabulary_digest(tiny_tokenizer))
+    assert model_of_its.predict(["a film."], tiny_tokenizer).mean.isfinite().all()
+    other = copy.deepcopy(tiny_tokenizer)
+    other.get_vocab = lambda: {token: -number for token, number in tiny_tokenizer.get_vocab().items()}
+    with pytest.raises(ValueError, match="another vocabulary; give the one saved beside the model"):
+        model_of_its.predict(["a film."], other)
 
     gaps = copy.deepcopy(tiny_tokenizer)
     gaps.__class__ = Gaps

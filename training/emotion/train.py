@@ -19,6 +19,7 @@ import torch
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from textvae.modeling_emotion_vae.configuration_emotion_vae import vocabulary_digest
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 from textvae.modeling_emotion_vae.outputs import EmotionPrediction
 
@@ -91,6 +92,7 @@ class Encoded:
                 min_deviation=recipe.min_deviation,
                 lowest_rating=recipe.lowest_rating,
                 highest_rating=recipe.highest_rating,
+                vocabulary_digest=vocabulary_digest(self.tokenizer),
             )
         except ValueError as error:
             raise UserError(f"emotion: {error}") from None
