@@ -11,9 +11,9 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from ..training.common.errors import UserError
 from ..training.common.files import file_digest, read_json
+from ..training.common.intervals import wilson_interval
 from ..training.common.rows import read_rows
 from ..training.lstm.data import TRICKY
-from ..training.study.statistics import wilson_interval
 from .layout import Json, Layout, check_weights, hub_datasets, language, measured_on, needed
 from .staging import MODEL_FILES, Repo, short_name, stage
 

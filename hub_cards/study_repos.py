@@ -13,11 +13,11 @@ from textvae.modeling_textvae.priors import FittedPrior
 from ..training.augment.card import dataset_card
 from ..training.common.errors import UserError
 from ..training.common.files import read_json, read_jsonl
+from ..training.common.intervals import wilson_interval
 from ..training.common.known import MODELS
 from ..training.common.progress import say
 from ..training.common.sources import Source
 from ..training.study.report import report_facts
-from ..training.study.statistics import wilson_interval
 from .layout import Json, Layout, check_weights, hub_datasets, hub_model, language, measured_on, needed
 from .staging import DATASET_FILES, MODEL_FILES, Repo, short_name, stage
 

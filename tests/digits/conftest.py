@@ -40,7 +40,7 @@ epochs: 2
 judge_epochs: 3
 samples: 40
 few_labels: 5
-subsets: 2
+subsets: 3
 few_steps: 5
 """
 MODELS = """

@@ -49,7 +49,7 @@ def test_the_originals_constant_rate_differs_from_mnists_recipe_in_that_alone():
         ({"batch_size": "1"}, "'batch_size' must be at least 2"),
         ({"learning_rate": "3"}, "'learning_rate' must lie between 0 and 1, not 3"),
         ({"final_learning_rate_share": "2"}, "'final_learning_rate_share' must lie in"),
-        ({"subsets": "1"}, "'subsets' must be at least 2"),
+        ({"subsets": "2"}, "'subsets' must be at least 3"),
         ({"few_labels": "1"}, "'few_labels' must be at least 2, not 1"),
         ({"main": "other"}, "'main' must be one of points, flat, vae, denoising, not 'other'"),
         ({"main": "flat"}, "set its 'prior_components'"),

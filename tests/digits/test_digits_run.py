@@ -17,7 +17,7 @@ def finished(digits_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     (folder / "tiny.yaml").write_text(
         f"dataset: {digits_folder}\nvalidation_images: 100\nmain: points\nepochs: 1\njudge_epochs: 2\nsamples: 40\n"
-        "few_labels: 5\nsubsets: 2\nfew_steps: 5\nmodels:\n"
+        "few_labels: 5\nsubsets: 3\nfew_steps: 5\nmodels:\n"
         "  points: {latent_size: 3, channels: [4, 6], hidden_size: 16, prior_components: 3}\n"
         "  flat: {latent_size: 2, channels: [4, 6], hidden_size: 16}\n"
         "  vae: {latent_size: 4, channels: [4, 6], hidden_size: 16, variational: true}\n"

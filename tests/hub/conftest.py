@@ -71,7 +71,7 @@ def digits_run(once):
             "epochs": 1,
             "judge_epochs": 1,
             "samples": 40,
-            "subsets": 2,
+            "subsets": 3,
             "few_steps": 3,
         }
         (work / "digits_tiny.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")

@@ -17,7 +17,7 @@ from textvae import hub_cards
 from textvae.hub_cards.study_repos import StudyRepos
 from textvae.modeling_textvae.priors import FittedPrior
 from textvae.training.common.errors import UserError
-from textvae.training.study.statistics import wilson_interval
+from textvae.training.common.intervals import wilson_interval
 
 
 @pytest.fixture

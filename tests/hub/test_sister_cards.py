@@ -11,8 +11,8 @@ from card_numbers import leaves, untraced
 
 from textvae.hub_cards.layouts import layout_of
 from textvae.training.common.errors import UserError
+from textvae.training.common.intervals import wilson_interval
 from textvae.training.lstm.data import TRICKY
-from textvae.training.study.statistics import wilson_interval
 
 # What is on the cards of `evaluation.json`, so that none can be written without it.
 ON_CARDS = {

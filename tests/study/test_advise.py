@@ -10,12 +10,13 @@ import pytest
 from datasets import load_dataset
 
 from textvae import cli
+from textvae.training.common import intervals
 from textvae.training.common.errors import UserError
 from textvae.training.common.known import WORDNET
 from textvae.training.common.model_folders import save_model
 from textvae.training.common.registry import READING
 from textvae.training.common.sources import LabelledTexts, Source
-from textvae.training.study import advice, statistics
+from textvae.training.study import advice
 from textvae.training.study import advise as advising
 
 SOURCE = Source("mine.csv", "path", "mine.csv", "sha256:0")
@@ -32,12 +33,12 @@ def verdict(make_row, lifts, real=55.0):
 
 def test_the_interval_is_wider_than_of_independent_folds():
     values = [1.0, 2.0, 3.0, 2.0, 2.0]
-    plain = statistics.paired_interval(values)
-    wide, p = statistics.resampled_interval(values, 0.25)
+    plain = intervals.paired_interval(values)
+    wide, p = intervals.resampled_interval(values, 0.25)
     # (1/5 + 1/4) instead of 1/5.
     assert (wide.high - wide.mean) / (plain.high - plain.mean) == pytest.approx((0.45 / 0.2) ** 0.5)
-    assert statistics.p_value(values) < p < 0.05
-    assert statistics.resampled_interval([1.0, 1.0], 0.25)[0].low is None
+    assert intervals.p_value(values) < p < 0.05
+    assert intervals.resampled_interval([1.0, 1.0], 0.25)[0].low is None
 
 
 def test_verdicts_follow_the_figures(make_row):

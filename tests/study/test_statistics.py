@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
+from textvae.training.common.intervals import Interval
 from textvae.training.study import statistics
-from textvae.training.study.statistics import Interval, paired_interval
 from textvae.training.study.summary import summary
 from textvae.training.study.verdict import outcome, overall, signed, verdicts
-
-
-def test_the_interval_is_students():
-    # Mean 2, standard deviation 1, t(0.975, 2) = 4.302653: 2 ± 4.302653 / √3.
-    gain = paired_interval([1.0, 2.0, 3.0])
-    assert gain.mean == 2.0
-    assert gain.low == pytest.approx(2 - 2.484138, abs=1e-5)
-    assert gain.high == pytest.approx(2 + 2.484138, abs=1e-5)
-    assert gain.n == 3
-
-
-def test_under_three_subsets_there_is_no_interval():
-    assert paired_interval([1.0, 3.0]) == Interval(2.0, None, None, 2)
-    assert paired_interval([]) == Interval(None, None, None, 0)
-
-
-def test_p_values_and_their_correction():
-    # t = 2 / (1 / √3) with 2 degrees of freedom.
-    assert statistics.p_value([1.0, 2.0, 3.0]) == pytest.approx(0.0742, abs=1e-4)
-    assert statistics.p_value([1.0, 2.0]) is None
-    assert statistics.p_value([1.0, 1.0, 1.0]) is None
-    # Worked example: .005 × 4, .01 × 3, .03 × 2, and .04 not below the one before it.
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert statistics.holm([]) == []
-
-
-def test_the_two_way_bootstrap_counts_subsets_and_test_rows():
-    draw = np.random.default_rng(0)
-    subsets, rows = draw.normal(0, 1, (30, 1)), draw.normal(0, 1, (1, 200))
-    noise = draw.normal(0, 1, (30, 200))
-    for values, spread in (
-        (2 + subsets + 0 * noise, subsets.std() / np.sqrt(30)),
-        (2 + rows + 0 * noise, rows.std() / np.sqrt(200)),
-        (2 + subsets + rows + noise, np.hypot(subsets.std() / np.sqrt(30), rows.std() / np.sqrt(200))),
-    ):
-        low, high = statistics.two_way_bootstrap(values)
-        assert low < values.mean() < high
-        assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.12)
-    assert statistics.two_way_bootstrap(values) == (low, high)
 
 
 def test_seeds_are_averaged_first_and_lift_is_paired_by_subset(make_row):
@@ -154,10 +113,3 @@ def test_a_thinned_curve_keeps_its_ends():
     assert len(thin) == 10
     assert (thin[0], thin[-1]) == (curve[0], curve[-1])
     assert statistics.thinned(curve[:5], 10) == curve[:5]
-
-
-def test_rank_correlation_needs_pairs_that_differ():
-    assert statistics.rank_correlation([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0]) == pytest.approx(-1)
-    assert statistics.rank_correlation([1, 2, 3, 4], [1.0, 3.0, 2.0, 4.0]) == pytest.approx(0.8)
-    assert statistics.rank_correlation([1, 2, 3], [1.0, 2.0, 3.0]) is None
-    assert statistics.rank_correlation([1, 1, 1, 1], [1.0, 2.0, 3.0, 4.0]) is None

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from textvae.training.common import intervals
 from textvae.training.common.recipe import VariantRecipe
 from textvae.training.study import statistics, tables
 from textvae.training.study.report import write_report
@@ -38,13 +39,13 @@ def test_a_grid_has_a_line_a_budget_and_a_column_a_ratio(grid_rows):
 def test_a_grid_is_corrected_for_all_its_cells(grid_rows):
     (grid,) = tables.grids(grid_rows)
     alone = [
-        statistics.p_value(
+        intervals.p_value(
             list(statistics.lift_by_subset(statistics.of_budget(grid_rows, b), "lstm", "vae", n).values())
         )
         for b, n in ((4, 8), (4, 20), (10, 50), (20, 100))
     ]
     # Smallest first: times four, three, …
-    assert [grid.p_values[place] for place in ((4, 1), (4, 4), (10, 4), (20, 4))] == statistics.holm(alone)
+    assert [grid.p_values[place] for place in ((4, 1), (4, 4), (10, 4), (20, 4))] == intervals.holm(alone)
     assert max(grid.p_values.values()) > max(alone) * 0.99
     assert min(grid.p_values.values()) == pytest.approx(4 * min(alone))
 

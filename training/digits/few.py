@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from textvae.modeling_digit_autoencoder.modeling_digit_autoencoder import DigitAutoencoderModel
 
+from ..common.intervals import paired_interval
 from ..common.progress import bar
 from .classifier import fit, logits_of, new_classifier
 from .data import Digits, Splits
@@ -122,7 +122,8 @@ def _arms(model: DigitAutoencoderModel, deviation: Tensor, seed: int) -> dict[st
 
 
 def _interval(values: list[float], name: str) -> dict[str, float]:
-    """Mean and 95 % t interval over subsets."""
-    mean, error = float(np.mean(values)), float(stats.sem(values))
-    half = error * float(stats.t.ppf(0.975, len(values) - 1))
-    return {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+    found = paired_interval(values)
+    assert found.mean is not None
+    assert found.low is not None
+    assert found.high is not None
+    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}

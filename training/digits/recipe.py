@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..common.intervals import FEWEST_SUBSETS
 from ..common.recipe import AnyRecipe
 
 BUNDLED = "sklearn/digits"  # comes with scikit-learn
@@ -50,8 +51,8 @@ class DigitsRecipe(AnyRecipe):
                 raise ValueError(f"'{name}' must be at least 1, not {value}")
         if self.few_labels < 2:
             raise ValueError(f"'few_labels' must be at least 2, not {self.few_labels}: images are mixed within a class")
-        if self.subsets < 2:
-            raise ValueError(f"'subsets' must be at least 2, not {self.subsets}: an interval needs two")
+        if self.subsets < FEWEST_SUBSETS:
+            raise ValueError(f"'subsets' must be at least {FEWEST_SUBSETS}, not {self.subsets}: an interval needs them")
         if self.batch_size < 2:
             raise ValueError("'batch_size' must be at least 2: batches are normalised")
         if not 0 < self.learning_rate < 1:

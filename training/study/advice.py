@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+from ..common import intervals
+from ..common.intervals import SIGNIFICANT, Interval
 from . import statistics, tables
-from .statistics import SIGNIFICANT, Interval, Row
+from .statistics import Row
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ def findings(results: Sequence[Row], test_share: float) -> list[Finding]:
             gain, p = None, None
             if statistics.is_generated(arm):
                 values = list(statistics.lift_by_subset(results, name, arm, size).values())
-                gain, p = statistics.resampled_interval(values, test_share)
+                gain, p = intervals.resampled_interval(values, test_share)
             found.append(Finding(name, arm, size, accuracy, gain, p))
     tested = [place for place, one in enumerate(found) if one.p is not None]
-    corrected = statistics.holm([p for one in found if (p := one.p) is not None])
+    corrected = intervals.holm([p for one in found if (p := one.p) is not None])
     for place, p in zip(tested, corrected, strict=True):
         found[place] = replace(found[place], p=p)
     return found
@@ -72,7 +74,7 @@ def verdict(
         said = "a clear loss" if loss else "which may be chance"
         return False, f"do not augment: the most accurate arm of generated rows, {what}, has a {gain}, {said}", best
     ours, theirs = (statistics.by_subset(results, one.classifier, one.arm, one.size) for one in (best, plain))
-    ahead, _ = statistics.resampled_interval([ours[fold] - theirs[fold] for fold in ours], test_share)
+    ahead, _ = intervals.resampled_interval([ours[fold] - theirs[fold] for fold in ours], test_share)
     if ahead.low is None or ahead.low <= 0:
         return False, (
             f"do not augment: {what} has a {gain}, but is not shown to beat {plain.classifier} without generated rows "

@@ -20,6 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from ..augment.generators.bank import both_teachers
 from ..augment.generators.composing import sentences_of
 from ..augment.judging import Embed, teacher_body
+from ..common.intervals import FEWEST_SUBSETS, paired_interval, two_way_bootstrap
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
@@ -27,7 +28,7 @@ from ..vae.train import load_model
 from .plan import Cell, banks, growths
 from .quality import measure
 from .rows import budget_rows, held_out_rows, predictions_file, read_table
-from .statistics import FEWEST_SUBSETS, Row, is_generated, largest_size, of_budget, paired_interval, two_way_bootstrap
+from .statistics import Row, is_generated, largest_size, of_budget
 
 QUARTERS = 4
 NEGATION = re.compile(r"\b(?:not?|never|nothing|nobody|none|neither|nor|without|\w+n't)\b", re.IGNORECASE)

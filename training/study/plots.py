@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.patches import Rectangle
 
 from ..common.drawing import INK, STYLE, axes, svg
-from .statistics import SIGNIFICANT, Interval
+from ..common.intervals import SIGNIFICANT, Interval
 from .tables import Grid
 
 MARKERS = {

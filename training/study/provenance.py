@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+from ..common import intervals
 from . import statistics, tables
 
 
@@ -57,7 +58,7 @@ def teacher_of(info: dict[str, Any], classifier: str) -> str | None:
     said = f"The teacher that chose generated rows is right on {fmean(teachers.values()):.1f} % of the first {count} "
     said += "test rows"
     ahead = {
-        f"{arm} at {size}": statistics.paired(own, teachers)
+        f"{arm} at {size}": intervals.paired(own, teachers)
         for (name, arm, size), own in tables.on_shared_rows(info).items()
         if name == classifier and statistics.is_generated(arm)
     }

@@ -12,8 +12,10 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
+from ..common import intervals
+from ..common.intervals import SIGNIFICANT, Interval
 from . import rivals, statistics, tables
-from .statistics import SIGNIFICANT, Interval, Row
+from .statistics import Row
 
 MINUS = "\N{MINUS SIGN}"
 QUALITIES = {
@@ -88,7 +90,7 @@ def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:
     best = max(sizes, key=lambda size: fmean(accuracies[size].values()))
     more = []
     for small, large in pairwise(sizes):
-        step = statistics.paired(accuracies[large], accuracies[small])
+        step = intervals.paired(accuracies[large], accuracies[small])
         if step.high is not None and step.low is not None and step.low <= 0:
             chance = ", which may be chance" if step.high >= 0 else ""
             more.append(f"from {small} to {large} rows accuracy changes by {tables.lift_text(step)}{chance}")
@@ -105,7 +107,7 @@ def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
         ahead = []
         for size in sorted(sizes):
             ours, theirs = (statistics.by_subset(rows, judge, arm, size) for arm in ("vae", rival))
-            ahead.append(f"{tables.lift_text(statistics.paired(ours, theirs))} at {size}")
+            ahead.append(f"{tables.lift_text(intervals.paired(ours, theirs))} at {size}")
         if ahead:
             told.append(f"{rival} {', '.join(ahead)} rows")
     if not told:
@@ -135,7 +137,7 @@ def _noise(info: dict[str, Any], judge: str) -> Answer | None:
         return None
     lifted = [one for one in quality if judge in one["lifts"]]
     ranks = {
-        name: statistics.rank_correlation([one[figure] for one in lifted], [one["lifts"][judge] for one in lifted])
+        name: intervals.rank_correlation([one[figure] for one in lifted], [one["lifts"][judge] for one in lifted])
         for figure, name in QUALITIES.items()
         if all(one.get(figure) is not None for one in lifted)
     }

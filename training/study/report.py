@@ -10,15 +10,17 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ..common import intervals
 from ..common.drawing import standalone, stylesheet
 from ..common.errors import UserError
 from ..common.files import read_json, read_jsonl, write_json, write_text
+from ..common.intervals import Interval
 from ..common.pages import environment
 from ..common.progress import say
 from ..vae.plots import training_curve
 from . import plots, provenance, rivals, statistics, tables
 from .questions import answers
-from .statistics import Interval, Row
+from .statistics import Row
 from .summary import summary
 from .verdict import overall, signed, verdicts
 
@@ -150,7 +152,7 @@ def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str
         gain = statistics.lift(rows, name, arm, size)
         compared = arm != "duplicate" and gain.n > 0
         fraction = statistics.oracle_fraction(rows, name, arm, size) if statistics.is_generated(arm) else None
-        accuracy = statistics.paired_interval(list(statistics.by_subset(rows, name, arm, size).values()))
+        accuracy = intervals.paired_interval(list(statistics.by_subset(rows, name, arm, size).values()))
         had = [r["rows"] for r in rows if (r["classifier"], r["arm"], r["size"]) == (name, arm, size)]
         f1 = statistics.by_subset(rows, name, arm, size, "f1").values()
         entropy = statistics.by_subset(rows, name, arm, size, "cross_entropy", scale=1.0).values()
@@ -161,8 +163,8 @@ def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str
                 "rows": f"{size} ({fewest})" if (fewest := min(had)) < size else str(size),
                 "steps": next(r["steps"] for r in rows if (r["classifier"], r["arm"], r["size"]) == (name, arm, size)),
                 "accuracy": _plain(accuracy),
-                "f1": f"{statistics.paired_interval(list(f1)).mean:.1f}",
-                "cross_entropy": f"{statistics.paired_interval(list(entropy)).mean:.3f}",
+                "f1": f"{intervals.paired_interval(list(f1)).mean:.1f}",
+                "cross_entropy": f"{intervals.paired_interval(list(entropy)).mean:.3f}",
                 "n": accuracy.n,
                 "lift": f"{signed(gain.mean)}" if compared and gain.mean is not None else "",
                 "interval": _range(gain) if compared else "",

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from ..common import intervals
+from ..common.intervals import FEWEST_SUBSETS, Interval
 from . import statistics, tables
-from .statistics import FEWEST_SUBSETS, Interval, Row
+from .statistics import Row
 
 TEACHER = "the teacher"
 SIMPLER = ("setfit", "probe")  # classifiers that are quicker to set up than any generator
@@ -38,8 +40,8 @@ def lines(info: dict[str, Any]) -> list[Line]:
     for every in (plain, grown):
         for name in dict.fromkeys(name for name, *_ in every):
             place = _best({place: values for place, values in every.items() if place[0] == name})
-            ahead = statistics.paired(every[place], grown[top] if place != top else {})
-            found.append(Line(place, statistics.paired_interval(list(every[place].values())), ahead))
+            ahead = intervals.paired(every[place], grown[top] if place != top else {})
+            found.append(Line(place, intervals.paired_interval(list(every[place].values())), ahead))
     return sorted(found, key=lambda line: -(line.accuracy.mean or 0.0))
 
 
@@ -66,7 +68,7 @@ def simpler(info: dict[str, Any], size: int) -> str | None:
     for rival in SIMPLER:
         theirs = shared.get((rival, "real", budget), {})
         ahead = {
-            name: statistics.paired(ours, theirs)
+            name: intervals.paired(ours, theirs)
             for (name, arm, at), ours in shared.items()
             if (arm, at) == ("vae", size)
         }
@@ -127,4 +129,4 @@ def _best_of_each(plain: Accuracies, grown: Accuracies) -> tuple[Place, Place, I
     """The best of either, by their means over the subsets that all have, and how far the grown one is ahead."""
     shared = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
     ours, theirs = _best(grown, shared), _best(plain, shared)
-    return ours, theirs, statistics.paired(grown[ours], plain[theirs])
+    return ours, theirs, intervals.paired(grown[ours], plain[theirs])

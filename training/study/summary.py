@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from ..common import intervals
+from ..common.intervals import Interval
 from . import statistics, tables
-from .statistics import Interval, Row
+from .statistics import Row
 
 
 def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def _of_budget(rows: Sequence[Row], end: str) -> dict[str, Any]:
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):
             values = statistics.by_subset(rows, name, arm, size)
-            enough = len(values) >= statistics.FEWEST_SUBSETS
+            enough = len(values) >= intervals.FEWEST_SUBSETS
             figures[f"accuracy_{name}_{arm}_{size}{end}"] = _rounded(fmean(values.values())) if enough else None
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
+from ..common import intervals
+from ..common.intervals import Interval
 from . import statistics
-from .statistics import Interval, Row
+from .statistics import Row
 from .verdict import signed
 
 PLAIN_VARIANT = {"soft_labels": False, "synthetic_weight": 1.0}  # generated rows count as real ones do
@@ -53,13 +55,13 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
                 line: list[Interval | None] = []
                 for ratio in ratios:
                     values = list(statistics.lift_by_subset(of_budget, name, arm, budget * (ratio + 1)).values())
-                    line.append(statistics.paired_interval(values) if values else None)
-                    if (p := statistics.p_value(values)) is not None:
+                    line.append(intervals.paired_interval(values) if values else None)
+                    if (p := intervals.p_value(values)) is not None:
                         places.append((grid, budget, ratio))
                         p_values.append(p)
                 grid.lifts.append(line)
             found.append(grid)
-    for (grid, budget, ratio), p in zip(places, statistics.holm(p_values), strict=True):
+    for (grid, budget, ratio), p in zip(places, intervals.holm(p_values), strict=True):
         grid.p_values[budget, ratio] = p
     return found
 
@@ -99,7 +101,7 @@ def by_budget(rows: Sequence[Row]) -> list[Accuracies]:
                     name,
                     arm,
                     ratio,
-                    {k: statistics.paired_interval(list(one.values())) for k, one in accuracies.items()},
+                    {k: intervals.paired_interval(list(one.values())) for k, one in accuracies.items()},
                 )
             )
     return found
@@ -137,7 +139,7 @@ def filter_ablation(rows: Sequence[Row], info: dict[str, Any]) -> list[Filtered]
                 if ours := statistics.by_subset(own, name, arm, size):
                     had = [row["rows"] for row in own if (row["arm"], row["size"]) == (arm, size)]
                     found.append(
-                        Filtered(name, arm, size, fmean(had), fmean(ours.values()), statistics.paired(ours, theirs))
+                        Filtered(name, arm, size, fmean(had), fmean(ours.values()), intervals.paired(ours, theirs))
                     )
     return found
 
@@ -161,9 +163,9 @@ def _macro_f1_above(rows: Sequence[Row], name: str, ours: tuple[str, int], rival
     """Points of macro-F1 above the rival `weighted` or `duplicate`; of nothing where no rows were generated."""
     sizes = [size for arm, size in statistics.arms(rows, name) if arm == rival and size in (ours[1], rows[0]["budget"])]
     if not sizes or not statistics.is_generated(ours[0]):
-        return statistics.paired({}, {})
+        return intervals.paired({}, {})
     mine = statistics.by_subset(rows, name, *ours, "macro_f1")
-    return statistics.paired(mine, statistics.by_subset(rows, name, rival, sizes[0], "macro_f1"))
+    return intervals.paired(mine, statistics.by_subset(rows, name, rival, sizes[0], "macro_f1"))
 
 
 def teachers(info: dict[str, Any], budget: int | None = None) -> dict[int, float]:

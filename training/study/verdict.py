@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .statistics import FEWEST_SUBSETS, Interval, Row, by_subset, classifiers, largest_size, lift, mean_lift
+from ..common.intervals import FEWEST_SUBSETS, Interval
+from .statistics import Row, by_subset, classifiers, largest_size, lift, mean_lift
 
 ARM = "vae"  # whose rows a verdict is about
 Outcome = Literal["helped", "did not help", "cannot tell"]
