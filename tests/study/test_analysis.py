@@ -65,6 +65,8 @@ def test_all_are_compared_on_the_rows_that_the_shortest_list_has(folder, make_ro
     assert found["shared_rows"] == 2
     (one,) = found["shared"]
     assert one["accuracies"] == {"0": 50.0, "1": 50.0, "2": 50.0}  # of the first two rows one has a negation
+    monkeypatch.setattr(analysis, "MOST_SHARED", 1)
+    assert analysis.analyse(folder, RECIPE, rows, "float32")["shared_rows"] == 1
 
 
 def test_the_teacher_is_who_chooses(folder, monkeypatch):

@@ -179,7 +179,7 @@ def test_figures_of_other_texts_are_stale_and_the_precision_is_the_runs(mirror, 
     for name, instead in (
         ("train_vae", trained), ("train_yardsticks", yardsticks), ("Evaluation", lambda *_: None),
         ("LATENT_MEASURES", (measure,)), ("SAMPLE_MEASURES", ()), ("CLASS_MEASURES", ()),
-        ("write_page", lambda *_: "a page"),
+        ("write_report", lambda *_: "a page"),
     ):  # fmt: skip
         monkeypatch.setattr(evaluating, name, instead)
     known = {"asked": "auto", "dtype": "bfloat16", "reason": "it was measured", "speedup": 2.0}

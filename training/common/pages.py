@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
+
+from .drawing import standalone, stylesheet
+from .files import write_text
 
 
 def markdown(text: Any) -> str:
@@ -35,3 +41,18 @@ def environment(package: str, autoescape: bool = False) -> jinja2.Environment:
     )
     environment.filters |= {"md": markdown, "duration": duration}
     return environment
+
+
+def write_page(package: str, template: str, path: Path, drawings: Mapping[str, str], /, **facts: Any) -> None:
+    """Write a page of a package's template, which finds the drawings in `plots`, and each of them beside it.
+
+    Plots that are no longer drawn are removed: cards and the Space show whatever stands there.
+    """
+    plots = {path.parent / "plots" / f"{name}.svg": drawing for name, drawing in drawings.items()}
+    for old in set((path.parent / "plots").glob("*.svg")) - set(plots):
+        old.unlink()
+    for place, drawing in plots.items():
+        write_text(place, standalone(drawing))
+    inline = {name: Markup(drawing) for name, drawing in drawings.items()}
+    page = environment(package, autoescape=True).get_template(template)
+    write_text(path, page.render(facts, plots=inline, colours=Markup(stylesheet())))

@@ -10,9 +10,9 @@ from typing import Any
 import matplotlib
 from markupsafe import Markup
 
-from ..common.drawing import INK, STYLE, axes, standalone, stylesheet, svg
+from ..common.drawing import INK, STYLE, axes, standalone, svg
 from ..common.files import read_json, read_jsonl, write_text
-from ..common.pages import environment
+from ..common.pages import write_page
 from ..common.progress import say
 
 ARMS = {
@@ -38,27 +38,25 @@ def write_report(folder: Path) -> Path:
         for kind in kinds
     }
     maps = {name: (folder / "pictures" / f"latent_map_{name}.svg").read_text(encoding="utf-8") for name in models}
-    page = (
-        environment(__package__, autoescape=True)
-        .get_template("digits.html.j2")
-        .render(
-            figures=figures,
-            info=info,
-            settings=info["recipe"],
-            models=models,
-            errors=_errors(figures),
-            arms=list(ARMS.items()),
-            classes=_classes(figures),
-            pictures=pictures,
-            curves={name: Markup(drawing) for name, drawing in curves.items()},
-            latent_maps={
-                name: Markup(re.sub("<style>.*?</style>", "", drawing, count=1, flags=re.DOTALL))
-                for name, drawing in maps.items()
-            },
-            colours=Markup(stylesheet()),
-        )
+    write_page(
+        __package__,
+        "digits.html.j2",
+        folder / "report.html",
+        {},  # curves and maps stand among the pictures
+        figures=figures,
+        info=info,
+        settings=info["recipe"],
+        models=models,
+        errors=_errors(figures),
+        arms=list(ARMS.items()),
+        classes=_classes(figures),
+        pictures=pictures,
+        curves={name: Markup(drawing) for name, drawing in curves.items()},
+        latent_maps={
+            name: Markup(re.sub("<style>.*?</style>", "", drawing, count=1, flags=re.DOTALL))
+            for name, drawing in maps.items()
+        },
     )
-    write_text(folder / "report.html", page)
     say(f"digits: report → {folder / 'report.html'}")
     return folder / "report.html"
 

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from ..common.drawing import standalone, stylesheet
-from ..common.files import read_json, write_json, write_text
-from ..common.pages import environment
+from ..common.files import read_json, write_json
+from ..common.pages import write_page
 from ..common.progress import say
 from . import plots
 from .baselines import BASELINES
@@ -51,12 +49,11 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
     write_json(folder / "evaluation.json", figures)
     data = load_annotated(recipe)
     drawings = _drawings(folds["model"], official, data, recipe)
-    for old in set((folder / "plots").glob("*.svg")) - {folder / "plots" / f"{name}.svg" for name in drawings}:
-        old.unlink()  # of a report by other code, or of other data: the card shows whatever stands there
-    for name, drawing in drawings.items():
-        write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
-    page = environment(__package__, autoescape=True).get_template("report.html.j2")
-    text = page.render(
+    write_page(
+        __package__,
+        "report.html.j2",
+        folder / "report.html",
+        drawings,
         recipe=recipe,
         info=info,
         figures=figures,
@@ -80,11 +77,8 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
         marked=[(number, data.texts[official["rows"][row]]) for number, row in enumerate(_marked(official), start=1)],
         nearest=read_json(folder / "nearest.json") if len(data.rated) == len(NAMES) else [],
         stand_ins=[source for source in info["sources"] if source["stand_in"]],
-        plots={name: Markup(drawing) for name, drawing in drawings.items()},
         terms=TERMS,
-        colours=Markup(stylesheet()),
     )
-    write_text(folder / "report.html", text)
     write_json(folder / "model" / "map.json", _placed(official, data))
     say(f"report: {folder / 'report.html'}")
     return figures

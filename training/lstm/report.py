@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from ..common.drawing import standalone, stylesheet
-from ..common.files import read_json, write_text
-from ..common.pages import environment
+from ..common.files import read_json
+from ..common.pages import write_page
 from ..common.progress import say
 from . import plots
 from .calibration import BINS
@@ -42,12 +40,13 @@ def write_report(folder: Path, found: Mapping[str, Classifier]) -> None:
     lstms = {name: one for name, one in found.items() if one.recipe}
     drawings = {f"learning-{name}": plots.learning_curves(name, one.curve) for name, one in lstms.items()}
     drawings["reliability"] = plots.reliability({name: one.facts[part]["reliability"] for name, one in lstms.items()})
-    for name, drawing in drawings.items():
-        write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
     sentence, info = verdict(found), read_json(folder / "run.json")
     facts = {name: one.facts for name, one in found.items()}
-    page = environment(__package__, autoescape=True).get_template("report.html.j2")
-    text = page.render(
+    write_page(
+        __package__,
+        "report.html.j2",
+        folder / "report.html",
+        drawings,
         info=info,
         found=facts,
         part=part,
@@ -63,10 +62,7 @@ def write_report(folder: Path, found: Mapping[str, Classifier]) -> None:
         tricky={name: one["tricky"] for name, one in facts.items() if one.get("tricky")},
         reported=info["recipe"].get("reported", {}) if part == "test" else {},
         drawn=len(plots.SHADES),
-        plots={name: Markup(drawing) for name, drawing in drawings.items()},
-        colours=Markup(stylesheet()),
     )
-    write_text(folder / "report.html", text)
     say(f"lstm: {sentence} → {folder / 'report.html'}")
 
 

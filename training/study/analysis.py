@@ -31,6 +31,7 @@ from .rows import budget_rows, held_out_rows, predictions_file, read_table
 from .statistics import Row, is_generated, largest_size, of_budget
 
 QUARTERS = 4
+MOST_SHARED = 2000  # test rows on which all are compared: a teacher takes a second and more for two whole reviews
 NEGATION = re.compile(r"\b(?:not?|never|nothing|nobody|none|neither|nor|without|\w+n't)\b", re.IGNORECASE)
 CONTRAST = re.compile(r"\b(?:but|however|although|though|yet|despite)\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -43,13 +44,13 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
 
     `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows.
     `slices`: lifts by kinds of test rows, of each classifier's largest size of the arm `vae`.
-    `shared_rows`: the first test rows, which every classifier was scored on; `shared`: by subset, the accuracy of each
-    arm of the study's own budget on these.
+    `shared_rows`: how many of the first test rows every classifier was scored on, up to MOST_SHARED; `shared`: by
+    subset, the accuracy of each arm of the study's own budget on these.
     `teachers`: accuracy of the teachers that choose generated rows, on these rows too, for each budget.
     `quality`: of each generator's rows in themselves.
     """
     hits = _hits(folder, results)
-    shared_rows = min(row["test_rows"] for row in results)
+    shared_rows = min(MOST_SHARED, *(row["test_rows"] for row in results))
     bootstrap, slices = [], []
     for (classifier, arm, size, budget), ours in hits.items():
         theirs = hits.get((classifier, "duplicate", size, budget), {})

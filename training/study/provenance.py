@@ -65,12 +65,13 @@ def teacher_of(info: dict[str, Any], classifier: str) -> str | None:
     means = {student: gain.mean for student, gain in ahead.items() if gain.mean is not None}
     if not means:
         return f"{said}."
+    chosen_for = f"{len(ahead)} arm{'s' if len(ahead) > 1 else ''} that it chose rows for"
     better = [f"{student} ({tables.lift_text(gain)})" for student, gain in ahead.items() if (gain.low or 0.0) > 0]
     if better:
-        return f"{said}; of {len(ahead)} arms that it chose rows for these beat it there: {', '.join(better)}."
+        return f"{said}; of {chosen_for} these beat it there: {', '.join(better)}."
     worse = sum(gain.high is not None and gain.high < 0 for gain in ahead.values())
     best = max(means, key=means.__getitem__)
-    said += f"; of {len(ahead)} arms that it chose rows for none is shown to beat it there, and {worse} "
+    said += f"; of {chosen_for} none is shown to beat it there, and {worse} "
     said += f"{'does' if worse == 1 else 'do'} worse; the best is {best} ({tables.lift_text(ahead[best])})"
     return f"{said}."
 

@@ -8,14 +8,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from markupsafe import Markup
-
 from ..common import intervals
-from ..common.drawing import standalone, stylesheet
 from ..common.errors import UserError
 from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.intervals import Interval
-from ..common.pages import environment
+from ..common.pages import environment, write_page
 from ..common.progress import say
 from ..vae.plots import training_curve
 from . import plots, provenance, rivals, statistics, tables
@@ -49,16 +46,10 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     info = read_json(folder / "run.json")
     drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info) | _study_plots(rows, info)
     facts = report_facts(rows, info)
-    for old in set((folder / "plots").glob("*.svg")) - {folder / "plots" / f"{name}.svg" for name in drawings}:
-        old.unlink()  # of a report by other code: cards and the Space show whatever stands there
-    for name, drawing in drawings.items():
-        write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
     write_text(
         folder / "report.md", environment(__package__).get_template("report.md.j2").render(facts, plots=list(drawings))
     )
-    page = environment(__package__, autoescape=True).get_template("report.html.j2")
-    inline = {name: Markup(drawing) for name, drawing in drawings.items()}
-    write_text(folder / "report.html", page.render(facts, plots=inline, colours=Markup(stylesheet())))
+    write_page(__package__, "report.html.j2", folder / "report.html", drawings, **facts)
     figures = summary(rows, info)
     write_json(folder / "summary.json", figures)
     say(f"report: {facts['verdict'].sentence} → {folder / 'report.html'}")

@@ -17,7 +17,7 @@ from ..common.run_folder import RunFolder, open_run
 from ..common.sources import content_revision, load_texts, resolve_model
 from . import class_measures, latent_measures, sample_measures
 from .evaluation import Evaluation
-from .evaluation_page import write_page
+from .evaluation_page import write_report
 from .parts import Parts
 from .train import train_vae
 from .yardsticks import train_yardsticks
@@ -115,7 +115,7 @@ def _evaluate(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
             )
             write_json(place.with_name("page.json"), page)
     results = read_json(place)
-    shown = write_page(place.parent, recipe.to_dict())
+    shown = write_report(place.parent, recipe.to_dict())
     say(
         f"evaluation: BLEU {results['bleu_reconstruction']:.1f} at KL {results['kl']:.0f}, "
         f"{results['neighbour_bleu']:.1f} at one σ; −ELBO {results['elbo_ratio']:.2f} × the language model's → {shown}"

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-from ..common.drawing import standalone, stylesheet
-from ..common.files import read_json, write_text
-from ..common.pages import environment
+from ..common.files import read_json
+from ..common.pages import write_page
 from . import plots
 
 KINDS = {"vae": "VAE", "language_model": "language model", "baseline": "Sentence-VAE"}
 
 
-def write_page(folder: Path, settings: dict[str, Any]) -> Path:
+def write_report(folder: Path, settings: dict[str, Any]) -> Path:
     """Write `evaluation.html` and its plots beside `evaluation.json` and `page.json`; `settings` is the recipe."""
     figures, page = read_json(folder / "evaluation.json"), read_json(folder / "page.json")
     curve = page["rate_distortion"]
@@ -25,20 +23,18 @@ def write_page(folder: Path, settings: dict[str, Any]) -> Path:
         "latent-map": plots.latent_map(np.array(page["latent_map"]), page["labels"], page["label_names"]),
         "neighbours": plots.neighbour_curve(page["neighbour_curve"]),
     }
-    for name, drawing in drawings.items():
-        write_text(folder / "plots" / f"{name}.svg", standalone(drawing))
-    template = environment(__package__, autoescape=True).get_template("evaluation.html.j2")
-    text = template.render(
+    write_page(
+        __package__,
+        "evaluation.html.j2",
+        folder / "evaluation.html",
+        drawings,
         figures=figures,
         page=page,
         settings=settings,
         kinds=list(KINDS.values()),
         likelihood=_likelihood(figures),
         samples=_samples(figures),
-        plots={name: Markup(drawing) for name, drawing in drawings.items()},
-        colours=Markup(stylesheet()),
     )
-    write_text(folder / "evaluation.html", text)
     return folder / "evaluation.html"
 
 
