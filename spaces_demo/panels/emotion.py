@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import gradio as gr
 import limits
 from loading import PinnedEmotion
-from panels import MODEL_WORK, plain, record_box
-from panels.latent_map import CSS, HEIGHT, JS, MARGIN, WIDTH
+from panels import MODEL_WORK, record_box
+from panels.scatter import CSS, HEIGHT, JS, MARGIN, WIDTH, YOURS, chart, other, point
 
 MAP = "map.json"  # beside the weights: sentences as the model places them
 COVERAGE = 0.9
@@ -74,7 +74,7 @@ def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, f
     # The scale's ends are hardly ever given: what is shown is where sentences are.
     spans = []
     for axis in (1, 2):
-        values = [point[axis] for point in shown if point[axis] is not None]
+        values = [one[axis] for one in shown if one[axis] is not None]
         values += [end for *_, interval in shown if interval and axis <= len(interval) for end in interval[axis - 1]]
         low, high = min(values, default=scale[0]), max(values, default=scale[1])
         spans.append((low, max(high - low, 0.5)))
@@ -94,19 +94,15 @@ def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, f
             if len(interval) > 1:
                 low, high = (at(1, end) for end in interval[1])
                 marks.append(f'<line class="width" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
-        kind = 'r="8" class="yours"' if interval else 'r="5" fill="#0d9488"'
-        told = f"{plain(text)} (valence {valence:.2f}" + (")" if arousal is None else f", arousal {arousal:.2f})")
-        marks.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" {kind} tabindex="0"><title>{told}</title></circle>')
+        told = f"{text} (valence {valence:.2f}" + (")" if arousal is None else f", arousal {arousal:.2f})")
+        marks.append(point(x, y, YOURS if interval else other("#0d9488"), told))
     names = (
         f'<text x="{MARGIN}" y="{HEIGHT - 4}">unpleasant</text>'
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 4}" text-anchor="end">pleasant</text>'
         f'<text x="4" y="{HEIGHT - MARGIN}" transform="rotate(-90 14 {HEIGHT - MARGIN})" dy="10">calm</text>'
         f'<text x="4" y="{MARGIN}" transform="rotate(-90 14 {MARGIN})" dy="10" text-anchor="end">excited</text>'
     )
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Emotion map">{names}{"".join(marks)}</svg>'
-        '<p class="said" aria-live="polite">Point at a sentence, or tap it, to read it.</p>'
-    )
+    return chart(names + "".join(marks), "Emotion map", "Point at a sentence, or tap it, to read it.")
 
 
 def show(model: PinnedEmotion, others: list[list[Any]], text: Any) -> tuple[str, list[list[Any]], str]:

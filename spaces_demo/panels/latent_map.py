@@ -12,29 +12,13 @@ import limits
 import numpy as np
 import pyarrow.parquet as pq
 from loading import Pin, PinnedModel
-from panels import MODEL_WORK, plain, record_box, sentences_of
+from panels import MODEL_WORK, plain, record_box, scatter, sentences_of
+from panels.scatter import HEIGHT, MARGIN, WIDTH
 
 SENTENCES_A_ROW, SENTENCES = 3, 300
 NEAREST = 5
-WIDTH, HEIGHT, MARGIN = 600, 400, 12
 COLOURS = ["#d97706", "#0d9488", "#7c3aed", "#db2777", "#65a30d", "#2563eb"]
 EXAMPLES = [["a moving and funny film."], ["the plot is dull."], ["what a waste of my time and money!"]]
-CSS = """
-svg { width: 100%; height: auto; border: 1px solid var(--border-color-primary); border-radius: 8px; }
-circle { fill-opacity: 0.65; cursor: pointer; }
-circle:hover, circle:focus { stroke: var(--body-text-color); stroke-width: 2; outline: none; }
-circle.yours { fill: #dc2626; fill-opacity: 1; stroke: var(--body-text-color); stroke-width: 2; }
-.legend i { display: inline-block; width: 0.8em; height: 0.8em; margin: 0 0.3em 0 1em; border-radius: 50%; }
-.said { min-height: 3em; }
-"""
-# A browser's own tooltips are slow, and unknown to fingers and keyboards: what is pointed at is said below the map.
-JS = """
-const say = event => {
-    const title = event.target.closest("circle")?.querySelector("title");
-    if (title) element.querySelector(".said").textContent = title.textContent;
-};
-for (const kind of ["pointerover", "click", "focusin"]) element.addEventListener(kind, say);
-"""
 
 
 class Map(NamedTuple):
@@ -93,18 +77,15 @@ def picture(drawn: Map, points: np.ndarray, own: list[str]) -> str:
     low, high = points.min(0), points.max(0)
     scaled = (points - low) / np.maximum(high - low, 1e-9) * [WIDTH - 2 * MARGIN, HEIGHT - 2 * MARGIN] + MARGIN
     colours = dict(zip(sorted(set(drawn.labels)), COLOURS * len(drawn.labels), strict=False))
-    marks = [f'r="5" fill="{colours[label]}"' for label in drawn.labels] + ['r="8" class="yours"'] * len(own)
+    looks = [scatter.other(colours[label]) for label in drawn.labels] + [scatter.YOURS] * len(own)
     told = [f"{label}: {text}" for text, label in zip(drawn.sentences, drawn.labels, strict=True)]
     told += [f"your text: {text}" for text in own]
-    circles = "".join(
-        f'<circle cx="{x:.1f}" cy="{HEIGHT - y:.1f}" {mark} tabindex="0"><title>{plain(text)}</title></circle>'
-        for (x, y), mark, text in zip(scaled, marks, told, strict=True)
+    marks = "".join(
+        scatter.point(x, HEIGHT - y, look, text) for (x, y), look, text in zip(scaled, looks, told, strict=True)
     )
     legend = "".join(f'<i style="background: {colour}"></i>{plain(label)}' for label, colour in colours.items())
-    return (
-        f'<div class="legend">{legend}<i style="background: #dc2626"></i>your text</div>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="Latent map">{circles}</svg>'
-        f'<p class="said" aria-live="polite">The plane shows {drawn.share:.0%} of the variance of the means.</p>'
+    return f'<div class="legend">{legend}<i style="background: #dc2626"></i>your text</div>' + scatter.chart(
+        marks, "Latent map", f"The plane shows {drawn.share:.0%} of the variance of the means."
     )
 
 
@@ -117,7 +98,7 @@ def build(model: PinnedModel, dataset: Pin, folder: Path, tab: gr.Tab) -> None:
     text = gr.Textbox(label="Your text", max_length=limits.TEXT, lines=2, placeholder="A sentence to put on the map")
     button = gr.Button("Put on the map", variant="primary")
     gr.Examples(EXAMPLES, text, label="Example texts")
-    shown = gr.HTML(label="Latent map", css_template=CSS, js_on_load=JS)
+    shown = gr.HTML(label="Latent map", css_template=scatter.CSS, js_on_load=scatter.JS)
     table = gr.Dataframe(
         headers=["Text", "Label", "Distance"], label="Nearest sentences of the dataset", interactive=False, wrap=True,
         column_widths=["50%", "22%", "28%"], buttons=[],
