@@ -50,7 +50,8 @@ def augment_at_all(info: dict[str, Any]) -> str | None:
     plain, grown = ({k: v for k, v in one.items() if len(v) >= FEWEST_SUBSETS} for one in _without_and_with(info))
     if not plain or not grown:
         return None
-    best, rival, ahead = _best_of_each(plain, grown)
+    best, rival = _best(grown), _best(plain)
+    ahead = intervals.paired(grown[best], plain[rival])
     (name, arm, size), (other, kind, count) = best, rival
     alone = f"the {count} real rows alone" if kind == "real" else f"{kind} at {count}"
     told = f"{name} with {arm} at {size} is right on {fmean(grown[best].values()):.1f} %, {other} on {alone} on "
@@ -97,7 +98,8 @@ def how_few(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> str | None:
                 if arm in ("vae", "real", "duplicate") and len(values) >= FEWEST_SUBSETS:
                     (grown if arm == "vae" else plain)[name, arm, size] = values
         if plain and grown:
-            (name, _, size), (other, *_), ahead = _best_of_each(plain, grown)
+            ours, theirs = _best(grown), _best(plain)
+            (name, _, size), (other, *_), ahead = ours, theirs, intervals.paired(grown[ours], plain[theirs])
             line = f"{tables.lift_text(ahead)} with {budget} ({name} with {size} rows, {other} without, n = {ahead.n}"
             teachers = tables.teachers(info, budget) if shared else {}
             told.append(line + (f"; the teacher {fmean(teachers.values()):.1f} %)" if teachers else ")"))
@@ -119,14 +121,7 @@ def _without_and_with(info: dict[str, Any]) -> tuple[Accuracies, Accuracies]:
     return plain, grown
 
 
-def _best(every: Accuracies, shared: set[int] | None = None) -> Place:
-    """That of the highest mean, over these subsets or its own; with too few for an interval only where all have."""
+def _best(every: Accuracies) -> Place:
+    """That of the highest mean over its own subsets; one with too few for an interval only where all have too few."""
     enough = {place: values for place, values in every.items() if len(values) >= FEWEST_SUBSETS} or every
-    return max(enough, key=lambda place: fmean(enough[place][subset] for subset in shared or enough[place]))
-
-
-def _best_of_each(plain: Accuracies, grown: Accuracies) -> tuple[Place, Place, Interval]:
-    """The best of either, by their means over the subsets that all have, and how far the grown one is ahead."""
-    shared = set.intersection(*(set(values) for values in [*plain.values(), *grown.values()]))
-    ours, theirs = _best(grown, shared), _best(plain, shared)
-    return ours, theirs, intervals.paired(grown[ours], plain[theirs])
+    return max(enough, key=lambda place: fmean(enough[place].values()))
