@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from textvae.training.classify.train import train_classifier
-from textvae.training.common.errors import UserError
+from textvae.training.common.errors import NoSplit
 from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.sources import LabelledTexts, load_texts
 from textvae.training.common.text import role
@@ -47,7 +47,7 @@ def main() -> None:
 def scored(dataset: str) -> LabelledTexts:
     try:
         return load_texts(dataset, "validation")
-    except UserError:
+    except NoSplit:
         train = load_texts(dataset, "train")
         places = [place for place, text in enumerate(train.texts) if role(text) == "development"]
         return train.take(places[:: max(1, len(places) // SCORED)][:SCORED])
