@@ -17,7 +17,7 @@ def test_markdown_keeps_to_its_line(text):
     assert len(shown.splitlines()) <= 1
     assert "<" not in shown
     assert not re.search(r"(?<!\\)(\\\\)*[|`*\[\]]", shown)
-    assert not re.match(r"[#+=-]|\d+[.)]", shown)
+    assert not re.match(r"[#=]|[+-](?!\d)|\d+\)|\d+\.(?!\d)", shown)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,8 @@ def test_markdown_keeps_to_its_line(text):
     [
         ("1. one", r"1\. one"),
         ("- one", r"\- one"),
+        ("-1.5 (+2.0)", "-1.5 (+2.0)"),
+        ("1.5 points", "1.5 points"),
         ("--- x-y", r"\--- x-y"),
         ("![a](http://b)", r"!\[a\](http\://b)"),
         ("a\n# <b> | &", r"a # &lt;b&gt; \| &amp;"),

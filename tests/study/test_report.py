@@ -102,6 +102,25 @@ def test_texts_are_escaped(run_folder, page):
     assert r"\[its\](http\://evil.example)" in report
 
 
+def test_whatever_comes_from_outside_is_escaped(run_folder, info):
+    """Names, labels and tables as well as texts; a cell stays one cell."""
+    hostile = "*a* `b` | <b>c</b>"
+    info["study"] |= {"dataset": hostile, "label_names": [hostile, hostile]}
+    info["recipe"]["name"] = info["command"] = info["vae"]["prior_samples"][0] = hostile
+    info["sources"][0] |= {"id": hostile, "licence": hostile}
+    info["stages"]["vae"]["note"] = hostile
+    info["absent"] = [hostile]
+    (run_folder / "run.json").write_text(json.dumps(info))
+    write_report(run_folder)
+    report, page = ((run_folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("md", "html"))
+    assert "<b>" not in page
+    assert page.count("*a* `b` | &lt;b&gt;c&lt;/b&gt;") > 8
+    assert report.count(r"\*a\* \`b\` \| &lt;b&gt;c&lt;/b&gt;") > 8
+    assert report.replace(r"\*a\*", "").count("*a*") == report.count("`*a* 'b' | <b>c</b>`") == 1  # the command
+    for table in re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
 def test_the_page_can_be_read_by_anyone(page):
     tags = Page(page).tags
     drawings = [attributes for tag, attributes in tags if tag == "svg"]

@@ -21,7 +21,8 @@ def markdown(text: Any) -> str:
     line = html.escape(" ".join(shown.split()), quote=False)
     line = re.sub(r"([\\`*\[\]|~$]|(?<!\w)_|_(?!\w))", r"\\\1", line)
     line = re.sub(r"(?<=\S)(://|@)|(?<=\bwww)(\.)", r"\\\g<0>", line)  # what would become a link
-    return re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", line)  # what would begin a heading, a list or a rule
+    # What would begin a heading, a list or a rule; +1.5 does not.
+    return re.sub(r"^(\d*)([#=)]|[+.-](?!\d))", r"\1\\\2", line)
 
 
 def duration(seconds: float) -> str:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from ..common import intervals
 from . import statistics, tables
+from .statistics import Row
+
+ARMS = {
+    "real": "the {budget} labelled rows alone",
+    "weighted": "the same rows, counting so that the classes weigh the same",
+    "duplicate": "the same rows repeated to the size, which shows what more optimiser steps alone give",
+    "vae": "generated rows added",
+    "rules": "the real rows added again with words changed by rule",
+    "masked_lm": "the real rows added again with words replaced by what a masked language model finds likely",
+    "self_training": "real sentences that the VAE was trained on added, put together by the teacher's labels",
+    "language_model": "rows of sentences that a language model wrote for their label added",
+    "oracle": "real labelled rows added, the best that could be hoped for",
+}
 
 
 def who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
@@ -96,17 +110,20 @@ def how_chosen(info: dict[str, Any]) -> list[str]:
     return found
 
 
-def variants(info: dict[str, Any]) -> list[dict[str, str]]:
-    """What each variant is, in words."""
-    found = []
-    for name, variant in info["recipe"]["variants"].items():
-        filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
-        text = " and ".join(variant["generators"])
-        text += f" with the filters {', '.join(filters)}" if filters else " without filters"
-        share = variant.get("confident_share")  # not in older runs
-        text += f" (the most confident {100 * share:.0f} %)" if share and "confidence" in filters else ""
-        text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
-        weight = variant["synthetic_weight"]
-        text += f", a generated row counting {weight:g}" if weight != 1 else ""
-        found.append({"name": name, "text": text})
-    return found
+def arms(rows: Sequence[Row], info: dict[str, Any]) -> list[tuple[str, str]]:
+    """What each arm of the rows is, in words; of one that is a variant under a generator's name both."""
+    found = {row["arm"] for row in rows}
+    lines = [(name, text.format(budget=info["study"]["budget"])) for name, text in ARMS.items()]
+    lines += [(name, _variant(variant, info)) for name, variant in info["recipe"]["variants"].items()]
+    return [(name, text) for name, text in lines if name in found]
+
+
+def _variant(variant: dict[str, Any], info: dict[str, Any]) -> str:
+    filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
+    text = " and ".join(variant["generators"])
+    text += f" with the filters {', '.join(filters)}" if filters else " without filters"
+    share = variant.get("confident_share")  # not in older runs
+    text += f" (the most confident {100 * share:.0f} %)" if share and "confidence" in filters else ""
+    text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
+    weight = variant["synthetic_weight"]
+    return text + (f", a generated row counting {weight:g}" if weight != 1 else "")

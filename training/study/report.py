@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from markupsafe import Markup
 
 from ..common import intervals
 from ..common.errors import UserError
 from ..common.files import read_json, read_jsonl, write_json, write_text
 from ..common.intervals import Interval
-from ..common.pages import environment, write_page
+from ..common.pages import duration, environment, markdown, write_page
 from ..common.progress import say
 from ..vae.plots import training_curve
 from . import plots, provenance, rivals, statistics, tables
@@ -46,9 +49,7 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     info = read_json(folder / "run.json")
     drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info) | _study_plots(rows, info)
     facts = report_facts(rows, info)
-    write_text(
-        folder / "report.md", environment(__package__).get_template("report.md.j2").render(facts, plots=list(drawings))
-    )
+    write_text(folder / "report.md", _as_markdown(facts, drawings))
     write_page(__package__, "report.html.j2", folder / "report.html", drawings, **facts)
     figures = summary(rows, info)
     write_json(folder / "summary.json", figures)
@@ -56,54 +57,67 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     return figures
 
 
+def _as_markdown(facts: dict[str, Any], drawings: Collection[str]) -> str:
+    """Whatever a template prints is escaped as Markdown, as HTML is in pages."""
+    pages = environment(__package__, autoescape=True)
+    pages.finalize = lambda value: value if isinstance(value, Markup) else Markup(markdown(value))
+    report = pages.get_template("report.md.j2").render(facts, plots=drawings)
+    return re.sub(r"\n{3,}", "\n\n", report).strip() + "\n"
+
+
 def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     """What the report says, as its templates and the cards of trained classifiers read it."""
-    grids, by_budget = tables.grids(rows), tables.by_budget(rows)
-    stages = statistics.stage_seconds(rows, info)
-    seconds = {name: statistics.training_seconds(rows, name) for name in statistics.classifiers(rows)}
-    cells = Counter(row["classifier"] for row in rows)
-    sentences = answers(rows, info)
-    rows = statistics.of_budget(rows, info["study"]["budget"])
+    of_all, rows = rows, statistics.of_budget(rows, info["study"]["budget"])
     size = statistics.headline_size(rows) or max(row["size"] for row in rows)
     stand_ins = [source for source in info["sources"] if source["stand_in"]]
     marks = {source["asked"]: number for number, source in enumerate(stand_ins, start=1)}
+    notes = {asked: f"note {number}" for asked, number in marks.items()}
     models = {name: settings["model"] for name, settings in info["recipe"]["classifiers"].items()}
+    grids = tables.grids(of_all)
+    teachers = {
+        budget: f"{fmean(found.values()):.1f}"
+        for budget in dict.fromkeys(budget for grid in grids for budget in grid.budgets)
+        if (found := tables.teachers(info, budget))
+    }
     return {
+        "title": f"{info['recipe']['name']}: did generated text help?",
         "info": info,
         "study": info["study"],
         "vae": info.get("vae"),
-        "curve_table": statistics.thinned((info.get("vae") or {}).get("curve", []), CURVE_TABLE_ROWS),
+        "curve": statistics.thinned((info.get("vae") or {}).get("curve", []), CURVE_TABLE_ROWS),
         "settings": info["recipe"],
         "synthetic": info.get("synthetic", []),
-        "augmentation": tables.generators(info),
-        "answers": sentences,
+        "generators": [
+            line | {"dropped": ", ".join(f"{reason} {count}" for reason, count in line["rejected"].items())}
+            for line in tables.generators(info)
+        ],
+        "answers": answers(of_all, info),
         "absent": info.get("absent", []),
-        "grids": grids,
-        "by_budget": by_budget,
-        "budgets": sorted({budget for one in by_budget for budget in one.by_budget}),
-        "plain": _plain,
-        "lift_text": tables.lift_text,
-        "augment_at_all": rivals.augment_at_all(info),
-        "rivals": rivals.lines(info),
-        "teachers": {
-            budget: f"{fmean(found.values()):.1f}"
-            for budget in dict.fromkeys(budget for grid in grids for budget in grid.budgets)
-            if (found := tables.teachers(info, budget))
-        },
-        "filters": [
+        "grids": [
             {
-                "one": one,
-                "filters": ", ".join(tables.filters(info, one.arm)) or "none",
-                "gain": tables.lift_text(one.gain),
+                "classifier": grid.classifier,
+                "arm": grid.arm,
+                "columns": {f">×{ratio}": f"{{cells[{place}][text]}}" for place, ratio in enumerate(grid.ratios)},
+                "lines": [line | {"teacher": teachers.get(line["budget"], "")} for line in grid.lines],
             }
+            for grid in grids
+        ],
+        "by_budget": _by_budget(of_all, teachers),
+        "teachers": teachers,
+        "augment_at_all": rivals.augment_at_all(info),
+        "rivals": [
+            vars(one) | {"n": one.accuracy.n, "accuracy": _plain(one.accuracy), "ahead": tables.lift_text(one.ahead)}
+            for one in rivals.lines(info)
+        ],
+        "filters": [
+            vars(one)
+            | {"filters": ", ".join(tables.filters(info, one.arm)) or "none", "gain": tables.lift_text(one.gain)}
             for one in tables.filter_ablation(rows, info)
         ],
         "chosen": provenance.how_chosen(info),
         "slices": tables.slices(info),
         "imbalance": tables.imbalance(rows, info),
         "quality": tables.quality(info),
-        "slice_plots": list(dict.fromkeys(one["classifier"] for one in tables.slices(info))),
-        "variants": provenance.variants(info),
         "verdict": overall(rows, size, info["study"]["budget"]),
         "verdicts": verdicts(rows, info["study"]["budget"]),
         "classifiers": [
@@ -112,8 +126,6 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
                 "model": models[name],
                 "kind": KINDS[name],
                 "arms": _arms(rows, name, info),
-                "seconds": seconds[name],
-                "cells": cells[name],
                 "test_rows": max(row["test_rows"] for row in rows if row["classifier"] == name),
                 "teacher": provenance.teacher_of(info, name),
                 "weights": next(row["weights"] for row in rows if row["classifier"] == name),
@@ -122,12 +134,43 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         ],
         "saw": provenance.who_saw_what(info),
         "chance": statistics.chance(info),
-        "arms": {row["arm"] for row in rows},
+        "arms": provenance.arms(of_all, info),
+        "sources": [
+            source | {"licence": source["licence"] or "not stated", "note": notes.get(source["asked"], "no")}
+            for source in info["sources"]
+        ],
         "stand_ins": stand_ins,
         "marks": marks,
-        "stages": stages,
-        "total_seconds": sum(stages.values()),
+        "stages": _stages(of_all, info),
     }
+
+
+def _by_budget(of_all: Sequence[Row], teachers: dict[int, str]) -> dict[str, Any]:
+    """The columns of budgets, and the lines: of the teacher, where there is one, and of classifiers."""
+    found = tables.by_budget(of_all)
+    budgets = sorted({budget for one in found for budget in one.by_budget})
+    lines = [(rivals.TEACHER, "none", teachers)] if teachers and found else []
+    for one in found:
+        accuracies = {budget: _plain(accuracy) for budget, accuracy in one.by_budget.items()}
+        lines.append((one.classifier, f"{one.arm} ×{one.ratio}" if one.ratio else "none", accuracies))
+    return {
+        "columns": {f">{budget}": f"{{accuracies[{budget}]}}" for budget in budgets},
+        "lines": [
+            {"classifier": name, "generated": made, "accuracies": dict.fromkeys(budgets, "") | known}
+            for name, made, known in lines
+        ],
+    }
+
+
+def _stages(of_all: Sequence[Row], info: dict[str, Any]) -> list[dict[str, str]]:
+    seconds = statistics.stage_seconds(of_all, info)
+    notes = {name: stage["note"] or "" for name, stage in info["stages"].items()}
+    lines = [(name, took, notes.get(name, "installation")) for name, took in seconds.items()]
+    for name, cells in Counter(row["classifier"] for row in of_all).items():
+        took = statistics.training_seconds(of_all, name)
+        lines.append((name, took, f"{cells} cells added up, within classify"))
+    lines.append(("Total of the stages", sum(seconds.values()), ""))
+    return [{"stage": name, "time": duration(took), "note": note} for name, took, note in lines]
 
 
 def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str, Any]]:
