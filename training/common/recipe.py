@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -208,7 +209,7 @@ class StudyRecipe:
 
 
 @dataclass(frozen=True)
-class AnyRecipe:
+class AnyRecipe(ABC):
     """What the recipes of all systems have."""
 
     system: ClassVar[str]  # whose recipe it is, as run.json says it
@@ -220,9 +221,9 @@ class AnyRecipe:
         """Plain data, as it is written to `recipe.yaml` and hashed."""
         return _plain(self)
 
+    @abstractmethod
     def reads(self) -> list[str]:
         """What running and evaluating it reads, as `datasets/ID` or `models/ID`; an id may be a path."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

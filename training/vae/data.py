@@ -45,7 +45,7 @@ def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
     seen = {normalise(text) for part in (*held_out, *excluded) for text in part.texts}
     rows = _unseen(main.texts, seen)
     train = [main.texts[row] for row in rows]
-    num_main, sources = len(train), list({part.source.id: part.source for part in (main, *excluded)}.values())
+    num_main, sources = len(train), list(dict.fromkeys(part.source for part in (main, *excluded)))
     if recipe.unlabelled and recipe.unlabelled_sentences:
         reviews = load_texts(recipe.unlabelled, "train")
         sources.append(reviews.source)
