@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from accelerate.state import AcceleratorState
 
 GOOD, BAD = ("funny", "good", "loved", "moving"), ("dull", "bad", "worst", "lifeless")
@@ -55,3 +56,29 @@ def write(tmp_path):
         return str(path)
 
     return write
+
+
+MODEL = {
+    "encoder_layers": [0, 2], "hidden_size": 16, "num_hidden_layers": 2, "num_members": 2, "epochs": 4,
+    "batch_size": 16, "hidden_dropout": 0.0, "embedding_dropout": 0.0, "learning_rate": 0.01, "warmup_steps": 5,
+}  # fmt: skip
+
+
+@pytest.fixture
+def recipe(tmp_path, tiny_encoder, write, annotated_rows):
+    """Writes a recipe file for rows, with changes of its model and variants, and further fields."""
+
+    def recipe(rows=annotated_rows, variants=(), fields=(), **changes) -> str:
+        model = {**MODEL, "encoder": str(tiny_encoder)}
+        data = {
+            "data": write(rows),
+            "folds": 2,
+            "model": {**model, **changes},
+            "variants": {name: {**model, **one} for name, one in dict(variants).items()},
+            **dict(fields),
+        }
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump(data))
+        return str(path)
+
+    return recipe
