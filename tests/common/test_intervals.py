@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from textvae.training.common import intervals
-from textvae.training.common.intervals import Interval, paired_interval
+from textvae.training.common.intervals import FEWEST_DRAWN, Interval, paired_interval
 
 
 def test_the_interval_is_students():
@@ -16,6 +17,20 @@ def test_the_interval_is_students():
     assert gain.low == pytest.approx(2 - 2.484138, abs=1e-5)
     assert gain.high == pytest.approx(2 + 2.484138, abs=1e-5)
     assert gain.n == 3
+
+
+def test_intervals_and_p_values_are_scipys():
+    values = np.random.default_rng(0).normal(1, 2, 10).tolist()
+    found = stats.ttest_1samp(values, 0.0)
+    gain, p = paired_interval(values), intervals.p_value(values)
+    assert (gain.low, gain.high) == pytest.approx(tuple(found.confidence_interval(0.95)))
+    assert p == pytest.approx(found.pvalue)
+    # Of folds that share no training row nothing is to be corrected.
+    assert intervals.resampled_interval(values, 0.0)[0] == gain
+    assert intervals.resampled_interval(values, 0.0)[1] == pytest.approx(p)
+    # Nadeau and Bengio: (1/10 + 1/4) in place of 1/10 of the variance.
+    corrected, _ = intervals.resampled_interval(values, 0.25)
+    assert corrected.high - corrected.mean == pytest.approx(np.sqrt(3.5) * (gain.high - gain.mean))
 
 
 def test_under_three_subsets_there_is_no_interval():
@@ -47,6 +62,12 @@ def test_the_two_way_bootstrap_counts_subsets_and_test_rows():
         assert low < values.mean() < high
         assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.12)
     assert intervals.two_way_bootstrap(values) == (low, high)
+
+
+def test_the_two_way_bootstrap_holds_the_mean_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    found = [intervals.two_way_bootstrap(draw.normal(0, 3, (FEWEST_DRAWN, 1)) + np.zeros((1, 9))) for _ in range(400)]
+    assert 0.88 < np.mean([low <= 0 <= high for low, high in found]) < 0.98
 
 
 def test_rank_correlation_needs_pairs_that_differ():

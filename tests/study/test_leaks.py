@@ -145,14 +145,14 @@ def test_from_the_sources_on_checkpoint_and_rows_are_the_same_whatever_the_tests
     assert written("order", lambda rows: rows[::-1]) == plain
 
 
-def test_a_test_text_among_the_candidates_is_dropped(grown, tmp_path):
-    generators = ("vae", "rules", "self_training")
-    grown("plain", TESTS, [0, 1, 0, 1], generators=generators)
-    for generator in ("vae", "rules", "self_training"):
+def test_a_test_text_among_the_candidates_is_dropped(grown, recipes, tmp_path):
+    recipe, generators = recipes["prior"]
+    grown("plain", TESTS, [0, 1, 0, 1], recipe, generators)
+    for generator in generators:
         place = Growth(generator, 4, 0)
         rows = pd.read_parquet(candidates_file(tmp_path / "plain", place))
         planted = rows[rows["kept"] & (rows["method"] != "original")]["text"].iloc[0]
-        grown(f"planted-{generator}", [*TESTS, f"{planted.upper()}!"], [0, 1, 0, 1, 0], generators=(generator,))
+        grown(f"planted-{generator}", [*TESTS, f"{planted.upper()}!"], [0, 1, 0, 1, 0], recipe, (generator,))
         again = pd.read_parquet(candidates_file(tmp_path / f"planted-{generator}", place))
         reasons = again[again["text"] == planted]["reject_reason"]
         assert set(reasons) <= {"copy of a test row", "duplicate"}

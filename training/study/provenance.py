@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from ..common import intervals
-from . import statistics, tables
+from . import tables
 from .statistics import Row
 
 ARMS = {
@@ -38,15 +38,22 @@ def who_saw_what(info: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "The classifiers",
             f"the rows of their arm; budgets and oracle rows of the {study['subsets']} subsets are disjoint "
-            f"and come from the role '{study['role']}'.",
+            f"and come from the role '{study['role']}'. {_trainings(info['recipe'])}",
         ),
         (
             "Test rows",
-            f"{tests}; rows whose text stands in the training part are left out. Their texts are compared "
-            "with generated rows to drop copies; their labels are used for the figures only. "
+            f"{tests}; rows whose text stands in the training part are left out, and what is then over of a class. "
+            "Their texts are compared with generated rows to drop copies; their labels are used for the figures only. "
             f"{_scorings(info)}",
         ),
     ]
+
+
+def _trainings(recipe: dict[str, Any]) -> str:
+    """How often each classifier was trained on the same rows."""
+    seeds = {name: one["seeds"] or recipe["study"]["seeds"] for name, one in recipe["classifiers"].items()}
+    said = f"Trainings of a cell, each by a seed of its own: {', '.join(f'{name} {n}' for name, n in seeds.items())}"
+    return said + ("; the probe's fit is the same by every seed." if "probe" in seeds else ".")
 
 
 def _scorings(info: dict[str, Any]) -> str:
@@ -56,8 +63,8 @@ def _scorings(info: dict[str, Any]) -> str:
     said = []
     if replaced:
         said.append(
-            f"{replaced} cell{' was' if replaced == 1 else 's were'} scored on them before, by an earlier form of the "
-            "recipe or the code; those figures are not among these."
+            f"{replaced} cell{' was' if replaced == 1 else 's were'} trained and scored on them before; those figures "
+            "are not among these."
         )
     if later:
         said.append(f"{later} cell{' was' if later == 1 else 's were'} planned after figures of others were known.")
@@ -65,7 +72,7 @@ def _scorings(info: dict[str, Any]) -> str:
 
 
 def teacher_of(info: dict[str, Any], classifier: str) -> str | None:
-    """The teacher's accuracy, and whether this classifier beats it on rows that it chose; on the same test rows."""
+    """The teacher's accuracy, and whether this classifier beats it on rows that it chose or labelled."""
     teachers, count = tables.teachers(info), info.get("analysis", {}).get("shared_rows")
     if not teachers or count is None:
         return None
@@ -74,7 +81,7 @@ def teacher_of(info: dict[str, Any], classifier: str) -> str | None:
     ahead = {
         f"{arm} at {size}": intervals.paired(own, teachers)
         for (name, arm, size), own in tables.on_shared_rows(info).items()
-        if name == classifier and statistics.is_generated(arm)
+        if name == classifier and tables.taught(info, arm)
     }
     means = {student: gain.mean for student, gain in ahead.items() if gain.mean is not None}
     if not means:
@@ -95,7 +102,7 @@ def how_chosen(info: dict[str, Any]) -> list[str]:
     settings, found = info["recipe"]["augment"], []
     for name in dict.fromkeys(row["generator"] for row in info.get("augmentation", [])):
         asked = tables.filters(info, name)
-        if name == "self_training" or (name == "vae" and settings["vae_latents"] == "prior"):
+        if tables.from_bank(info, name):
             said = f"of a bank of {settings['bank_sentences']:,} sentences "
             share = settings["bank_share"]
             said += f"the {100 * share:.0f} % that its two teachers find clearest" if share < 1 else "all"
@@ -105,7 +112,8 @@ def how_chosen(info: dict[str, Any]) -> list[str]:
             said = "all candidates"
         if asked:
             said += f", then the filters {', '.join(asked)}"
-            said += f" (the most confident {100 * settings['confident_share']:.0f} %)" if "confidence" in asked else ""
+            if "confidence" in asked:
+                said += f" (the most confident {100 * settings['confident_share']:.0f} %, more where rows run short)"
         found.append(f"{name}: {said}")
     return found
 
@@ -123,7 +131,11 @@ def _variant(variant: dict[str, Any], info: dict[str, Any]) -> str:
     text = " and ".join(variant["generators"])
     text += f" with the filters {', '.join(filters)}" if filters else " without filters"
     share = variant.get("confident_share")  # not in older runs
-    text += f" (the most confident {100 * share:.0f} %)" if share and "confidence" in filters else ""
+    text += (
+        f" (the most confident {100 * share:.0f} %, more where rows run short)"
+        if share and "confidence" in filters
+        else ""
+    )
     text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
     weight = variant["synthetic_weight"]
     return text + (f", a generated row counting {weight:g}" if weight != 1 else "")

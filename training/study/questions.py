@@ -41,7 +41,7 @@ def answers(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> list[Answer]
     judge = max(trained, key=lambda name: (len(set(cells[name])), len(cells[name])))
     size = statistics.headline_size(rows)
     found = [
-        _which_kind(rows, judge),
+        _which_kind(rows, info, judge),
         _how_many(rows, judge),
         _asked("With how few labelled rows does it pay?", rivals.how_few(of_all_budgets, info)),
         _against_rivals(rows, judge),
@@ -60,7 +60,7 @@ def _asked(question: str, sentence: str | None) -> Answer | None:
     return Answer(question, sentence) if sentence else None
 
 
-def _which_kind(rows: Sequence[Row], judge: str) -> Answer | None:
+def _which_kind(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:
     """The size that most arms share; arms whose interval is above 0, and p below .05 when corrected, help."""
     lifts = _lifts(rows, judge)
     sizes = [size for _, size in lifts]
@@ -73,11 +73,14 @@ def _which_kind(rows: Sequence[Row], judge: str) -> Answer | None:
     def helps(arm: str, gain: Interval) -> bool:
         return gain.low is not None and gain.low > 0 and p_values.get((judge, arm, size), 1.0) < SIGNIFICANT
 
-    helping = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if helps(arm, gain)]
-    others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if not helps(arm, gain)]
+    generated = [(arm, gain) for arm, gain in own if tables.written(info, arm)]
+    helping = [f"{arm} {tables.lift_text(gain)}" for arm, gain in generated if helps(arm, gain)]
+    others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in generated if not helps(arm, gain)]
+    real = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if not tables.written(info, arm)]
     said = f"At {size} rows {judge} gains by {', '.join(helping)}" if helping else f"At {size} rows none helps {judge}"
-    rest = f"; not shown to help: {', '.join(others)}" if others else ""
-    return Answer("Which kind of generated text helps?", f"{said}{rest}.")
+    said += f"; not shown to help: {', '.join(others)}" if others else ""
+    said += f"; real unlabelled text, which nothing generates: {', '.join(real)}" if real else ""
+    return Answer("Which kind of generated text helps?", f"{said}.")
 
 
 def _how_many(rows: Sequence[Row], judge: str) -> Answer | None:

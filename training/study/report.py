@@ -236,7 +236,7 @@ def _costs(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, list[tuple[st
     for name in statistics.classifiers(rows):
         points = []
         for arm, size in statistics.arms(rows, name):
-            generators = info["recipe"]["variants"].get(arm, {"generators": [arm]})["generators"]
+            generators = tables.made_of(info, arm)
             costs = [a_row[one] for one in generators if a_row.get(one) is not None]
             chosen_alike = all(tables.filters(info, one) == tables.filters(info, arm) for one in generators)
             gain = statistics.lift(rows, name, arm, size)

@@ -24,7 +24,7 @@ Accuracies = dict[Place, dict[int, float]]  # in points, by subset
 
 @dataclass(frozen=True)
 class Line:
-    """One classifier at its best with or without generated rows."""
+    """One classifier at its best without generated rows, with them, or with real rows without labels in their place."""
 
     place: Place
     accuracy: Interval
@@ -32,12 +32,12 @@ class Line:
 
 
 def lines(info: dict[str, Any]) -> list[Line]:
-    """The teacher and every classifier, without generated rows and with, the best first; none where none has any."""
-    plain, grown = _without_and_with(info)
+    """The teacher and every classifier, in every way, the best first; none where nothing was generated."""
+    plain, grown, unlabelled = _ways(info)
     if not grown:
         return []
     top, found = _best(grown), []
-    for every in (plain, grown):
+    for every in (plain, grown, unlabelled):
         for name in dict.fromkeys(name for name, *_ in every):
             place = _best({place: values for place, values in every.items() if place[0] == name})
             ahead = intervals.paired(every[place], grown[top] if place != top else {})
@@ -47,7 +47,7 @@ def lines(info: dict[str, Any]) -> list[Line]:
 
 def augment_at_all(info: dict[str, Any]) -> str | None:
     """The best classifier that needs no generated rows, the teacher among them, against the best that has them."""
-    plain, grown = ({k: v for k, v in one.items() if len(v) >= FEWEST_SUBSETS} for one in _without_and_with(info))
+    plain, grown, unlabelled = ({k: v for k, v in one.items() if len(v) >= FEWEST_SUBSETS} for one in _ways(info))
     if not plain or not grown:
         return None
     best, rival = _best(grown), _best(plain)
@@ -57,6 +57,10 @@ def augment_at_all(info: dict[str, Any]) -> str | None:
     told = f"{name} with {arm} at {size} is right on {fmean(grown[best].values()):.1f} %, {other} on {alone} on "
     told += f"{fmean(plain[rival].values()):.1f} %: {tables.lift_text(ahead)} on the {ahead.n} subsets of both and "
     told += f"{info['analysis']['shared_rows']} test rows"
+    if unlabelled:
+        real = _best(unlabelled)
+        (name, arm, size), values = real, unlabelled[real]
+        told += f"; {name} with {arm} at {size}, real rows that nobody generated, on {fmean(values.values()):.1f} %"
     if ahead.low is None or ahead.high is None or ahead.low <= 0 <= ahead.high:
         return f"The best with generated rows is not shown to beat the best without: {told}."
     return f"{'Yes' if ahead.low > 0 else 'No'}: {told}."
@@ -110,15 +114,19 @@ def how_few(of_all_budgets: Sequence[Row], info: dict[str, Any]) -> str | None:
     return f"{said}: {'; '.join(told)}." if len(told) > 1 else None
 
 
-def _without_and_with(info: dict[str, Any]) -> tuple[Accuracies, Accuracies]:
+def _ways(info: dict[str, Any]) -> tuple[Accuracies, Accuracies, Accuracies]:
+    """Without generated rows, with them, and with real unlabelled rows in their place."""
     plain: Accuracies = {}
     grown: Accuracies = {}
+    unlabelled: Accuracies = {}
     if teachers := tables.teachers(info):
         plain[TEACHER, "real", info["study"]["budget"]] = teachers
     for place, values in tables.on_shared_rows(info).items():
-        if place[1] != "oracle":
-            (grown if statistics.is_generated(place[1]) else plain)[place] = values
-    return plain, grown
+        arm = place[1]
+        if arm != "oracle":
+            way = plain if not statistics.is_generated(arm) else grown if tables.written(info, arm) else unlabelled
+            way[place] = values
+    return plain, grown, unlabelled
 
 
 def _best(every: Accuracies) -> Place:

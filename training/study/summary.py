@@ -22,11 +22,7 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
     rows = statistics.of_budget(rows, main)
     for name in statistics.classifiers(rows):
         figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
-        gains = {one.arm: one.gain for one in tables.filter_ablation(rows, info) if one.classifier == name}
-        filtered = next(
-            (gain for arm, gain in gains.items() if tables.filters(info, arm)), Interval(None, None, None, 0)
-        )
-        figures |= _interval(f"filters_lift_{name}", filtered)
+        figures |= _interval(f"filters_lift_{name}", _filters_lift(rows, info, name))
     for name in ("probe", "setfit"):
         values = statistics.by_subset(rows, name, "real", main).values()
         figures[f"{name}_accuracy"] = _rounded(fmean(values)) if values else None
@@ -65,6 +61,15 @@ def _of_budget(rows: Sequence[Row], end: str) -> dict[str, Any]:
                 fraction = statistics.oracle_fraction(rows, name, arm, size)
                 figures[f"oracle_fraction_{name}_{size}{end}"] = _rounded(fraction)
     return figures
+
+
+def _filters_lift(rows: Sequence[Row], info: dict[str, Any], classifier: str) -> Interval:
+    """Of the recipe's own filters, which were chosen before the test; where it has none, of the first variant's."""
+    variants = info["recipe"]["variants"]
+    found = [one for one in tables.filter_ablation(rows, info) if one.classifier == classifier]
+    gains = {one.arm: one.gain for one in found if tables.filters(info, one.arm)}
+    first = min(gains, key=lambda arm: arm in variants, default=None)
+    return Interval(None, None, None, 0) if first is None else gains[first]
 
 
 def _interval(name: str, gain: Interval) -> dict[str, Any]:
