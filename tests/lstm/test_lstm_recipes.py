@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 
 import pytest
@@ -35,21 +34,24 @@ def test_parameters_are_what_the_name_says(name):
         model = build_lstm(RECIPES[name], Vocabulary(), ["neg", "pos"])
     millions = int(re.search(r"_(\d+)m", name)[1])
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(millions * 1e6, rel=0.05)
-    assert sum(parameter.numel() for parameter in model.layers.parameters()) <= 20e6
+    recurrent = sum(parameter.numel() for parameter in model.layers.parameters())
+    # Where two cores are to train it; five layers of the original's widths are for a GPU.
+    assert recurrent <= 20e6 or name in ("lstm_45m_original", "lstm_148m_original")
 
 
 @pytest.mark.parametrize(("width", "millions", "recurrent"), [(256, 15, 7), (512, 45, 29), (1024, 148, 117)])
 def test_five_layers_fit_what_the_original_says_of_its_sizes(width, millions, recurrent):
     """Why `lstm` repeats only the smallest, as it says."""
-    recipe = dataclasses.replace(RECIPES["lstm_15m_original"], embedding_size=width, hidden_size=width)
+    recipe = RECIPES[f"lstm_{millions}m_original"]
+    assert recipe.embedding_size == recipe.hidden_size == width
     with torch.device("meta"):
         model = build_lstm(recipe, Vocabulary(), ["neg", "pos"])
     counts = [sum(one.numel() for one in part.parameters()) / 1e6 for part in (model, model.layers)]
     assert counts == pytest.approx([millions, recurrent], abs=0.9)
 
 
-def test_all_three_sizes_are_there_with_and_without_remedies():
-    assert {f"lstm_{size}{kind}" for size in ("15m", "45m", "148m") for kind in ("", "_plain")} <= set(RECIPES)
+def test_all_three_sizes_are_there_with_and_without_remedies_and_as_the_original():
+    assert {f"lstm_{size}{kind}" for size in ("15m", "45m", "148m") for kind in ("", "_plain", "_original")} <= set(RECIPES)
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if isinstance(recipe, ComparisonRecipe)])
