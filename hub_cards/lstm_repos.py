@@ -68,12 +68,13 @@ class LstmRepos(Layout):
             f"learning-{self.recipe['name']}.svg": "Loss and accuracy of training and validation rows",
             "reliability.svg": "Accuracy by confidence",
         }
-        test = figures["test"]
+        test, tricky = figures["test"], figures["tricky"]
         facts = self.facts() | {
             "name": name,
             "repo_id": repo_id,
             "figures": figures,
             "interval": wilson_interval(test["accuracy"], test["rows"]),
+            "solved": tricky and wilson_interval(tricky["pairs_solved"], tricky["pairs"]),
             "label_names": list(read_json(self.run / "model" / "config.json")["id2label"].values()),
             "plots": [{"file": file, "title": title} for file, title in plots.items()],
             "reviews_id": f"{self.namespace}/{REVIEWS}",

@@ -21,9 +21,12 @@ class DigitAutoencoderConfig(PreTrainedConfig):
             otherwise the encoder gives a point, and what is minimised is the squared error.
         prior_components: Gaussians of the mixture that `generate` draws latents from; 0 leaves a variational model its
             prior N(0, I), and another one without anything to draw from.
+        digit_share: of an image's side, taken by the longer side of a digit's box in the training images, for whoever
+            makes an image of a digit of their own; 20 of 28 pixels are MNIST's.
 
     Raises:
-        ValueError: a size under 1, no channels, or an image that so many convolutions halve to less than a pixel.
+        ValueError: a size under 1, no channels, an image that so many convolutions halve to less than a pixel, or a
+            share outside (0, 1].
     """
 
     model_type = "digit_autoencoder"
@@ -37,6 +40,7 @@ class DigitAutoencoderConfig(PreTrainedConfig):
         latent_size: int = 16,
         variational: bool = False,
         prior_components: int = 0,
+        digit_share: float = 20 / 28,
         **kwargs: Any,
     ):
         sizes = {"image_size": image_size, "hidden_size": hidden_size, "latent_size": latent_size}
@@ -52,6 +56,8 @@ class DigitAutoencoderConfig(PreTrainedConfig):
             raise ValueError(
                 f"image_size {image_size} is too small to be halved {len(channels)} times: name fewer channels"
             )
+        if not 0 < digit_share <= 1:
+            raise ValueError(f"digit_share must lie in (0, 1], not {digit_share}")
         self.image_size = image_size
         self.channels = list(channels)
         self.hidden_size = hidden_size
@@ -59,6 +65,7 @@ class DigitAutoencoderConfig(PreTrainedConfig):
         self.latent_size = latent_size
         self.variational = variational
         self.prior_components = prior_components
+        self.digit_share = digit_share
         super().__init__(**kwargs)
 
     @property

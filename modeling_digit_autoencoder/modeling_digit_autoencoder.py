@@ -20,14 +20,14 @@ class DigitAutoencoderOutput(ModelOutput):
     """What a batch of B images comes to.
 
     loss: () float32, the mean over images: of the squared error a pixel, or of nll + kl, in nats, where variational.
-    reconstruction: (B, 1, S, S) in [0, 1].
+    reconstruction: (B, 1, S, S) in [0, 1], of the weights' dtype, as the three that follow.
     latents: (B, Z), what was decoded.
     mean: (B, Z), the code: `latents` without noise.
     log_variance: (B, Z); None unless variational, as nll and kl.
-    squared_error: (B,), the mean over an image's pixels.
-    nll: (B,) nats an image: grey pixels' cross-entropy under Bernoulli probabilities, summed over pixels. It is no
-        likelihood of grey values, and does not compare with figures of binarised digits.
-    kl: (B,) nats from N(0, I).
+    squared_error: (B,) float32, the mean over an image's pixels.
+    nll: (B,) float32 nats an image: grey pixels' cross-entropy under Bernoulli probabilities, summed over pixels. It is
+        no likelihood of grey values, and does not compare with figures of binarised digits.
+    kl: (B,) float32 nats from N(0, I).
     """
 
     loss: Tensor | None = None
@@ -42,7 +42,7 @@ class DigitAutoencoderOutput(ModelOutput):
 
 @dataclass
 class DigitEncoderOutput(ModelOutput):
-    """The code of B images: mean (B, Z), and log_variance (B, Z), which is None unless variational."""
+    """The code of B images, of the weights' dtype: mean (B, Z), and log_variance (B, Z), None unless variational."""
 
     mean: Tensor
     log_variance: Tensor | None = None
@@ -126,6 +126,8 @@ class DigitAutoencoderModel(PreTrainedModel):
     base_model_prefix = "autoencoder"
     main_input_name = "pixel_values"
     _no_split_modules = ("DigitEncoder", "DigitDecoder", "GaussianMixture")
+    # Shares in half precision do not sum to 1.
+    _keep_in_fp32_modules_strict = ("prior",)
 
     def __init__(self, config: DigitAutoencoderConfig):
         super().__init__(config)
@@ -152,7 +154,7 @@ class DigitAutoencoderModel(PreTrainedModel):
         """Rebuild a batch of images.
 
         Args:
-            pixel_values: (B, 1, S, S) float in [0, 1].
+            pixel_values: (B, 1, S, S) float of any precision, in [0, 1].
             labels: (B, 1, S, S), the clean images where `pixel_values` are noisy; None rebuilds `pixel_values`.
             generator: of the variational noise; a generator of the CPU gives the same on any device.
 
@@ -169,12 +171,14 @@ class DigitAutoencoderModel(PreTrainedModel):
             latents = latents + (code.log_variance / 2).exp() * _noise(latents, generator)
         logits = self.decoder(latents)
         reconstruction = logits.sigmoid()
+        labels = labels.float()
         squared_error = (reconstruction - labels).square().flatten(1).mean(1)
         if code.log_variance is None:
             loss, nll, kl = squared_error.mean(), None, None
         else:
-            nll = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").flatten(1).sum(1)
-            kl = (code.mean.square() + code.log_variance.exp() - 1 - code.log_variance).sum(1) / 2
+            nll = F.binary_cross_entropy_with_logits(logits.float(), labels, reduction="none").flatten(1).sum(1)
+            mean, log_variance = code.mean.float(), code.log_variance.float()
+            kl = (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
             loss = (nll + kl).mean()
         return DigitAutoencoderOutput(
             loss=loss,
@@ -190,10 +194,10 @@ class DigitAutoencoderModel(PreTrainedModel):
     def encode(self, pixel_values: Tensor) -> DigitEncoderOutput:
         """The code of (B, 1, S, S) images; errors as for `forward`."""
         self._check(pixel_values, "pixel_values")
-        return self.encoder(pixel_values)
+        return self.encoder(pixel_values.to(self.dtype))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """(B, Z) latents → (B, 1, S, S) images in [0, 1].
+        """(B, Z) latents of any precision → (B, 1, S, S) images in [0, 1], of the weights' dtype.
 
         Raises:
             ValueError: latents of another width than the configuration's.
@@ -201,7 +205,7 @@ class DigitAutoencoderModel(PreTrainedModel):
         size = self.config.latent_size
         if latents.shape[1:] != (size,):
             raise ValueError(f"latents must have the shape (B, {size}), not {tuple(latents.shape)}")
-        return self.decoder(latents).sigmoid()
+        return self.decoder(latents.to(self.dtype)).sigmoid()
 
     @torch.no_grad()
     def generate(self, num: int = 1, generator: torch.Generator | None = None) -> Tensor:

@@ -42,6 +42,10 @@ class EmotionVAEConfig(PreTrainedConfig):
 
     model_type = "emotion_vae"
     sub_configs = {"encoder_config": AutoConfig}  # noqa: RUF012
+    # A Trainer puts batches of outputs together along their first axis, which is that of members here.
+    keys_to_ignore_at_inference = [  # noqa: RUF012
+        "reconstruction", "kl", "mean_error", "deviation_error", "nll", "latents", "mean", "log_variance",
+    ]  # fmt: skip
 
     def __init__(
         self,

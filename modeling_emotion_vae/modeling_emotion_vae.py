@@ -35,6 +35,7 @@ class EmotionVAEModel(PreTrainedModel):
     base_model_prefix = ""
     main_input_name = "input_ids"
     _no_split_modules = ("RecognitionNetwork", "Decoder", "MixturePrior")
+    _supports_sdpa = True  # no attention of its own; the encoder says what it has
     # A rating's scale in half precision would be off by hundredths of its unit.
     _keep_in_fp32_modules_strict = (
         "embedding_mean", "embedding_deviation", "rating_mean", "rating_deviation", "calibration_offset",
@@ -46,6 +47,10 @@ class EmotionVAEModel(PreTrainedModel):
     def __init__(self, config: EmotionVAEConfig) -> None:
         super().__init__(config)
         self.encoder = AutoModel.from_config(config.encoder_config)
+        for name, part in self.encoder.named_modules():
+            # RoBERTa's kin number a text's tokens from behind the padding's position.
+            if name.endswith("position_embeddings") and getattr(part, "padding_idx", None) is not None:
+                config.max_text_length = min(config.max_text_length, part.num_embeddings - part.padding_idx - 1)
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # not read, and parameters without gradient would stop distributed training
         # One row more than categories: the last stands for a text of an unknown one.
@@ -72,9 +77,11 @@ class EmotionVAEModel(PreTrainedModel):
 
     @classmethod
     def from_encoder_pretrained(cls, encoder: str, **config_fields: Any) -> EmotionVAEModel:
-        """A fresh VAE around the pretrained sentence encoder `encoder` (a Hub id or a folder)."""
+        """A fresh VAE, in float32, around the pretrained sentence encoder `encoder` (a Hub id or a folder)."""
         config_fields.setdefault("encoder", str(encoder))
-        model = cls(cls.config_class(encoder_config=AutoConfig.from_pretrained(encoder), **config_fields))
+        encoder_config = AutoConfig.from_pretrained(encoder)
+        encoder_config.dtype = None  # of its file; half a model in half precision is not what a reload gives
+        model = cls(cls.config_class(encoder_config=encoder_config, **config_fields))
         body = AutoModel.from_pretrained(encoder, dtype=torch.float32)
         model.encoder.load_state_dict(body.state_dict(), strict=False)
         return model
@@ -96,8 +103,10 @@ class EmotionVAEModel(PreTrainedModel):
     def get_input_embeddings(self) -> nn.Module:
         return self.encoder.get_input_embeddings()
 
-    def embed(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, D) float32 sentence embeddings of right-padded tokens (B, T)."""
+    def embed(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """(B, D) float32 sentence embeddings of right-padded tokens (B, T), all of them real without a mask."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         mask = attention_mask[..., None].float()
         layers = (states.hidden_states[layer].float() for layer in self.config.encoder_layers)
@@ -112,6 +121,7 @@ class EmotionVAEModel(PreTrainedModel):
         deviations: Tensor | None = None,
         category_ids: Tensor | None = None,
         *,
+        token_type_ids: Tensor | None = None,
         embeddings: Tensor | None = None,
         noise: Tensor | None = None,
         shown: Tensor | None = None,
@@ -121,10 +131,11 @@ class EmotionVAEModel(PreTrainedModel):
         """Posterior of texts, their reconstruction, and with `labels` all terms of the loss.
 
         Args:
-            input_ids, attention_mask: (B, T) tokens, right-padded.
+            input_ids, attention_mask: (B, T) tokens, right-padded; without a mask all of them are real.
             labels: (B, 2) annotated means in rating units, NaN where a source has none.
             deviations: (B, 2) annotated standard deviations of raters, likewise.
             category_ids: (B,) for a model with categories; `len(categories)` where a text's is not known.
+            token_type_ids: not read; BERT's tokenizers give it, and one text is of one type.
             embeddings: (B, D) kept from `embed`, so that the encoder is not run again.
             noise: (M, B, 2) ε of the reparameterisation; drawn from `generator` when not given.
             shown: (B,) bool; False hides the decoder's skips of a text, which leaves it the latent alone.
@@ -147,7 +158,7 @@ class EmotionVAEModel(PreTrainedModel):
         # The target stands still: a trained encoder would else make what is easily rebuilt.
         target = self.standardise(embeddings.detach())
         terms = {"reconstruction": (rebuilt - target).square().mean(-1), "kl": self.kl(mean, log_variance, latents)}
-        kept = {"latents": latents, "mean": mean, "log_variance": log_variance}
+        kept = {"latents": latents, "mean": mean, "log_variance": log_variance, "prediction": self._expected(mean)}
         if labels is None:
             return EmotionVAEOutput(**terms, **kept)
         known = ~labels.isnan()
@@ -198,7 +209,7 @@ class EmotionVAEModel(PreTrainedModel):
         calibrated = (self.calibration_offset + self.calibration_slope * variance.log()).exp()
         scale, floor = self.rating_deviation, self.config.min_deviation
         prediction = EmotionPrediction(
-            mean=self.rating_mean + scale * means.mean(0),
+            mean=self._expected(means),
             rater_deviation=((0.5 * log_variances).exp().mean(0) * scale).clamp(min=floor),
             mean_deviation=(calibrated.sqrt() * scale).clamp(min=floor),
         )
@@ -265,13 +276,14 @@ class EmotionVAEModel(PreTrainedModel):
 
     @torch.no_grad()
     def nearest(self, ratings: Tensor, embeddings: Tensor, num: int = 5) -> Tensor:
-        """(B, num) rows of a corpus (N, D) whose embeddings point the way that `ratings` (B, 2) decode to, best first.
+        """Rows of a corpus (N, D) whose embeddings point the way that `ratings` (B, 2) decode to: (B, num), best first,
+        or (B, N) of a corpus that has fewer.
 
         Nearness is the cosine of standardised embeddings: a decoded one is a mean over many texts, and short.
         """
         corpus = embeddings.to(self.embedding_mean)
         wanted, corpus = (F.normalize(self.standardise(e), dim=-1) for e in (self.decode(ratings), corpus))
-        return (wanted @ corpus.T).topk(num).indices
+        return (wanted @ corpus.T).topk(min(num, len(corpus))).indices
 
     def category_ids(self, categories: list[str | None]) -> Tensor:
         """(B,) ids of the names of categories; of None, that of the unknown one."""
@@ -285,6 +297,11 @@ class EmotionVAEModel(PreTrainedModel):
     def _standard_ratings(self, ratings: Tensor) -> Tensor:
         self.config.check_ratings("rating", ratings)
         return (ratings - self.rating_mean) / self.rating_deviation
+
+    def _expected(self, means: Tensor) -> Tensor:
+        """(M, B, 2) standardised → (B, 2) in rating units, the members' mean; NaN for what was never rated."""
+        never = [torch.nan if name not in self.config.rated else 0.0 for name in DIMENSIONS]
+        return self.rating_mean + self.rating_deviation * means.mean(0) + means.new_tensor(never)
 
     def _with_category(self, inputs: Tensor, category_ids: Tensor | None) -> Tensor:
         """(M, B, …) with the category's embedding beside it, in a model that has categories."""

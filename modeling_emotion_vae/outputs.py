@@ -14,7 +14,8 @@ from transformers.utils import ModelOutput
 class EmotionVAEOutput(ModelOutput):
     """
     Args:
-        loss: () the terms below with weight 1, summed over members and averaged over texts.
+        loss: () the terms below with weight 1, summed over members and averaged over texts. Recipes weigh them,
+            the KL by 0.01 for one: who goes on with a training takes the terms, and that training's weights.
         reconstruction: (M, B) squared error of the standardised embedding, a mean over its numbers.
         kl: (M, B) KL divergence of the posterior from the prior in nats; of one sampled latent with a mixture prior.
         mean_error: (M, B) squared error of the posterior's mean, summed over what is annotated, in rating deviations.
@@ -23,6 +24,7 @@ class EmotionVAEOutput(ModelOutput):
         latents: (M, B, 2) sampled, standardised.
         mean: (M, B, 2) of the posterior, standardised.
         log_variance: (M, B, 2)
+        prediction: (B, 2) the mean of `mean` over members in rating units, NaN for what was never rated.
     """
 
     loss: Tensor | None = None
@@ -34,6 +36,7 @@ class EmotionVAEOutput(ModelOutput):
     latents: Tensor | None = None
     mean: Tensor | None = None
     log_variance: Tensor | None = None
+    prediction: Tensor | None = None
 
 
 @dataclass
@@ -51,6 +54,12 @@ class EmotionPrediction(ModelOutput):
     mean_deviation: Tensor | None = None
 
     def interval(self, coverage: float = 0.9) -> tuple[Tensor, Tensor]:
-        """Ends, (B, 2) each, of the interval that holds the mean rating of this share of texts."""
+        """Ends, (B, 2) each, of the interval that holds the mean rating of this share of texts.
+
+        Raises:
+            ValueError: a coverage that does not lie between 0 and 1.
+        """
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1, not {coverage:g}")
         width = math.sqrt(2) * torch.erfinv(torch.tensor(coverage)) * self.mean_deviation
         return self.mean - width, self.mean + width

@@ -114,10 +114,13 @@ class LstmForSequenceClassification(PreTrainedModel):
     @can_return_tuple
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
     ) -> SequenceClassifierOutput:
         """Logits of a batch, and the loss where labels are given.
 
@@ -127,14 +130,18 @@ class LstmForSequenceClassification(PreTrainedModel):
                 is not the padding token for real.
             labels: (B,) int64 classes (or what `config.problem_type` asks for).
             token_type_ids: not read; BERT's tokenizers give it.
+            inputs_embeds: refused; PEFT passes it along as None.
+            output_attentions, output_hidden_states: not read; PEFT passes them along, and there is nothing to give.
 
         Returns:
             loss () float32 in nats a row, or None, and logits (B, num_labels).
 
         Raises:
-            ValueError: a label outside 0 … num_labels - 1, or (on a CPU) a token id outside 0 … vocab_size - 1: ids
-                tell no more of another vocabulary, `check_tokenizer` does.
+            ValueError: inputs_embeds in place of input_ids, a label outside 0 … num_labels - 1, or (on a CPU) a token
+                id outside 0 … vocab_size - 1: ids tell no more of another vocabulary, `check_tokenizer` does.
         """
+        if input_ids is None or inputs_embeds is not None:
+            raise ValueError("give input_ids, not inputs_embeds: word dropout and pairs of tokens need ids")
         if attention_mask is None:
             pad = self.config.pad_token_id
             attention_mask = torch.ones_like(input_ids) if pad is None else (input_ids != pad)

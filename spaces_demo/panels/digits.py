@@ -15,7 +15,7 @@ from panels import MODEL_WORK, SHARE_SEED, record_box, seed_box
 CANVAS = 280  # pixels a side
 LARGEST = 2 * CANVAS  # of a drawing that comes from elsewhere
 INK = 0.05  # lightest grey that counts as drawn
-INNER = 20 / 28  # of an image's side is taken by the digit, as in MNIST
+MNIST_SHARE = 20 / 28  # of an image's side is taken by its digit
 MADE = 16
 CSS = """
 figure { display: inline-block; margin: 0 16px 8px 0; }
@@ -38,8 +38,9 @@ def drawn_pixels(value: Any) -> np.ndarray:
     return ink
 
 
-def as_seen(ink: np.ndarray, side: int) -> np.ndarray:
-    """(side, side) as training images are made: the digit fills the inner part, its centre of mass is in the middle.
+def as_seen(ink: np.ndarray, side: int, share: float) -> np.ndarray:
+    """(side, side) as training images are made: its digit's box takes `share` of the side, its centre of mass is in the
+    middle.
 
     LeCun et al. 1998, as http://yann.lecun.com/exdb/mnist tells it.
     """
@@ -47,7 +48,7 @@ def as_seen(ink: np.ndarray, side: int) -> np.ndarray:
 
     rows, columns = np.flatnonzero(ink.max(1) >= INK), np.flatnonzero(ink.max(0) >= INK)
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scale = round(INNER * side) / max(digit.shape)
+    scale = round(share * side) / max(digit.shape)
     size = tuple(max(1, round(scale * length)) for length in digit.shape)
     small = torch.nn.functional.interpolate(torch.from_numpy(digit)[None, None], size, mode="area")[0, 0].numpy()
     weights = small.sum()
@@ -66,12 +67,14 @@ def rebuild(model: PinnedAutoencoder, value: Any) -> tuple[str, str, str]:
     import torch
 
     autoencoder = model.load()
-    seen = as_seen(drawn_pixels(value), autoencoder.config.image_size)
+    config = autoencoder.config
+    # Older models do not say how large the digits were that they learned from.
+    seen = as_seen(drawn_pixels(value), config.image_size, getattr(config, "digit_share", MNIST_SHARE))
     with torch.inference_mode():
         pixels = torch.from_numpy(seen)[None, None]
         rebuilt = autoencoder.decode(autoencoder.encode(pixels).mean)
     error = (rebuilt - pixels).square().mean().item()
-    told = f"{autoencoder.config.latent_size} numbers; mean squared error a pixel {error:.4f}"
+    told = f"{config.latent_size} numbers; mean squared error a pixel {error:.4f}"
     both = picture(seen, "As the model sees it") + picture(rebuilt[0, 0].numpy(), "Rebuilt")
     return both, told, model.record() + " · and the same drawing"
 

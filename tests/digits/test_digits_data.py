@@ -15,7 +15,8 @@ from PIL import Image
 from textvae.training.common import conversions, hub
 from textvae.training.common.errors import UserError
 from textvae.training.common.known import DATASETS
-from textvae.training.digits.data import load_digits
+from textvae.training.digits.data import digit_share, load_digits
+from textvae.training.digits.recipe import BUNDLED
 
 FOUR = np.arange(16, dtype=np.uint8).reshape(4, 4) * 17
 
@@ -43,6 +44,16 @@ def test_the_bundled_digits_need_no_download():
     assert torch.bincount(digits.test.labels).min() > 30
     assert digits.source.location.startswith("scikit-learn ")
     assert digits.train.pixels().max() == 1
+
+
+def test_the_share_of_a_side_that_digits_take_is_that_of_most_images():
+    assert digit_share(load_digits(BUNDLED, 144).train.images) == 1.0
+    images = torch.zeros(5, 1, 28, 28, dtype=torch.uint8)
+    images[:, 0, 4:24, 10:14] = 200  # a box of 20 pixels, as in MNIST
+    images[1, 0, 4:24, 10:14], images[1, 0, 10:14, 4:24] = 0, 200
+    images[2, 0, 0] = 12  # no ink
+    images[3, 0, 24:26, 10] = 255
+    assert digit_share(images) == 20 / 28
 
 
 def test_a_folder_of_parquet_files_is_cut_at_its_end(tmp_path):

@@ -71,7 +71,7 @@ def test_every_model_is_trained_and_reused(recipe_file, tmp_path, capsys):
         assert facts["validation_loss"] == min(row["validation_loss"] for row in rows)
         model = load_model(folder)
         assert facts["parameters"] == sum(parameter.numel() for parameter in model.parameters())
-        assert model.config.image_size == 8
+        assert (model.config.image_size, model.config.digit_share) == (8, 1.0)  # noise counts as ink
     assert load_model(tmp_path / "run" / "points").config.prior_components == 3
     assert "validation_kl" in read_jsonl(tmp_path / "run" / "vae" / "metrics.jsonl")[0]
     before, finished = weights(tmp_path / "run"), first.info["stages"]

@@ -12,7 +12,7 @@ from scipy import stats
 from textvae.modeling_emotion_vae.outputs import EmotionVAEOutput
 from textvae.training.emotion.calibration import fit_calibration
 from textvae.training.emotion.data import AnnotatedTexts
-from textvae.training.emotion.measures import NORMAL_90, Predictions, measure, reliability, summary
+from textvae.training.emotion.measures import NORMAL_90, Predictions, measure, reliability, spread_ratios, summary
 from textvae.training.emotion.objective import TERMS, beta, discrepancy, objective
 from textvae.training.emotion.recipe import EmotionModelRecipe, EmotionRecipe
 
@@ -49,6 +49,18 @@ def test_what_is_not_rated_has_no_figure(random):
     assert both["r_valence"] == pytest.approx(0.75)
     assert both["r_valence_sd"] == pytest.approx(np.std([1.0, 0.5], ddof=1))
     assert both["r_arousal"] is both["r_arousal_sd"] is None
+
+
+def test_the_size_of_deviations_is_a_ratio_of_means():
+    deviations = np.array([[0.0, 0.3], [0.2, 0.3], [0.4, 0.3], [9.0, 9.0]])
+    record = {"rows": [2, 0, 1], "predictions": {"rater_deviation": [[0.5, 0.2], [0.1, 0.2], [0.3, 0.2]]}}
+    found = spread_ratios(record, annotated(np.full((4, 2), 3.0), deviations))
+    assert found == {"spread_ratio_valence": pytest.approx(1.5), "spread_ratio_arousal": pytest.approx(2 / 3)}
+    masked = np.array([[3.0, np.nan]] * 4)
+    record["predictions"]["rater_deviation"] = [[0.5, None], [0.1, None], [0.3, None]]
+    found = spread_ratios(record, annotated(masked, np.where(np.isnan(masked), np.nan, deviations)))
+    assert found == {"spread_ratio_valence": pytest.approx(1.5), "spread_ratio_arousal": None}
+    assert spread_ratios(record, annotated(masked, np.zeros((4, 2))))["spread_ratio_valence"] is None
 
 
 def test_reliability_of_a_true_normal_is_the_diagonal(random):

@@ -38,7 +38,8 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     assert main(["emotion", path, "--output", str(output)]) == 0
     assert capsys.readouterr().out.strip() == str(output / "report.html")
     figures = read_json(output / "evaluation.json")
-    wanted = {f"{key}_{name}" for key in ("r", "nll", "coverage", "r_std") for name in ("valence", "arousal")}
+    keys = ("r", "nll", "coverage", "r_std", "spread_ratio")
+    wanted = {f"{key}_{name}" for key in keys for name in ("valence", "arousal")}
     assert wanted | {f"{name}_sd" for name in wanted} <= figures.keys()
     assert {f"{prefix}_{name}" for prefix in ("ridge", "kernel_ridge", "category", "official") for name in wanted} <= (
         figures.keys()
@@ -53,6 +54,9 @@ def test_a_run_from_data_to_report_and_its_reuse(recipe, tmp_path, capsys, monke
     page = (output / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert "conditioned on the category" in page
+    assert all(f">{number(figures[f'{name}spread_ratio_arousal'])[:-1]}" in page for name in ("", "ridge_"))
+    fold = read_json(output / "folds" / "mlp" / "fold-1.json")
+    assert "spread_ratio_valence" not in fold["figures"]  # what was kept before there was such a figure has it, too
     (worth,) = re.findall(r'aria-label="What each option is worth">.*?</div>', page, flags=re.DOTALL)
     assert worth.count('<th scope="row">') == 3
     assert '<th scope="row">skip free</th>' in worth

@@ -41,6 +41,7 @@ def test_the_card_says_what_was_measured(emotion_run, tmp_path):
     assert f"| Pearson r, valence | {r:.3f} ({sd:.3f}) | {one:.3f} |" in card
     assert f"| means inside the 90 % interval, arousal | {100 * found['coverage_arousal']:.1f} % |" in card
     assert "the first 32 tokens of a longer text" in card
+    assert "trained with 1.0 × `reconstruction` + 0.01 × `kl` + 0.5 × `mean_error` + 0.3 × `deviation_error`" in card
 
 
 def test_the_figures_of_a_frozen_encoder_beside_them_are_not_a_trained_ones(emotion_run, tmp_path):

@@ -51,7 +51,9 @@ def test_five_layers_fit_what_the_original_says_of_its_sizes(width, millions, re
 
 
 def test_all_three_sizes_are_there_with_and_without_remedies_and_as_the_original():
-    assert {f"lstm_{size}{kind}" for size in ("15m", "45m", "148m") for kind in ("", "_plain", "_original")} <= set(RECIPES)
+    assert {f"lstm_{size}{kind}" for size in ("15m", "45m", "148m") for kind in ("", "_plain", "_original")} <= set(
+        RECIPES
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if isinstance(recipe, ComparisonRecipe)])

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import binomtest, t
 
 from textvae.training.lstm.evaluation import difference, figures
 from textvae.training.lstm.recipe import LstmRecipe
 from textvae.training.lstm.report import Classifier, changes, flat, reference, verdict
+from textvae.training.lstm.speed import matmul_share
 
 ROWS = 400
 
@@ -25,7 +26,7 @@ def classifier(right, part="test", validation_loss=0.5, recipe=None):
     labels = [0] * ROWS
     facts = {"validation": {"loss": validation_loss}, part: figures(sure(right), labels) | {"loss": validation_loss}}
     facts |= {"parameters": 5, "seconds": 60.0, "tricky": None, "tokens": 8, "step_cpu_seconds": 2.0}
-    facts |= {"operations_per_second": 1.0, "matmul_peak": 4.0, "recurrent_parameters": 3}
+    facts |= {"step_seconds": 3.0, "threads": 1, "matmul_peak": 36.0, "recurrent_parameters": 3}
     return Classifier(facts, sure(right), labels, recipe, [])
 
 
@@ -73,4 +74,23 @@ def test_choices_are_held_against_the_first_and_tests_against_the_chosen():
     tested = {"small": classifier(340, "test", 0.4, SMALL), "large": classifier(360, "test", 0.3, LARGE)}
     assert reference(tested) == flat(tested)["differences_from"] == "large"
     assert flat(tested)["accuracy_difference_small"] == pytest.approx(-5)
-    assert flat(tested)["matmul_share_small"] == 0.25
+    assert flat(tested)["matmul_share_small"] == 6 * 3 * 8 / (2 * 36)
+    assert flat(tested)["tricky_pairs_low_small"] is flat(tested)["tricky_pairs_high_small"] is None
+    tested["small"].facts["tricky"] = {"accuracy": 0.6, "pairs": 56, "pairs_solved": 0.25}
+    found = flat(tested)
+    low, high = binomtest(14, 56).proportion_ci(method="wilson")
+    assert [found[f"tricky_pairs_{end}small"] for end in ("low_", "", "high_")] == pytest.approx(
+        [100 * low, 25, 100 * high]
+    )
+
+
+def test_the_share_of_a_products_speed_is_of_the_time_that_the_steps_had_the_device():
+    facts = {"recurrent_parameters": 2, "tokens": 100, "matmul_peak": 50.0, "step_seconds": 80.0}
+    operations = 6 * 2 * 100
+    cpu = facts | {"step_cpu_seconds": 60.0, "threads": 2}
+    assert matmul_share(cpu) == operations / (30 * 50)
+    assert matmul_share(cpu | {"step_seconds": 200.0}) == matmul_share(cpu)  # whatever else the machine did
+    assert matmul_share(cpu | {"threads": None}) == operations / (80 * 50)  # a GPU
+    older = {name: value for name, value in cpu.items() if name != "threads"}
+    assert matmul_share(older) == operations / (60 * 50)  # one thread that waited for the core
+    assert matmul_share(older | {"step_cpu_seconds": 150.0}) == operations / (75 * 50)

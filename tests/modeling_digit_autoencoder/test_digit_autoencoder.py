@@ -144,7 +144,8 @@ def test_latents_of_another_width_are_named(shape):
 @pytest.mark.parametrize(
     "wrong",
     [{"image_size": 0}, {"latent_size": 0}, {"hidden_size": 0}, {"channels": ()}, {"channels": (4, 0)},
-     {"image_size": 4, "channels": (4, 4, 4)}, {"num_hidden_layers": -1}, {"prior_components": -1}],
+     {"image_size": 4, "channels": (4, 4, 4)}, {"num_hidden_layers": -1}, {"prior_components": -1},
+     {"digit_share": 0.0}, {"digit_share": 1.5}],
 )  # fmt: skip
 def test_an_impossible_configuration_is_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -179,6 +180,39 @@ def test_a_reload_computes_the_same(tmp_path, variational):
     out, other = model(images(), generator=generators[0]), again(images(), generator=generators[1])
     assert torch.equal(out.reconstruction, other.reconstruction)
     assert torch.equal(model.generate(3, generator=generators[2]), again.generate(3, generator=generators[3]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("variational", [False, True])
+def test_half_precision_weights_compute(tmp_path, variational, dtype):
+    model = build(variational=variational)
+    if not variational:
+        with_prior(model)
+    model.save_pretrained(tmp_path)
+    half = DigitAutoencoderModel.from_pretrained(tmp_path, dtype=dtype)
+    assert {weight.dtype for weight in half.parameters()} == {dtype}
+    assert variational or {buffer.dtype for buffer in half.prior.buffers()} == {torch.float32}
+
+    def alike(found, expected):
+        torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.02)
+
+    alike(*(one.generate(3, generator=torch.Generator().manual_seed(5)) for one in (half, model)))
+    for seen in (images(), images().to(dtype)):
+        out, expected = half(seen), model(images())
+        alike(out.mean, expected.mean)
+        assert out.loss.dtype == out.squared_error.dtype == torch.float32
+        if not variational:  # whose noise is rounded, too
+            alike(out.reconstruction, expected.reconstruction)
+            alike(out.loss, expected.loss)
+    alike(*(one.interpolate(*images(2), steps=3) for one in (half, model)))
+
+
+def test_a_model_that_does_not_say_how_large_its_digits_are_learned_from_mnist(tmp_path):
+    build(digit_share=1.0).save_pretrained(tmp_path)
+    assert DigitAutoencoderModel.from_pretrained(tmp_path).config.digit_share == 1.0
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != "digit_share"}))
+    assert DigitAutoencoderModel.from_pretrained(tmp_path).config.digit_share == 20 / 28
 
 
 def test_a_stranger_without_this_package_gets_the_same_images(tmp_path):

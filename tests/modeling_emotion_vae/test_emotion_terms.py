@@ -164,6 +164,20 @@ def test_nearest_are_the_texts_that_a_rating_decodes_to(build):
     assert model.nearest(ratings, corpus, num=1)[:, 0].tolist() == [5, 6]
 
 
+def test_a_small_corpus_is_all_there_is(build):
+    model = build()
+    corpus = torch.randn(3, model.config.embedding_size)
+    assert sorted(model.nearest(torch.tensor([[2.0, 3.0]]), corpus, num=5)[0].tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("coverage", [90, 1, 0.0, -0.5, math.nan])
+def test_a_coverage_that_is_no_share_is_named(build, batch, coverage):
+    model = build()
+    said = model.predict_embeddings(batch(model)["embeddings"])
+    with pytest.raises(ValueError, match=f"coverage must lie between 0 and 1, not {coverage:g}"):
+        said.interval(coverage)
+
+
 @pytest.mark.parametrize(
     ("rating", "deviation", "message"),
     [

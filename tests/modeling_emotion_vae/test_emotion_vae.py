@@ -8,10 +8,11 @@ import json
 import pytest
 import torch
 from processes import stranger
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer, RobertaConfig, RobertaModel, Trainer, TrainingArguments
 
 from textvae.modeling_emotion_vae import EmotionVAEConfig, EmotionVAEModel
 from textvae.modeling_emotion_vae.configuration_emotion_vae import vocabulary_digest
+from textvae.modeling_emotion_vae.outputs import EmotionVAEOutput
 
 CODE = ["configuration_emotion_vae.py", "modeling_emotion_vae.py", "networks.py", "outputs.py"]
 
@@ -69,6 +70,73 @@ def test_a_long_text_is_cut_to_what_the_encoder_reads(build, tiny_tokenizer, sen
     model = build(max_text_length=1000)
     assert model.config.max_text_length == model.config.encoder_config.max_position_embeddings
     assert model.predict([" ".join(sentences * 5)], tiny_tokenizer).mean.isfinite().all()
+
+
+def test_positions_of_roberta_begin_behind_that_of_padding(tmp_path):
+    sizes = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = RobertaConfig(**sizes, intermediate_size=32, max_position_embeddings=18, pad_token_id=1)
+    RobertaModel(config).save_pretrained(tmp_path)
+    model = EmotionVAEModel.from_encoder_pretrained(str(tmp_path), encoder_layers=(0, 1), hidden_size=8)
+    assert model.config.max_text_length == 16
+    assert model.embed(torch.full((1, 16), 5)).isfinite().all()
+    with pytest.raises((IndexError, RuntimeError), match="out of"):
+        model.embed(torch.full((1, 17), 5))
+
+
+def test_an_encoder_that_is_stored_in_half_precision_is_trained_in_float32(tiny_encoder, tiny_tokenizer, tmp_path):
+    AutoModel.from_pretrained(tiny_encoder, dtype=torch.float16).save_pretrained(tmp_path / "encoder")
+    torch.manual_seed(0)
+    model = EmotionVAEModel.from_encoder_pretrained(str(tmp_path / "encoder"), encoder_layers=(0, 2), hidden_size=8)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    model.save_pretrained(tmp_path / "emotion")
+    again = EmotionVAEModel.from_pretrained(tmp_path / "emotion")
+    for (name, weight), other in zip(model.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(weight, other), name
+    said = [one.eval().predict(["a film."], tiny_tokenizer).mean for one in (model, again)]
+    assert torch.equal(*said)
+
+
+def test_what_a_tokenizer_gives_is_taken_as_it_is(build, tiny_encoder, sentences):
+    model, tokenizer = build(), AutoTokenizer.from_pretrained(tiny_encoder)
+    batch = tokenizer(sentences, padding=True, return_tensors="pt")
+    assert "token_type_ids" in batch
+    noise = torch.zeros(2, len(sentences), 2)
+    said = model.predict_embeddings(model.embed_texts(sentences, tokenizer))
+    torch.testing.assert_close(model(**batch, noise=noise).prediction, said.mean)
+    batch["token_type_ids"] += 1  # `embed_texts` does not read them either
+    torch.testing.assert_close(model(**batch, noise=noise).prediction, said.mean)
+    (alone,) = sentences[:1]
+    ids = tokenizer(alone, return_tensors="pt")["input_ids"]
+    torch.testing.assert_close(model(input_ids=ids, noise=noise[:, :1]).prediction, said.mean[:1])
+
+
+@pytest.mark.parametrize("rated", [("valence", "arousal"), ("valence",)])
+def test_a_trainers_predictions_are_those_of_the_rows_in_their_order(build, tmp_path, rated):
+    model = build(num_members=3, rated=rated)
+    embeddings = torch.randn(7, model.config.embedding_size)
+    labels = [[3.0 + 0.1 * row, 2.0 if len(rated) == 2 else torch.nan] for row in range(7)]
+    rows = [{"embeddings": one.tolist(), "labels": label} for one, label in zip(embeddings, labels, strict=True)]
+    arguments = TrainingArguments(
+        str(tmp_path), per_device_eval_batch_size=3, use_cpu=True, report_to="none", disable_tqdm=True
+    )
+    found = Trainer(model, arguments).predict(rows)
+    assert found.predictions.shape == found.label_ids.shape == (7, 2)
+    torch.testing.assert_close(
+        torch.from_numpy(found.predictions), model.predict_embeddings(embeddings).mean, equal_nan=True
+    )
+    left = set(EmotionVAEOutput.__dataclass_fields__) - set(model.config.keys_to_ignore_at_inference)
+    assert left == {"loss", "prediction"}
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_the_encoder_attends_as_it_is_asked_to(build, tmp_path, attention, tiny_tokenizer):
+    model = build()
+    assert model.encoder.config._attn_implementation == "sdpa"  # its own choice
+    model.save_pretrained(tmp_path)
+    asked = EmotionVAEModel.from_pretrained(tmp_path, attn_implementation=attention)
+    assert asked.encoder.config._attn_implementation == attention
+    said = [one.predict(["a film."], tiny_tokenizer).mean for one in (model, asked)]
+    torch.testing.assert_close(*said)
 
 
 def test_a_tokenizer_of_another_vocabulary_is_refused(build, tiny_tokenizer):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from processes import stranger
 from transformers import AutoTokenizer
 
@@ -159,6 +160,26 @@ def test_loss_is_the_mean_cross_entropy():
     labels = torch.tensor([0, 1, 2, 1])
     output = model(ids, mask, labels=labels)
     torch.testing.assert_close(output.loss, torch.nn.functional.cross_entropy(output.logits, labels))
+
+
+@pytest.mark.parametrize("targets", [["query_key_value"], ["embedding"], ["embedding_projection", "output"]])
+def test_lora_for_classification_trains_a_step(targets):
+    model = build(num_attention_heads=2, projection_size=4, bigram_buckets=7, bigram_size=3)
+    adapted = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=targets))
+    before = {name: weight.clone() for name, weight in adapted.named_parameters()}
+    optimizer = torch.optim.AdamW([weight for weight in adapted.parameters() if weight.requires_grad], lr=0.1)
+    ids, mask = padded(ROWS, 6)
+    adapted(input_ids=ids, attention_mask=mask, labels=torch.tensor([0, 1, 2, 1])).loss.backward()
+    optimizer.step()
+    moved = {name for name, weight in adapted.named_parameters() if not torch.equal(weight, before[name])}
+    assert any("lora_" in name and targets[0] in name for name in moved)
+    assert any("classifier.modules_to_save" in name for name in moved)
+    assert all("lora_" in name or "modules_to_save" in name for name in moved)
+
+
+def test_embeddings_in_place_of_ids_are_refused():
+    with pytest.raises(ValueError, match="give input_ids, not inputs_embeds"):
+        build()(inputs_embeds=torch.zeros(1, 3, 6))
 
 
 def test_a_label_outside_the_classes_is_named():

@@ -55,12 +55,22 @@ def drawing(*, rows=(40, 140), columns=(200, 220), size=280):
 
 
 def test_a_drawing_is_seen_as_training_images_are_made():
-    seen = digits.as_seen(digits.drawn_pixels(drawing()), 28)
+    seen = digits.as_seen(digits.drawn_pixels(drawing()), 28, digits.MNIST_SHARE)
     assert seen.shape == (28, 28)
     rows, columns = np.nonzero(seen > 0.5)
     assert (rows.min(), rows.max()) == (4, 23)  # 20 pixels, in the middle
     assert (columns.min(), columns.max()) == (12, 15)
     assert seen.max() == 1
+
+
+def test_a_drawing_fills_small_images_as_the_digits_do_that_were_learned_from():
+    """Those of scikit-learn have ink in all of their 8 rows."""
+    seen = digits.as_seen(digits.drawn_pixels(drawing()), 8, 1.0)
+    rows, columns = np.nonzero(seen > 0.5)
+    assert (rows.min(), rows.max()) == (0, 7)
+    assert len(set(columns)) == 2
+    wide = digits.as_seen(digits.drawn_pixels(drawing(rows=(40, 60), columns=(100, 200))), 8, 1.0)
+    assert np.array_equal(wide, seen.T)
 
 
 def pictures(html):
@@ -72,13 +82,18 @@ def pictures(html):
 def test_a_drawing_is_rebuilt_by_the_model(autoencoder):
     html, told, record = digits.rebuild(autoencoder, drawing())
     model = autoencoder.load()
-    pixels = torch.from_numpy(digits.as_seen(digits.drawn_pixels(drawing()), 28))[None, None]
+    pixels = torch.from_numpy(digits.as_seen(digits.drawn_pixels(drawing()), 28, digits.MNIST_SHARE))[None, None]
     expected = model.decode(model.encode(pixels).mean)[0, 0].detach().numpy()
     seen, rebuilt = pictures(html)
     assert np.allclose(seen, pixels[0, 0].numpy(), atol=0.003)
     assert np.allclose(rebuilt, expected, atol=0.003)
     assert f"{((expected - pixels[0, 0].numpy()) ** 2).mean():.4f}" in told
     assert record.startswith(autoencoder.pin.id)
+    model.config.digit_share = 1.0
+    seen, _ = pictures(digits.rebuild(autoencoder, drawing())[0])
+    assert np.flatnonzero(seen.max(1) > 0.5).tolist() == list(range(28))
+    del model.config.digit_share  # as of models from before they told
+    assert digits.rebuild(autoencoder, drawing())[0] == html
 
 
 def test_digits_are_made_up_by_their_seed(autoencoder):

@@ -20,6 +20,7 @@ from ..common.sources import Source, load_rows
 from .recipe import BUNDLED
 
 BUNDLED_TEST = 360  # its last images, a fifth
+INK = 13  # least of 255 that counts as drawn
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,19 @@ class Splits:
 def pixels(images: Tensor) -> Tensor:
     """uint8 → float32 in [0, 1], of the same shape."""
     return images.float() / 255
+
+
+def digit_share(images: Tensor) -> float:
+    """Of a side, taken by the longer side of a digit's box: the median over (N, 1, S, S) uint8 images.
+
+    Empty images count as full ones.
+    """
+    ink, side = images[:, 0] >= INK, images.shape[-1]
+    extents = []
+    for across in (1, 2):
+        drawn = ink.any(across).byte()  # (N, S)
+        extents.append(side - drawn.argmax(1) - drawn.flip(1).argmax(1))
+    return float(torch.stack(extents).amax(0).median()) / side
 
 
 def load_digits(name: str, validation_images: int) -> Splits:

@@ -26,7 +26,7 @@ from ..common.launch import launch
 from ..common.precision import device
 from ..common.recipe_files import load_sister_recipe
 from ..common.run_folder import RunFolder, open_run
-from .data import Splits, load_digits, pixels
+from .data import Splits, digit_share, load_digits, pixels
 from .loop import Loop, Schedule, keyed
 from .mixture import fit_mixture
 from .passes import BATCH, codes
@@ -76,6 +76,7 @@ def _train(name: str, settings: AutoencoderRecipe, recipe: DigitsRecipe, digits:
             num_hidden_layers=settings.num_hidden_layers,
             latent_size=settings.latent_size,
             variational=settings.variational,
+            digit_share=digit_share(digits.train.images),
         )
     except ValueError as error:
         raise UserError(f"models.{name}: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,22 @@ def measure(predictions: Predictions, data: AnnotatedTexts, rows: np.ndarray) ->
             f"coverage_{name}": float(np.mean(np.abs(truth - mean) <= NORMAL_90 * width)),
             f"r_std_{name}": correlation(predictions.rater_deviation[:, index], spread),
         }
+    return found
+
+
+def spread_ratios(record: dict[str, Any], data: AnnotatedTexts) -> dict[str, float | None]:
+    """How large the raters' predicted deviations are, which `r_std` does not tell: their mean over the annotated ones'.
+
+    A ratio of means, as single annotated deviations are often 0; null for a dimension that is not rated.
+
+    Args:
+        record: of a fold's test texts, as it is kept: `rows`, and `predictions` by name.
+    """
+    said, truth = np.array(record["predictions"]["rater_deviation"], dtype=float), data.deviations[record["rows"]]
+    found: dict[str, float | None] = {}
+    for index, name in enumerate(NAMES):
+        annotated = float(truth[:, index].mean()) if index in data.rated else 0.0
+        found[f"spread_ratio_{name}"] = float(said[:, index].mean()) / annotated if annotated else None
     return found
 
 

@@ -31,7 +31,7 @@ def nearest_figures(model: EmotionVAEModel, embeddings: torch.Tensor, ratings: n
         return {f"nearest_r_{name}": None for name in NAMES}
     ends = np.quantile(ratings, GRID, axis=0)
     grid = np.stack(np.meshgrid(*ends.T), axis=-1).reshape(-1, 2)
-    rows = model.nearest(torch.from_numpy(grid).float(), embeddings, min(NEAREST, len(embeddings))).cpu().numpy()
+    rows = model.nearest(torch.from_numpy(grid).float(), embeddings, NEAREST).cpu().numpy()
     found = ratings[rows].mean(1)
     return {f"nearest_r_{name}": correlation(grid[:, index], found[:, index]) for index, name in enumerate(NAMES)}
 
@@ -55,7 +55,7 @@ def nearest_sentences(
     Args:
         embeddings: (n, D) of the sentences at `rows`.
     """
-    found = model.nearest(torch.tensor(places), embeddings, min(num, len(rows))).tolist()
+    found = model.nearest(torch.tensor(places), embeddings, num).tolist()
     return [
         {
             "place": list(place),

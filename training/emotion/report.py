@@ -14,11 +14,11 @@ from . import plots
 from .baselines import BASELINES
 from .beside import figures_beside
 from .data import AnnotatedTexts, load_annotated
-from .measures import NAMES, reliability, summary
+from .measures import NAMES, reliability, spread_ratios, summary
 from .objective import weights
 from .recipe import EmotionRecipe
 
-COLUMNS = ("r", "nll", "coverage", "r_std")
+COLUMNS = ("r", "nll", "coverage", "r_std", "spread_ratio")
 MARKED = 8  # texts that the emotion map numbers
 PLACED = 300  # test sentences that go to the Hub with the model
 TERMS = {
@@ -34,20 +34,24 @@ CALLED = {"model": "emotion VAE"} | {name: baseline.caption for name, baseline i
 
 def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
     """Write the report of a run that has been finished into its folder; returns what `evaluation.json` holds."""
-    info, official = read_json(folder / "run.json"), read_json(folder / "official.json")
+    info, data = read_json(folder / "run.json"), load_annotated(recipe)
+    official = _record(folder, "official.json", data)
     variants = [name for name in recipe.variants if name not in info["absent"]]
     names = ["model", *variants, *(BASELINES if recipe.baselines else ())]
     folds = {
-        name: [read_json(folder / "folds" / name / f"fold-{number}.json") for number in range(recipe.folds)]
+        name: [_record(folder, f"folds/{name}/fold-{number}.json", data) for number in range(recipe.folds)]
         for name in names
     }
-    on_test = {name: _official(folder, name) for name in names if name == recipe.rival or name not in variants}
+    on_test = {"model": official["figures"]} | {
+        name: _record(folder, f"folds/{name}/official.json", data)["figures"]
+        for name in names[1:]
+        if name == recipe.rival or name not in variants
+    }
     called = CALLED | {name: name.replace("_", " ") for name in variants} | (recipe.captions or {})
     beside = figures_beside(folder, recipe)
     other = read_json(folder.parent / recipe.beside / "run.json")["recipe"] if recipe.beside else {}
     figures = beside | evaluation(recipe, info, folds, official, on_test)
     write_json(folder / "evaluation.json", figures)
-    data = load_annotated(recipe)
     drawings = _drawings(folds["model"], official, data, recipe)
     write_page(
         __package__,
@@ -118,9 +122,11 @@ def evaluation(
     }
 
 
-def _official(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / ("official.json" if name == "model" else f"folds/{name}/official.json")
-    return read_json(path)["figures"]
+def _record(folder: Path, path: str, data: AnnotatedTexts) -> dict[str, Any]:
+    """What is kept of a model's test texts, with those of its figures that follow from its predictions alone."""
+    record = read_json(folder / path)
+    record["figures"] |= spread_ratios(record, data)
+    return record
 
 
 def _beside(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..common.files import read_json
+from ..common.intervals import wilson_interval
 from ..common.pages import write_page
 from ..common.progress import say
 from . import plots
@@ -17,6 +18,7 @@ from .calibration import BINS
 from .evaluation import difference
 from .recipe import LstmRecipe
 from .rivals import RIVALS
+from .speed import matmul_share
 
 Json = dict[str, Any]
 MINUS = "\N{MINUS SIGN}"
@@ -60,6 +62,8 @@ def write_report(folder: Path, found: Mapping[str, Classifier]) -> None:
         differences=differences(found),
         reads={name: one.facts.get("reads") or reads(one.recipe) for name, one in found.items()},
         tricky={name: one["tricky"] for name, one in facts.items() if one.get("tricky")},
+        solved_interval=solved_interval,
+        matmul_shares={name: matmul_share(facts[name]) for name in lstms},
         reported=info["recipe"].get("reported", {}) if part == "test" else {},
         drawn=len(plots.SHADES),
     )
@@ -71,6 +75,11 @@ def reads(recipe: LstmRecipe | None) -> str | None:
     if recipe is None:
         return None
     return f"the {'last' if recipe.truncation_side == 'left' else 'first'} {recipe.max_length} tokens"
+
+
+def solved_interval(scores: Json) -> tuple[float, float]:
+    """95 % Wilson interval of the share of pairs that are solved, over pairs."""
+    return wilson_interval(scores["pairs_solved"], scores["pairs"])
 
 
 def scored_part(found: Mapping[str, Classifier]) -> str:
@@ -138,7 +147,7 @@ def flat(found: Mapping[str, Classifier]) -> dict[str, float | str | None]:
             figures |= {
                 f"recurrent_parameters_{name}": facts["recurrent_parameters"],
                 f"tokens_per_cpu_second_{name}": facts["tokens"] / facts["step_cpu_seconds"],
-                f"matmul_share_{name}": facts["operations_per_second"] / facts["matmul_peak"],
+                f"matmul_share_{name}": matmul_share(facts),
             }
         if name in beside:
             mean, low, high = beside[name]["accuracy"]
@@ -149,10 +158,9 @@ def flat(found: Mapping[str, Classifier]) -> dict[str, float | str | None]:
             }
         if part == "test":
             tricky = facts["tricky"]
-            figures |= {
-                f"tricky_accuracy_{name}": 100 * tricky["accuracy"] if tricky else None,
-                f"tricky_pairs_{name}": 100 * tricky["pairs_solved"] if tricky else None,
-            }
+            shares = (tricky["accuracy"], tricky["pairs_solved"], *solved_interval(tricky)) if tricky else (None,) * 4
+            for key, share in zip(("accuracy", "pairs", "pairs_low", "pairs_high"), shares, strict=True):
+                figures[f"tricky_{key}_{name}"] = None if share is None else 100 * share
     return figures
 
 

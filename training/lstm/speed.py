@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -27,6 +29,25 @@ def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
 
     seconds()  # the first product waits for what is before it, and for its kernel
     return 2 * size**3 / min(seconds() for _ in range(ROUNDS))
+
+
+def matmul_share(facts: Mapping[str, Any]) -> float:
+    """Operations a second of the recurrence in a training's steps, over those of a matrix product (0 to 1).
+
+    Args:
+        facts: of `train_lstm`.
+    """
+    return training_operations(facts["recurrent_parameters"], facts["tokens"]) / (
+        _device_seconds(facts) * facts["matmul_peak"]
+    )
+
+
+def _device_seconds(facts: Mapping[str, Any]) -> float:
+    """Of the steps: by the clock on a GPU; on a CPU, which other work may share, of its time for each thread."""
+    seconds, cpu_seconds = facts["step_seconds"], facts["step_cpu_seconds"]
+    # Older trainings have no threads on record: those that were busy.
+    threads = facts.get("threads", max(1, round(cpu_seconds / seconds)))
+    return seconds if threads is None else cpu_seconds / threads
 
 
 def training_operations(weights: int, tokens: int) -> float:

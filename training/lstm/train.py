@@ -36,7 +36,7 @@ from ..common.progress import bar, say
 from .calibration import at_temperature, cross_entropy, fit_temperature
 from .data import Parts, sample
 from .recipe import LstmRecipe
-from .speed import matmul_peak, training_operations
+from .speed import matmul_peak
 
 EVALUATION_BATCH = 64
 # oneDNN keeps what it compiled for each length of a batch, some megabytes: 50 lengths instead of 400 spare 3 gigabytes.
@@ -58,9 +58,8 @@ def train_lstm(
 
     Returns:
         parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds (of the training with its
-        evaluations), step_seconds and step_cpu_seconds (of its steps alone), the device and its matmul_peak,
-        operations_per_second (of the recurrence, in the steps), and the temperature that the logits were divided by
-        (1 where the recipe does not ask for it).
+        evaluations), step_seconds and step_cpu_seconds (of its steps alone), the device, its threads (None on a GPU),
+        its matmul_peak, and the temperature that the logits were divided by (1 where the recipe does not ask for it).
     """
     logging.disable_progress_bar()
     set_seed(recipe.seed)
@@ -102,18 +101,17 @@ def train_lstm(
         trainer.model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     state, device = trainer.state, trainer.args.device
-    recurrent, tokens = sum(parameter.numel() for parameter in model.layers.parameters()), state.num_input_tokens_seen
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "recurrent_parameters": recurrent,
+        "recurrent_parameters": sum(parameter.numel() for parameter in model.layers.parameters()),
         "steps": state.global_step,
         "best_step": state.best_global_step if recipe.patience else state.global_step,
-        "tokens": int(tokens),
+        "tokens": int(state.num_input_tokens_seen),
         "seconds": clock.seconds,
         "step_seconds": clock.step_seconds,
         "step_cpu_seconds": clock.step_cpu_seconds,
         "device": hardware()["cpu"] if device.type == "cpu" else torch.cuda.get_device_name(device),
-        "operations_per_second": training_operations(recurrent, int(tokens)) / clock.step_seconds,
+        "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "matmul_peak": matmul_peak(dtype, device),
         "temperature": temperature,
     }
