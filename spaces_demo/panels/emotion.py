@@ -96,12 +96,17 @@ def picture(placed: list[Placed], others: list[list[Any]], scale: tuple[float, f
                 marks.append(f'<line class="width" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>')
         told = f"{text} (valence {valence:.2f}" + (")" if arousal is None else f", arousal {arousal:.2f})")
         marks.append(point(x, y, YOURS if interval else other("#0d9488"), told))
+    left, right, bottom, top = (f"{low + share * length:.1f}" for low, length in spans for share in (0, 1))
+    foot = HEIGHT - 4  # of the lower names; those at the side begin above them
     names = (
-        f'<text x="{MARGIN}" y="{HEIGHT - 4}">unpleasant</text>'
-        f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 4}" text-anchor="end">pleasant</text>'
-        f'<text x="4" y="{HEIGHT - MARGIN}" transform="rotate(-90 14 {HEIGHT - MARGIN})" dy="10">calm</text>'
-        f'<text x="4" y="{MARGIN}" transform="rotate(-90 14 {MARGIN})" dy="10" text-anchor="end">excited</text>'
+        f'<text x="{MARGIN}" y="{foot}">unpleasant, {left}</text>'
+        f'<text x="{WIDTH - MARGIN}" y="{foot}" text-anchor="end">pleasant, {right}</text>'
     )
+    if any(one[2] is not None for one in shown):
+        names += (
+            f'<text transform="translate({MARGIN + 4} {foot - 18}) rotate(-90)">calm, {bottom}</text>'
+            f'<text transform="translate({MARGIN + 4} {MARGIN}) rotate(-90)" text-anchor="end">excited, {top}</text>'
+        )
     return chart(names + "".join(marks), "Emotion map", "Point at a sentence, or tap it, to read it.")
 
 

@@ -139,3 +139,13 @@ def test_a_model_that_rates_valence_alone_has_no_arousal_to_tell(emotion):
 def test_what_are_no_sentences_is_refused(emotion, text):
     with pytest.raises(gr.Error, match="Sentences"):
         emotion_panel.place(emotion, text)
+
+
+def test_the_map_of_emotions_names_its_ends_and_only_what_was_rated():
+    yours = emotion_panel.Placed("a day", 4.0, 3.7, [[3.4, 4.6], [3.2, 4.3]], [0.4, 0.5])
+    html = emotion_panel.picture([yours], [["a dog", 2.2, 2.6]], (1, 5))
+    for name in ("unpleasant, 2.2", "pleasant, 4.6", "calm, 2.6", "excited, 4.3"):
+        assert f">{name}</text>" in html
+    html = emotion_panel.picture([], [["a dog", 2.2, None], ["a cat", 3.0, None]], (1, 5))
+    assert ">pleasant, 3.0</text>" in html
+    assert "calm" not in html
