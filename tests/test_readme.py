@@ -38,9 +38,7 @@ def commands(program: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("arguments", commands("textvae"), ids=" ".join)
-def test_textvae_commands_parse(arguments, monkeypatch, tmp_path):
-    (tmp_path / "runs/quickstart/vae").mkdir(parents=True)  # the default of --model has to be there
-    monkeypatch.chdir(tmp_path)
+def test_textvae_commands_parse(arguments):
     args = cli.build_parser().parse_args(arguments)
     if getattr(args, "recipe", None):
         system = args.verb if args.verb in SISTERS else ""

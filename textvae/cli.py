@@ -115,7 +115,7 @@ def _generate(args: argparse.Namespace) -> None:
     from .training.common.sources import resolve_model
     from .training.vae.train import load_model
 
-    folder, _ = resolve_model(args.model)
+    folder, _ = resolve_model(_vae(args.model))
     model, tokenizer = load_model(folder)
     if args.latent_share < 1 and not model.config.hidden_chunks:
         raise UserError(f"--latent-share {args.latent_share}: {args.model} was not trained for it; leave it at 1")
@@ -133,7 +133,17 @@ def _generate(args: argparse.Namespace) -> None:
         print(*decode_ids(ids, tokenizer), sep="\n")
 
 
+def _vae(name: str) -> str:
+    if name == options.MODEL and not Path(name).exists():
+        raise UserError(
+            f"--model: no VAE stands in {name}; `textvae train-vae quickstart` makes one there, or name another"
+        )
+    return name
+
+
 def _augment(args: argparse.Namespace) -> None:
+    if args.generator == "vae":
+        args.model = _vae(args.model or options.MODEL)
     from .training.augment.files import augment_file
 
     augment_file(args)
@@ -144,7 +154,7 @@ def _advise(args: argparse.Namespace) -> None:
     from .training.study.advise import advise
 
     advice = advise(
-        args.input, args.model, args.output, text_column=args.text_column, label_column=args.label_column,
+        args.input, _vae(args.model), args.output, text_column=args.text_column, label_column=args.label_column,
         thorough=args.thorough, seed=args.seed,
     )  # fmt: skip
     print(table(advice))
@@ -245,7 +255,7 @@ VERBS = {
         resumes=True,
     ),
     "generate": Verb("write sentences drawn from a text VAE", options.generate, _generate),
-    "augment": Verb("grow a labelled file with a text VAE", options.augment, _augment),
+    "augment": Verb("grow a labelled file by generated rows", options.augment, _augment),
     "advise": Verb(
         "say whether generated rows would help on a labelled file, and which",
         options.advise,

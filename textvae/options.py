@@ -10,6 +10,7 @@ from .training.common.recipe import AugmentRecipe, ClassifierName
 from .training.common.recipe_files import shipped_recipes
 
 MODEL = "runs/quickstart/vae"  # what `textvae run quickstart` and `train-vae quickstart` make
+GENERATORS = ("vae", "rules", "masked_lm", "language_model")
 TABLE = "CSV, JSONL or parquet file, or dataset ORG/NAME[:SPLIT] of the Hub (default: its split train)"
 
 
@@ -113,14 +114,21 @@ def augment(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="rows of the new dataset, those of the input included",
     )
-    _model(parser)
+    parser.add_argument(
+        "--generator", choices=GENERATORS, default="vae", help="what makes the new rows (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--model",
+        metavar="ID|FOLDER",
+        help=f"a text VAE (default: {MODEL}), or the model of --generator masked_lm (default: "
+        f"{AugmentRecipe.masked_lm}) or language_model (default: {AugmentRecipe.language_model})",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the dataset is written")
     parser.add_argument(
         "--temperature",
         type=not_negative,
-        default=AugmentRecipe.temperature,
         metavar="T",
-        help="noise, in standard deviations of the posterior (default: %(default)s)",
+        help=f"of the VAE: noise, in standard deviations of the posterior (default: {AugmentRecipe.temperature})",
     )
     parser.add_argument(
         "--adapt",
@@ -256,17 +264,7 @@ def _sister(parser: argparse.ArgumentParser, system: str, default: str | None) -
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", type=_vae, default=MODEL, metavar="ID|FOLDER", help="a text VAE (default: %(default)s)"
-    )
-
-
-def _vae(name: str) -> str:
-    if name == MODEL and not Path(name).exists():
-        raise argparse.ArgumentTypeError(
-            f"no VAE stands in {name}; `textvae train-vae quickstart` makes one there, or name another"
-        )
-    return name
+    parser.add_argument("--model", default=MODEL, metavar="ID|FOLDER", help="a text VAE (default: %(default)s)")
 
 
 def _columns(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,16 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
 from datasets import load_dataset
+from transformers import BertConfig, BertForMaskedLM
 
 from textvae.modeling_textvae.augmentation import BLOCK
+from textvae.training.augment import files, making
 from textvae.training.augment.files import augment_file
+from textvae.training.augment.generators import language_model
 from textvae.training.common.errors import UserError
+from textvae.training.common.sources import Source
 
 
 @pytest.fixture
@@ -30,6 +35,7 @@ def arguments(tmp_path, tiny_model, tiny_tokenizer, sentences):
         text_column="body",
         label_column="topic",
         target_size=9,
+        generator="vae",
         model=str(tmp_path / "vae"),
         output=tmp_path / "out",
         temperature=0.5,
@@ -37,6 +43,26 @@ def arguments(tmp_path, tiny_model, tiny_tokenizer, sentences):
         adapt=None,
         test_input=None,
     )
+
+
+@pytest.fixture
+def other_models(tmp_path, tiny_causal, tiny_tokenizer, tiny_encoder, monkeypatch):
+    """Generator → its model; and a teacher's body that is at hand."""
+    config = BertConfig(
+        vocab_size=len(tiny_tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    BertForMaskedLM(config).save_pretrained(tmp_path / "masked")
+    tiny_tokenizer.save_pretrained(tmp_path / "masked")
+    monkeypatch.setattr(files, "TEACHER", str(tiny_encoder))
+    source = Source("WordNet", "registry", "npm thing 1.0", "sha256:0")
+    for module in (files, making):
+        monkeypatch.setattr(module, "wordnet", lambda: ({"film": ["movie"], "story": ["tale", "plot"]}, source))
+    ends = torch.zeros(len(tiny_tokenizer), dtype=torch.bool)  # a tokenizer of words knows no line breaks
+    ends[tiny_tokenizer("is", add_special_tokens=False)["input_ids"][0]] = True
+    monkeypatch.setattr(language_model._Writer, "_line_ends", lambda self: ends)
+    return {"rules": None, "masked_lm": str(tmp_path / "masked"), "language_model": str(tiny_causal[1])}
 
 
 def files_of(folder):
@@ -57,6 +83,38 @@ def test_a_strangers_file_becomes_a_dataset(arguments, capsys, tmp_path):
     rows = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))["train"]
     assert len(rows) == summary["rows"]
     assert rows.features["label"].names == ["<tech>", "politics", "sport"]
+
+
+@pytest.mark.parametrize("generator", ["rules", "masked_lm", "language_model"])
+def test_other_generators_write_such_a_dataset_too(generator, arguments, other_models, capsys, tmp_path):
+    arguments.generator, arguments.model, arguments.temperature = generator, other_models[generator], None
+    augment_file(arguments)
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["rows"] == summary["real"] + summary["generated"] > 6
+    assert "reconstruction_bleu" not in summary
+    rows = pd.read_parquet(tmp_path / "out" / "train.parquet")
+    generated = rows[rows["method"] != "original"]
+    assert not set(generated["method"]) & {"neighbour", "interpolation"}
+    assert generated["teacher_confidence"].between(0, 1).all()
+    facts = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert facts["generator"] == generator
+    assert facts["settings"]["teacher_model"] == files.TEACHER
+    assert f"Generator: `{generator}`" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"generator": "rules", "adapt": 3, "model": None, "temperature": None}, "--adapt 3: is of a VAE"),
+        ({"generator": "language_model"}, r"--temperature 0\.5: is of a VAE; .* --generator language_model"),
+        ({"generator": "rules", "temperature": None}, "--model .*: rules need no model"),
+    ],
+)
+def test_options_of_another_generator_are_refused(arguments, changes, message):
+    vars(arguments).update(changes)
+    with pytest.raises(UserError, match=message):
+        augment_file(arguments)
+    assert not arguments.output.exists()
 
 
 def test_adapting_writes_a_model_beside_the_dataset(arguments, capsys, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from textvae.training.augment import making
 from textvae.training.augment.generators import language_model
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import write_json
@@ -52,7 +53,7 @@ REAL = [f"{start} {thing} is {word}." for start in ("the", "a") for thing in ("f
 @pytest.fixture
 def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
     """Bytes of the candidates of every generator, for test rows and labels."""
-    monkeypatch.setattr(cells, "wordnet", lambda: ({"film": ["movie"], "story": ["tale", "plot"]}, None))
+    monkeypatch.setattr(making, "wordnet", lambda: ({"film": ["movie"], "story": ["tale", "plot"]}, None))
     sentences = Sentences(REAL, len(REAL), None, 0, [], [])
     monkeypatch.setattr(banks, "load_sentences", lambda *_: sentences)
 

@@ -121,10 +121,10 @@ def test_fewer_rows_of_a_class_than_advise_has_folds(model, tmp_path, capsys, mo
 def test_where_no_model_is_named_and_none_was_trained(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.csv").write_text(GOOD, encoding="utf-8")
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["advise", "--input", "mine.csv"])
-    (said,) = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
-    assert "--model: no VAE stands in runs/quickstart/vae; `textvae train-vae quickstart` makes one there" in said
+    for verb in (["advise", "--input", "mine.csv"], ["generate"]):
+        refuse(
+            verb, capsys, ["--model: no VAE stands in runs/quickstart/vae; `textvae train-vae quickstart` makes one"]
+        )
 
 
 def test_a_disk_that_fills_up_leaves_nothing_half_written(model, tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from textvae.modeling_textvae.augmentation import Progress
@@ -20,14 +21,32 @@ from ..common.precision import autocast, choose, device
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
 from ..common.shards import is_main
-from ..common.sources import content_revision, resolve_model
+from ..common.sources import LabelledTexts, content_revision, resolve_model
 from ..common.tables import check_classes, read_table, read_texts
 from ..vae import adapt as adapting
 from ..vae.reconstruction import FLUENT_BLEU, familiarity
 from ..vae.train import load_model
 from .dataset import MARK, DatasetFacts, grow, take, write_dataset
+from .generators import Generator
+from .generators.rules import wordnet
 from .generators.vae import Vae
-from .judging import Judges, teacher_body
+from .judging import Embed, Judges, encoder, teacher_body
+from .making import make_generator
+
+TEACHER = "sentence-transformers/all-MiniLM-L6-v2"  # where no VAE's encoder is at hand
+
+
+@dataclass(frozen=True)
+class _Tool:
+    """What makes and judges the rows of a file."""
+
+    generator: Generator
+    embed: Embed  # of the teacher
+    settings: AugmentRecipe
+    model: str  # what generates, in words
+    revision: str
+    bleu: float | None = None  # of the VAE's reconstructions of the rows
+    notes: tuple[str, ...] = ()
 
 
 def augment_file(args: argparse.Namespace) -> None:
@@ -37,53 +56,20 @@ def augment_file(args: argparse.Namespace) -> None:
         UserError: the input, the model or the output cannot be used; said before anything is generated.
     """
     output = Path(args.output)
-    adapted = output.with_name(f"{output.name}-vae")
     check_replaceable(output, MARK)
-    if args.adapt:
-        check_replaceable(adapted, adapting.MARK)
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise UserError(
-                f"--adapt {args.adapt}: fine-tunes in one process; run this once without a launcher, "
-                f"then launch it without --adapt, with --model {adapted}"
-            )
+    _check_options(args)
     budget = read_table(args.input, args.text_column, args.label_column)
     check_classes(budget)
     if args.target_size <= len(budget):
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = read_texts(args.test_input, args.text_column, "test") if args.test_input else []
-    folder, source = resolve_model(args.model)
-    if args.adapt and folder.resolve() == adapted.resolve():
-        raise UserError(f"{adapted}: is the model itself; with another --output its copy gets a place of its own")
-    model, tokenizer = load_model(folder)
-    model = model.to(device())
     dtype = choose("auto", device()).dtype
-
-    bleu, sentences = familiarity(model, tokenizer, budget.texts, dtype)
-    revision = source.revision
-    notes = [f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."]
-    remedy = "--adapt 300 first fine-tunes a copy of it on them"
-    if args.adapt:
-        model, tokenizer, steps = adapting.adapt(folder, sentences, args.adapt, adapted, args.seed)
-        model, revision = model.to(device()).eval(), content_revision(sorted(adapted.glob("*.safetensors")))
-        before, (bleu, _) = bleu, familiarity(model, tokenizer, budget.texts, dtype)
-        say(f"adapt: {steps} steps, reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
-        notes = [
-            f"Generator fine-tuned for {steps} steps on these rows' sentences, labels unseen; its "
-            f"reconstruction BLEU on them went from {before:.1f} to {bleu:.1f}."
-        ]
-        ended_early = steps < args.adapt  # for want of rows: more steps would change nothing
-        remedy = "give more such rows, or a VAE trained on such texts" if ended_early else "give --adapt more steps"
-    if bleu < FLUENT_BLEU:
-        say(f"warning: {args.input}: reconstruction BLEU {bleu:.1f}, the model knows no such texts; {remedy}")
-
-    settings = dataclasses.replace(
-        AugmentRecipe(), sizes=(args.target_size,), temperature=args.temperature, perplexity_model=None
-    )
-    judges = Judges(teacher_body(settings, model, tokenizer), asked=settings.filters)
-    with _bars() as progress, autocast(dtype, model.device):
+    tool = _vae(args, budget, dtype) if args.generator == "vae" else _other(args, dtype)
+    judges = Judges(tool.embed, asked=tool.settings.filters)
+    with _bars() as progress, autocast(dtype, device()):
         rows, _ = grow(
-            Vae(model, tokenizer, settings), judges, budget, tests, settings, args.seed, progress,
-            target=args.target_size, oversample=settings.oversample,
+            tool.generator, judges, budget, tests, tool.settings, args.seed, progress,
+            target=args.target_size, oversample=tool.settings.oversample,
         )  # fmt: skip
     if not is_main():
         return
@@ -91,12 +77,13 @@ def augment_file(args: argparse.Namespace) -> None:
         title=output.name,
         label_names=budget.label_names,
         source=budget.source,
-        model=source.sentence(),
-        model_revision=revision,
-        settings=settings,
+        generator=args.generator,
+        model=tool.model,
+        model_revision=tool.revision,
+        settings=tool.settings,
         seed=args.seed,
         test_texts=len(tests),
-        notes=tuple(notes),
+        notes=tool.notes,
     )
     write_dataset(output, rows, args.target_size, facts)
     candidates = rows[rows["method"] != "original"]
@@ -110,9 +97,71 @@ def augment_file(args: argparse.Namespace) -> None:
         "generated": kept - len(budget),
         "candidates": len(candidates),
         "rejected": candidates["reject_reason"].value_counts().to_dict(),
-        "reconstruction_bleu": round(bleu, 2),
     }
-    print(json.dumps(summary, indent=2))
+    print(json.dumps(summary | ({} if tool.bleu is None else {"reconstruction_bleu": round(tool.bleu, 2)}), indent=2))
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if args.generator != "vae":
+        for name in ("adapt", "temperature"):
+            if (given := getattr(args, name)) is not None:
+                raise UserError(f"--{name} {given}: is of a VAE; leave it out with --generator {args.generator}")
+        if args.generator == "rules" and args.model:
+            raise UserError(f"--model {args.model}: rules need no model; leave it out with --generator rules")
+    elif args.adapt:
+        adapted = _adapted(args)
+        check_replaceable(adapted, adapting.MARK)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError(
+                f"--adapt {args.adapt}: fine-tunes in one process; run this once without a launcher, "
+                f"then launch it without --adapt, with --model {adapted}"
+            )
+
+
+def _adapted(args: argparse.Namespace) -> Path:
+    output = Path(args.output)
+    return output.with_name(f"{output.name}-vae")
+
+
+def _vae(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) -> _Tool:
+    """The VAE, fine-tuned on the rows where that is asked for; its encoder is the teacher's body."""
+    folder, source = resolve_model(args.model)
+    adapted = _adapted(args)
+    if args.adapt and folder.resolve() == adapted.resolve():
+        raise UserError(f"{adapted}: is the model itself; with another --output its copy gets a place of its own")
+    model, tokenizer = load_model(folder)
+    model = model.to(device())
+    bleu, sentences = familiarity(model, tokenizer, budget.texts, dtype)
+    revision = source.revision
+    note = f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."
+    remedy = "--adapt 300 first fine-tunes a copy of it on them"
+    if args.adapt:
+        model, tokenizer, steps = adapting.adapt(folder, sentences, args.adapt, adapted, args.seed)
+        model, revision = model.to(device()).eval(), content_revision(sorted(adapted.glob("*.safetensors")))
+        before, (bleu, _) = bleu, familiarity(model, tokenizer, budget.texts, dtype)
+        say(f"adapt: {steps} steps, reconstruction BLEU {before:.1f} → {bleu:.1f} on these rows → {adapted}")
+        note = (
+            f"Generator fine-tuned for {steps} steps on these rows' sentences, labels unseen; its "
+            f"reconstruction BLEU on them went from {before:.1f} to {bleu:.1f}."
+        )
+        ended_early = steps < args.adapt  # for want of rows: more steps would change nothing
+        remedy = "give more such rows, or a VAE trained on such texts" if ended_early else "give --adapt more steps"
+    if bleu < FLUENT_BLEU:
+        say(f"warning: {args.input}: reconstruction BLEU {bleu:.1f}, the model knows no such texts; {remedy}")
+    temperature = AugmentRecipe.temperature if args.temperature is None else args.temperature
+    settings = AugmentRecipe(sizes=(args.target_size,), temperature=temperature, perplexity_model=None)
+    embed = teacher_body(settings, model, tokenizer)
+    return _Tool(Vae(model, tokenizer, settings), embed, settings, source.sentence(), revision, bleu, (note,))
+
+
+def _other(args: argparse.Namespace, dtype: torch.dtype) -> _Tool:
+    """Rules, or another model; the teacher's body is a sentence encoder."""
+    models = {args.generator: args.model} if args.model else {}
+    settings = AugmentRecipe(sizes=(args.target_size,), perplexity_model=None, teacher_model=TEACHER, **models)
+    source = wordnet()[1] if args.generator == "rules" else resolve_model(getattr(settings, args.generator))[1]
+    embed = encoder(TEACHER, settings.teacher_tokens, dtype)
+    generator = make_generator(args.generator, settings, dtype)
+    return _Tool(generator, embed, settings, source.sentence(), source.revision)
 
 
 @contextmanager

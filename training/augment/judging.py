@@ -77,8 +77,12 @@ def teacher_body(
     if settings.teacher_model is None:
         tokens = min(settings.teacher_tokens, getattr(model.config.encoder_config, "max_position_embeddings", 512))
         return partial(features_of, model, tokenizer=tokenizer, max_length=tokens)
-    # Loaded when it is first asked: where all features are known it never is.
-    load = cache(partial(embedder, settings.teacher_model, dtype, settings.teacher_tokens))
+    return encoder(settings.teacher_model, settings.teacher_tokens, dtype)
+
+
+def encoder(body: str, tokens: int, dtype: torch.dtype) -> Embed:
+    """Features of texts by a body, a Hub id or a folder, that reads so many tokens of each."""
+    load = cache(partial(embedder, body, dtype, tokens))  # when it is first asked: where all is known it never is
     return lambda texts: torch.from_numpy(load()(texts, None))
 
 

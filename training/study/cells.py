@@ -19,11 +19,9 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from ..augment.dataset import grow
 from ..augment.generators import Cost, Generator
 from ..augment.generators.bank import Bank
-from ..augment.generators.language_model import LanguageModel
-from ..augment.generators.masked_lm import MaskedLanguageModel
-from ..augment.generators.rules import Rules, wordnet
 from ..augment.generators.vae import Vae
 from ..augment.judging import Judges, Perplexities, sentence_perplexities, teacher_body
+from ..augment.making import make_generator
 from ..classify.train import train_classifier
 from ..common.errors import UserError
 from ..common.files import atomic_path
@@ -113,16 +111,8 @@ def _generator(
             return Vae(model, tokenizer, recipe.augment)
         case "vae" | "self_training":
             return read_bank(folder, recipe, name, model, tokenizer, dtype)
-        case "masked_lm":
-            return MaskedLanguageModel(recipe.augment.masked_lm, recipe.augment.rule_share)
-        case "language_model":
-            settings = recipe.augment
-            return LanguageModel(
-                settings.language_model, settings.language_model_sentences, settings.language_model_steps,
-                settings.language_model_top_p, dtype,
-            )  # fmt: skip
         case _:
-            return Rules(wordnet()[0], recipe.augment.rule_share)
+            return make_generator(name, recipe.augment, dtype)
 
 
 def train_cell(folder: Path, recipe: Recipe, cell: Cell, dtype: str) -> dict[str, Any]:
