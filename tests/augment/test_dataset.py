@@ -13,6 +13,7 @@ from textvae.modeling_textvae import augmentation
 from textvae.training.augment.dataset import DatasetFacts, grow, take, write_dataset
 from textvae.training.augment.generators.vae import Vae
 from textvae.training.augment.judging import Judges, teacher_body
+from textvae.training.augment.selection import select
 from textvae.training.common.errors import UserError
 from textvae.training.common.recipe import AugmentRecipe
 from textvae.training.common.sources import LabelledTexts, Source
@@ -118,6 +119,16 @@ def test_the_folder_loads_with_typed_columns(rows, tmp_path):
     assert everything.features["label"].names == NAMES
     for row in everything:
         assert row["kept"] == (row["reject_reason"] is None)
+
+
+def test_published_candidates_can_be_chosen_from_anew(rows, tmp_path):
+    rows["second_confidence"] = [1.0 if number % 3 else 0.0 for number in range(len(rows))]
+    rows["second_confidence"] = rows["second_confidence"].astype("Float64")
+    write_dataset(tmp_path / "out", rows, 12, FACTS)
+    published = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
+    again, before = (select(table, ("agreement",), 12, SETTINGS, None) for table in (published, rows))
+    assert take(again, 12)["text"].tolist() == take(before, 12)["text"].tolist() != take(rows, 12)["text"].tolist()
+    assert again["reject_reason"].tolist().count("teachers disagree") > 3
 
 
 def test_the_card_shows_anybodys_texts_as_they_are(rows, tmp_path):

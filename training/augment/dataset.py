@@ -135,7 +135,8 @@ def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: Data
             "rank": Value("int64"),
         }
     )
-    audit = Features({**features, "kept": Value("bool"), "reject_reason": Value("string")})
+    fate = {"second_confidence": Value("float64"), "kept": Value("bool"), "reject_reason": Value("string")}
+    audit = Features({**features, **fate})
     kept = take(rows, size)
     judged = rows.assign(
         kept=rows["rank"].lt(size).fillna(False),
