@@ -20,7 +20,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from ..augment.generators.bank import both_teachers
 from ..augment.generators.composing import sentences_of
 from ..augment.judging import Embed, teacher_body
-from ..common.intervals import FEWEST_DRAWN, FEWEST_SUBSETS, paired_interval, two_way_bootstrap
+from ..common.intervals import FEWEST_SUBSETS, paired_interval, two_way_bootstrap
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
@@ -42,8 +42,7 @@ Hits = dict[tuple[str, str, int, int], dict[int, np.ndarray]]  # classifier, arm
 def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) -> dict[str, Any]:
     """What run.json holds as `analysis`.
 
-    `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows; of
-    those with enough subsets.
+    `bootstrap`: of each generated arm's lift, the 95 % interval of a two-way bootstrap over subsets and test rows.
     `slices`: lifts by kinds of test rows, of each classifier's largest size of the arm `vae`.
     `shared_rows`: how many of the first test rows every classifier was scored on, up to MOST_SHARED; `shared`: by
     subset, the accuracy of each arm of the study's own budget on these.
@@ -60,9 +59,8 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
             continue
         difference = 100 * np.stack([ours[subset] - theirs[subset] for subset in shared])
         place = {"classifier": classifier, "arm": arm, "size": size, "budget": budget}
-        if len(shared) >= FEWEST_DRAWN:
-            low, high = two_way_bootstrap(difference)
-            bootstrap.append({**place, "low": round(low, 3), "high": round(high, 3)})
+        low, high = two_way_bootstrap(difference)
+        bootstrap.append({**place, "low": round(low, 3), "high": round(high, 3)})
         of_classifier = [row for row in results if row["classifier"] == classifier and row["budget"] == budget]
         if arm == "vae" and budget == recipe.study.budget and size == largest_size(of_classifier):
             slices += [

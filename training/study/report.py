@@ -202,7 +202,7 @@ def _arms(rows: Sequence[Row], name: str, info: dict[str, Any]) -> list[dict[str
                 "n": accuracy.n,
                 "lift": f"{signed(gain.mean)}" if compared and gain.mean is not None else "",
                 "interval": _range(gain) if compared else "",
-                "bootstrap": drawn_anew.get((name, arm, size), ""),
+                "bootstrap": drawn_anew.get((name, arm, size), "") if gain.n >= intervals.FEWEST_DRAWN else "",
                 "p": _p_text(p_values.get((name, arm, size))),
                 "oracle_fraction": "" if fraction is None else f"{100 * fraction:.0f} %".replace("-", "−"),
             }
