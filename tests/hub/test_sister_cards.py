@@ -51,7 +51,9 @@ def measured(run) -> list:
     figures = json.loads((run / "evaluation.json").read_text())
     if "test" in figures:  # an LSTM's
         reviews = TRICKY.read_text()
-        found += [*wilson_interval(figures["test"]["accuracy"], figures["test"]["rows"]), reviews]
+        test, tricky = figures["test"], figures["tricky"]
+        found += [*wilson_interval(test["accuracy"], test["rows"]), reviews]
+        found += wilson_interval(tricky["pairs_solved"], tricky["pairs"]) if tricky else ()
     return found
 
 
