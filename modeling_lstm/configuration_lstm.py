@@ -23,6 +23,8 @@ class LstmConfig(PreTrainedConfig):
         num_hidden_layers: LSTM layers.
         bidirectional: read right to left as well.
         pooling: "max" or "mean" over the real tokens, or "last", the state after each direction's last token.
+        bag_of_embeddings: the classifier reads, beside the pooled states, the sum of the LSTM's inputs over the root of
+            their number.
         num_attention_heads: of one self-attention layer over the LSTM's states; 0: no such layer.
         word_dropout: share of tokens that training reads as nothing.
         embedding_dropout: dropped share of the LSTM's input.
@@ -51,6 +53,7 @@ class LstmConfig(PreTrainedConfig):
         num_hidden_layers: int = 1,
         bidirectional: bool = True,
         pooling: str = "max",
+        bag_of_embeddings: bool = False,
         num_attention_heads: int = 0,
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
@@ -90,6 +93,7 @@ class LstmConfig(PreTrainedConfig):
         self.num_hidden_layers = num_hidden_layers
         self.bidirectional = bidirectional
         self.pooling = pooling
+        self.bag_of_embeddings = bag_of_embeddings
         self.num_attention_heads = num_attention_heads
         self.word_dropout = word_dropout
         self.embedding_dropout = embedding_dropout

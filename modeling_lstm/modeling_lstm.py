@@ -72,7 +72,8 @@ class LstmForSequenceClassification(PreTrainedModel):
     """Embedding, of words and of pairs → LSTM layers → self-attention → pooling over real tokens → linear classifier.
 
     What the configuration does not ask for is left out. Padding, on either side, does not change the logits.
-    Max-pooled bidirectional states are those of Conneau et al. 2017 (https://arxiv.org/abs/1705.02364).
+    Max-pooled bidirectional states are those of Conneau et al. 2017 (https://arxiv.org/abs/1705.02364); a bag of
+    embeddings beside them makes the classifier a wide and deep one (Cheng et al. 2016, https://arxiv.org/abs/1606.07792).
     """
 
     config_class = LstmConfig
@@ -95,12 +96,15 @@ class LstmForSequenceClassification(PreTrainedModel):
         if config.bigram_buckets:
             self.bigram_embedding = nn.Embedding(config.bigram_buckets, config.bigram_size)
             width += config.bigram_size
+        inputs = width
         layers = []
         for _ in range(config.num_hidden_layers):
             layers.append(LstmLayer(width, config.hidden_size, config.bidirectional))
             width = directions * config.hidden_size
         self.layers = nn.ModuleList(layers)
         self.attention = SelfAttention(width, config.num_attention_heads) if config.num_attention_heads else None
+        if config.bag_of_embeddings:
+            width += inputs
         self.classifier_dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(width, config.num_labels)
         self.post_init()
@@ -173,12 +177,16 @@ class LstmForSequenceClassification(PreTrainedModel):
         if self.bigram_embedding is not None:
             pairs = self.bigram_embedding(bigram_rows(input_ids, self.config.bigram_buckets))
             states = torch.cat([states, pairs], dim=-1)
-        states = self._dropout(states, self.config.embedding_dropout)
+        inputs = states = self._dropout(states, self.config.embedding_dropout)
         for index, layer in enumerate(self.layers):
             states = layer(self._dropout(states, self.config.hidden_dropout) if index else states, mirror)
         if self.attention is not None:
             states = self.attention(states, mask)
-        logits = self.classifier(self.classifier_dropout(self._pool(states, mask, lengths)))
+        pooled = self._pool(states, mask, lengths)
+        if self.config.bag_of_embeddings:
+            bag = inputs.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / lengths.to(inputs.dtype).sqrt()
+            pooled = torch.cat([pooled, bag], dim=-1)
+        logits = self.classifier(self.classifier_dropout(pooled))
 
         loss = None
         if labels is not None:

@@ -51,7 +51,12 @@ def padded(rows, width, side="right", pad=0):
 
 @pytest.mark.parametrize("pooling", ["max", "mean", "last"])
 @pytest.mark.parametrize(
-    "more", [{}, {"bidirectional": False}, {"bigram_buckets": 7, "bigram_size": 3, "num_attention_heads": 2}]
+    "more",
+    [
+        {},
+        {"bidirectional": False},
+        {"bigram_buckets": 7, "bigram_size": 3, "num_attention_heads": 2, "bag_of_embeddings": True},
+    ],
 )
 def test_padding_does_not_change_logits(pooling, more):
     model = build(pooling=pooling, **more)
@@ -77,6 +82,15 @@ def test_a_layer_equals_torchs_packed_bidirectional_lstm():
     states, _ = torch.nn.utils.rnn.pad_packed_sequence(reference(packed)[0], batch_first=True)
     expected = model.classifier(states.sum(1) / lengths[:, None])
     torch.testing.assert_close(model(ids, mask).logits, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_bag_of_embeddings_is_their_sum_over_the_root_of_their_number():
+    model = build(bag_of_embeddings=True)
+    with torch.no_grad():
+        model.classifier.weight[:, :10] = 0  # the pooled states
+    ids = torch.tensor([[5, 9, 3, 7]])
+    bag = model.embedding(ids).sum(1) / 2
+    torch.testing.assert_close(model(ids).logits, bag @ model.classifier.weight[:, 10:].T + model.classifier.bias)
 
 
 def test_self_attention_equals_torchs():

@@ -36,6 +36,7 @@ class LstmRecipe(AnyRecipe):
     bidirectional: bool = True
     num_attention_heads: int = 0  # of a self-attention layer over the states
     pooling: Literal["max", "mean", "last"] = "max"
+    bag_of_embeddings: bool = False  # the classifier reads their sum, too
     initializer_range: float = 0.1  # standard deviation of embeddings at the start
 
     # What keeps it from learning the reviews by heart

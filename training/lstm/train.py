@@ -127,8 +127,8 @@ def build_lstm(
     """
     names = (
         "embedding_size", "bigram_buckets", "bigram_size", "hidden_size", "num_hidden_layers", "bidirectional",
-        "num_attention_heads", "pooling", "initializer_range", "word_dropout", "embedding_dropout", "hidden_dropout",
-        "variational_dropout", "classifier_dropout",
+        "num_attention_heads", "pooling", "bag_of_embeddings", "initializer_range", "word_dropout", "embedding_dropout",
+        "hidden_dropout", "variational_dropout", "classifier_dropout",
     )  # fmt: skip
     try:
         config = LstmConfig(
