@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binomtest, t
 
+from textvae.training.lstm import speed
 from textvae.training.lstm.evaluation import difference, figures
 from textvae.training.lstm.recipe import LstmRecipe
 from textvae.training.lstm.report import Classifier, changes, flat, reference, verdict
@@ -88,9 +90,26 @@ def test_the_share_of_a_products_speed_is_of_the_time_that_the_steps_had_the_dev
     facts = {"recurrent_parameters": 2, "tokens": 100, "matmul_peak": 50.0, "step_seconds": 80.0}
     operations = 6 * 2 * 100
     cpu = facts | {"step_cpu_seconds": 60.0, "threads": 2}
-    assert matmul_share(cpu) == operations / (30 * 50)
+    assert matmul_share(cpu) == operations / (60 * 50)  # the peak is of one thread, the time of both
     assert matmul_share(cpu | {"step_seconds": 200.0}) == matmul_share(cpu)  # whatever else the machine did
     assert matmul_share(cpu | {"threads": None}) == operations / (80 * 50)  # a GPU
     older = {name: value for name, value in cpu.items() if name != "threads"}
-    assert matmul_share(older) == operations / (60 * 50)  # one thread that waited for the core
-    assert matmul_share(older | {"step_cpu_seconds": 150.0}) == operations / (75 * 50)
+    assert matmul_share(older) == operations / (60 * 50)
+
+
+def test_the_peak_on_a_processor_is_of_one_thread(monkeypatch):
+    before, threads = torch.get_num_threads(), []
+
+    def seconds() -> int:
+        threads.append(torch.get_num_threads())
+        return len(threads)
+
+    monkeypatch.setitem(speed.SIZES, "cpu", 64)
+    monkeypatch.setattr(speed.time, "process_time", seconds)
+    torch.set_num_threads(2)
+    try:
+        assert speed.matmul_peak(torch.float32, torch.device("cpu")) == 2 * 64**3
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(threads) == {1}

@@ -15,8 +15,8 @@ ROUNDS = 5
 def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
     """The most floating-point operations a second of a matrix product on the device, best of ROUNDS.
 
-    With as many threads as torch has now, and in the precision given. On a CPU its own time counts, as for trainings:
-    by the clock a busy machine shows less than it has.
+    On a CPU it is that of one thread, in a second of the processor: by the clock a busy machine shows less than it has,
+    and of several threads a product may leave some idle.
     """
     size = SIZES[device.type]
     one = torch.randn(size, size, device=device).to(dtype)
@@ -25,14 +25,19 @@ def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
         if device.type == "cpu":
             start = time.process_time()
             one @ one
-            return (time.process_time() - start) / torch.get_num_threads()
+            return time.process_time() - start
         start = time.perf_counter()
         one @ one
         torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    seconds()  # the first product waits for what is before it, and for its kernel
-    return 2 * size**3 / min(seconds() for _ in range(ROUNDS))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds()  # the first product waits for what is before it, and for its kernel
+        return 2 * size**3 / min(seconds() for _ in range(ROUNDS))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def matmul_share(facts: Mapping[str, Any]) -> float:
@@ -41,17 +46,10 @@ def matmul_share(facts: Mapping[str, Any]) -> float:
     Args:
         facts: of `train_lstm`.
     """
-    return training_operations(facts["recurrent_parameters"], facts["tokens"]) / (
-        _device_seconds(facts) * facts["matmul_peak"]
-    )
-
-
-def _device_seconds(facts: Mapping[str, Any]) -> float:
-    """Of the steps: by the clock on a GPU; on a CPU, which other work may share, of its time for each thread."""
-    seconds, cpu_seconds = facts["step_seconds"], facts["step_cpu_seconds"]
-    # Older trainings have no threads on record: those that were busy.
-    threads = facts.get("threads", max(1, round(cpu_seconds / seconds)))
-    return seconds if threads is None else cpu_seconds / threads
+    # By the clock on a GPU, which has no threads; on a CPU, which other work may share, by the time it gave.
+    on_gpu = "threads" in facts and facts["threads"] is None
+    seconds = facts["step_seconds" if on_gpu else "step_cpu_seconds"]
+    return training_operations(facts["recurrent_parameters"], facts["tokens"]) / (seconds * facts["matmul_peak"])
 
 
 def training_operations(weights: int, tokens: int) -> float:

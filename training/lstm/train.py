@@ -59,7 +59,7 @@ def train_lstm(
     Returns:
         parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds (of the training with its
         evaluations), step_seconds and step_cpu_seconds (of its steps alone), the device, its threads (None on a GPU),
-        its matmul_peak, and the temperature that the logits were divided by (1 where the recipe does not ask for it).
+        its `matmul_peak`, and the temperature that the logits were divided by (1 where the recipe does not ask for it).
     """
     logging.disable_progress_bar()
     set_seed(recipe.seed)
