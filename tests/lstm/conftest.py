@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from textvae.training.lstm.run import run_lstm
+
 
 @pytest.fixture(scope="session")
 def reviews(tmp_path_factory):
@@ -56,3 +58,11 @@ def write_recipe(reviews, tiny_encoder):
         return path
 
     return write
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, write_recipe):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("lstm")
+    recipe = write_recipe(folder)
+    return recipe, run_lstm(recipe, folder / "run")

@@ -22,7 +22,7 @@ class LstmRecipe(AnyRecipe):
     system = SYSTEM
 
     dataset: str = "stanfordnlp/imdb"
-    tokenizer: str = "sentence-transformers/all-MiniLM-L6-v2"  # of this model (BERT's); its weights are not read
+    tokenizer: str = "sentence-transformers/all-MiniLM-L6-v2"  # of this model (BERT's)
     precision: Precision = "auto"
     max_length: int = 400  # tokens of a text that are read
     truncation_side: Literal["left", "right"] = "left"  # left: the last ones are, where reviews say what they think
@@ -38,6 +38,7 @@ class LstmRecipe(AnyRecipe):
     pooling: Literal["max", "mean", "last"] = "max"
     bag_of_embeddings: bool = False  # the classifier reads their sum, too
     initializer_range: float = 0.1  # standard deviation of embeddings at the start
+    pretrained_embeddings: bool = False  # those of tokens start as the principal components of the tokenizer's model's
 
     # What keeps it from learning the reviews by heart
     word_dropout: float = 0.0

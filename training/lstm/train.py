@@ -35,6 +35,7 @@ from ..common.machine import hardware
 from ..common.progress import bar, say
 from .calibration import at_temperature, cross_entropy, fit_temperature
 from .data import Parts, sample
+from .embeddings import pretrained_embeddings
 from .recipe import LstmRecipe
 from .speed import matmul_peak
 
@@ -64,6 +65,10 @@ def train_lstm(
     logging.disable_progress_bar()
     set_seed(recipe.seed)
     model = build_lstm(recipe, tokenizer, parts.train.label_names)
+    if recipe.pretrained_embeddings:
+        table = pretrained_embeddings(recipe.tokenizer, model.embedding.weight, recipe.initializer_range)
+        table[tokenizer.pad_token_id] = 0.0  # read in place of a token that word dropout drops
+        model.embedding.weight.data = table
     rows = encode(parts.train, tokenizer, recipe.max_length)
     validation_rows = encode(parts.validation, tokenizer, recipe.max_length)
     steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
