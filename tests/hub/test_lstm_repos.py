@@ -49,6 +49,17 @@ def test_the_card_says_what_was_measured(lstm_run, tmp_path):
     assert re.search(r"name: accuracy\n", card)
 
 
+@pytest.mark.parametrize(("pretrained", "said"), [(False, "trained from nothing on"), (True, "; it was trained on")])
+def test_the_card_says_what_it_started_from(lstm_run, tmp_path, pretrained, said):
+    run = shutil.copytree(lstm_run, tmp_path / "run")
+    info = json.loads((run / "run.json").read_text())
+    info["recipe"]["pretrained_embeddings"] = pretrained
+    (run / "run.json").write_text(json.dumps(info))
+    card = (laid_out(run, tmp_path / "staging")["org/imdb-lstm-tiny"].folder / "README.md").read_text()
+    assert said in card
+    assert ("components of those of" in card) == pretrained
+
+
 def test_the_reviews_that_their_card_names_are_in_them_with_the_labels_that_it_tells(lstm_run, tmp_path):
     card = (laid_out(lstm_run, tmp_path / "staging")["org/tricky-reviews"].folder / "README.md").read_text()
     rows = pd.read_csv(TRICKY).set_index("text")["label"]

@@ -45,7 +45,11 @@ def test_a_training_starts_from_them(words, write_recipe, tiny_encoder, tmp_path
     recipe = write_recipe(
         tmp_path, pretrained_embeddings=True, learning_rate=1e-12, weight_decay=0.0, epochs=0.1, initializer_range=0.2
     )
-    found = load_file(run_lstm(recipe, tmp_path / "run") / "model" / "model.safetensors")["embedding.weight"]
+    run = run_lstm(recipe, tmp_path / "run")
+    assert f"lstm_tiny: the word embeddings start as principal components of those of {tiny_encoder}" in (
+        (run / "report.html").read_text()
+    )
+    found = load_file(run / "model" / "model.safetensors")["embedding.weight"]
     expected = pretrained_embeddings(str(tiny_encoder), torch.zeros_like(found), 0.2)
     expected[0] = 0.0
     assert torch.allclose(found, expected, atol=1e-6)

@@ -61,6 +61,11 @@ def write_report(folder: Path, found: Mapping[str, Classifier]) -> None:
         changes=changes(found),
         differences=differences(found),
         reads={name: one.facts.get("reads") or reads(one.recipe) for name, one in found.items()},
+        starts={
+            name: recipe.tokenizer
+            for name, one in found.items()
+            if (recipe := one.recipe) and recipe.pretrained_embeddings
+        },
         tricky={name: one["tricky"] for name, one in facts.items() if one.get("tricky")},
         solved_interval=solved_interval,
         matmul_shares={name: matmul_share(facts[name]) for name in lstms},
