@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from textvae.training.common.errors import UserError
+from textvae.training.lstm import callbacks
 from textvae.training.lstm import train as lstm_train
 from textvae.training.lstm.run import run_lstm
 
@@ -106,8 +107,8 @@ def test_the_clock_tells_steps_from_evaluations(write_recipe, tmp_path, monkeypa
     evaluate = lstm_train.LstmTrainer.evaluate
 
     now = [0.0]
-    monkeypatch.setattr(lstm_train.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(lstm_train.time, "process_time", lambda: 2 * now[0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callbacks.time, "process_time", lambda: 2 * now[0])
     monkeypatch.setattr(lstm_train, "matmul_peak", lambda *_: 1e9)  # its clock is the same
 
     def step(self, args, state, control, **more):

@@ -52,6 +52,7 @@ class LstmRecipe(AnyRecipe):
     temperature_scaling: bool = False  # divide the logits by the temperature that suits the validation rows best
 
     # How it is trained
+    pretraining_epochs: float = 0.0  # of the training texts as a language model in both directions, before any label
     batch_size: int = 32
     learning_rate: float = 1e-3
     warmup_share: float = 0.05  # of the steps; then it falls linearly to 0
@@ -68,7 +69,7 @@ class LstmRecipe(AnyRecipe):
         for name in ("learning_rate", "epochs"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"'{name}' must be above 0, not {getattr(self, name)}")
-        for name in ("weight_decay", "patience"):
+        for name in ("weight_decay", "patience", "pretraining_epochs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"'{name}' must not be negative: {getattr(self, name)}")
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,9 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedTokenizerBase,
     Trainer,
-    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_callback import ExportableState
 from transformers.utils import logging
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
@@ -30,12 +25,15 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification, v
 
 from ..classify.train import ClassifierTrainer, encode, predict
 from ..common.errors import UserError
-from ..common.files import atomic_folder, write_text
+from ..common.files import atomic_folder
 from ..common.machine import hardware
-from ..common.progress import bar, say
+from ..common.progress import say
 from .calibration import at_temperature, cross_entropy, fit_temperature
+from .callbacks import Clock, Report
+from .checkpoints import last_checkpoint, stopped_early
 from .data import Parts, sample
 from .embeddings import pretrained_embeddings
+from .pretrain import pretrain
 from .recipe import LstmRecipe
 from .speed import matmul_peak
 
@@ -59,8 +57,9 @@ def train_lstm(
 
     Returns:
         parameters, recurrent_parameters, steps, best_step, tokens (read in training), seconds (of the training with its
-        evaluations), step_seconds and step_cpu_seconds (of its steps alone), the device, its threads (None on a GPU),
-        its `matmul_peak`, and the temperature that the logits were divided by (1 where the recipe does not ask for it).
+        evaluations, and of the pre-training), pretraining (what `pretrain` gave, or None), step_seconds and
+        step_cpu_seconds (of the training's steps alone), the device, its threads (None on a GPU), its `matmul_peak`,
+        and the temperature that the logits were divided by (1 where the recipe does not ask for it).
     """
     logging.disable_progress_bar()
     set_seed(recipe.seed)
@@ -71,6 +70,11 @@ def train_lstm(
         model.embedding.weight.data = table
     rows = encode(parts.train, tokenizer, recipe.max_length)
     validation_rows = encode(parts.validation, tokenizer, recipe.max_length)
+    collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP)
+    pretraining = None
+    if recipe.pretraining_epochs:
+        pretraining = pretrain(model, recipe, rows, validation_rows, collator, checkpoints / "pretraining", dtype)
+        set_seed(recipe.seed)  # so that what comes is the same where the pre-training was gone on with
     steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     arguments = _arguments(recipe, checkpoints, steps, dtype)
     last = last_checkpoint(checkpoints)
@@ -84,7 +88,7 @@ def train_lstm(
         train_dataset=rows,
         train_sample=_by_length(sample(rows, recipe.seed)),
         eval_dataset=_by_length(validation_rows),
-        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP),
+        data_collator=collator,
         compute_metrics=_figures,
         callbacks=[
             Clock(),
@@ -112,7 +116,8 @@ def train_lstm(
         "steps": state.global_step,
         "best_step": state.best_global_step if recipe.patience else state.global_step,
         "tokens": int(state.num_input_tokens_seen),
-        "seconds": clock.seconds,
+        "seconds": clock.seconds + (pretraining["seconds"] if pretraining else 0.0),
+        "pretraining": pretraining,
         "step_seconds": clock.step_seconds,
         "step_cpu_seconds": clock.step_cpu_seconds,
         "device": hardware()["cpu"] if device.type == "cpu" else torch.cuda.get_device_name(device),
@@ -161,30 +166,6 @@ def scorer(model: LstmForSequenceClassification, tokenizer: PreTrainedTokenizerB
     return Trainer(model, arguments, data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP))
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; what a killed process left of a newer one is removed.
-
-    It names the best one by its path, which is mended: the run's folder may have been moved.
-    """
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.partition("-")[2])):
-        try:
-            state = json.loads((checkpoint / "trainer_state.json").read_bytes())  # the last file that is written
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint)
-        else:
-            if best := state.get("best_model_checkpoint"):
-                state["best_model_checkpoint"] = str(folder / Path(best).name)
-                write_text(checkpoint / "trainer_state.json", json.dumps(state, indent=2))
-            return checkpoint
-    return None
-
-
-def stopped_early(checkpoint: Path, patience: int) -> bool:
-    """Whether the training ended with this checkpoint, as its validation loss had not fallen for `patience` of them."""
-    callbacks = json.loads((checkpoint / "trainer_state.json").read_bytes())["stateful_callbacks"]
-    return callbacks["EarlyStoppingCallback"]["attributes"]["early_stopping_patience_counter"] >= patience
-
-
 class LstmTrainer(ClassifierTrainer):
     """Measures loss and accuracy of some training rows, too, whenever it measures those of validation."""
 
@@ -198,74 +179,6 @@ class LstmTrainer(ClassifierTrainer):
         )
         self.log({name: known.metrics[f"train_sample_{name}"] for name in ("loss", "accuracy")} | {"of": "train"})
         return super().evaluate(*arguments, **options)
-
-
-class Clock(TrainerCallback, ExportableState):
-    """Seconds of the training over all pieces that it was made in, with evaluations and checkpoints and without."""
-
-    def __init__(self) -> None:
-        self.seconds = self.step_seconds = self.step_cpu_seconds = 0.0
-
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
-        self._last = time.monotonic(), time.process_time()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        seconds, cpu_seconds = self._passed()
-        self.step_seconds += seconds
-        self.step_cpu_seconds += cpu_seconds
-
-    def _passed(self, *_: Any, **__: Any) -> tuple[float, float]:
-        before, self._last = self._last, (time.monotonic(), time.process_time())
-        self.seconds += self._last[0] - before[0]
-        return self._last[0] - before[0], self._last[1] - before[1]
-
-    def on_evaluate(self, *_: Any, **__: Any) -> None:
-        self._passed()
-
-    on_save = on_evaluate
-
-    def state(self) -> dict[str, Any]:
-        names = ("seconds", "step_seconds", "step_cpu_seconds")
-        return {"args": {}, "attributes": {name: getattr(self, name) for name in names}}
-
-
-class Report(TrainerCallback):
-    """A progress bar, and each evaluation as a line of a file."""
-
-    def __init__(self, file: Path, steps: int, steps_an_epoch: float):
-        self.file, self.steps, self.steps_an_epoch = file, steps, steps_an_epoch
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar = bar(total=self.steps, label="train", unit="step")
-        self.bar.update(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.update(state.global_step - self.bar.n)
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        rows = evaluations(state.log_history, self.steps_an_epoch)
-        write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
-        last = rows[-1]
-        self.bar.set_postfix(validation=f"{100 * last['validation_accuracy']:.1f} %")
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
-
-
-def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[dict[str, Any]]:
-    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts, and the
-    loss of the validation rows at the temperature that suits them best.
-
-    The Trainer's own epochs are not read: its sampler gives all passes over the rows as one.
-    """
-    rows: dict[int, dict[str, Any]] = {}
-    for entry in history:
-        row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["step"] / steps_an_epoch, 4)})
-        if entry.get("of") == "train":
-            row |= {"train_loss": entry["loss"], "train_accuracy": entry["accuracy"]}
-        elif "eval_loss" in entry:
-            row |= {f"validation_{name}": entry[f"eval_{name}"] for name in ("loss", "scaled_loss", "accuracy")}
-    return [row for row in rows.values() if "validation_loss" in row]
 
 
 def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:

@@ -1,0 +1,82 @@
+"""What a training tells as it goes: its time, its progress, its evaluations."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+from transformers.trainer_callback import ExportableState
+
+from ..common.files import write_text
+from ..common.progress import bar
+
+
+class Clock(TrainerCallback, ExportableState):
+    """Seconds of the training over all pieces that it was made in, with evaluations and checkpoints and without."""
+
+    def __init__(self) -> None:
+        self.seconds = self.step_seconds = self.step_cpu_seconds = 0.0
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self._last = time.monotonic(), time.process_time()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        seconds, cpu_seconds = self._passed()
+        self.step_seconds += seconds
+        self.step_cpu_seconds += cpu_seconds
+
+    def _passed(self, *_: Any, **__: Any) -> tuple[float, float]:
+        before, self._last = self._last, (time.monotonic(), time.process_time())
+        self.seconds += self._last[0] - before[0]
+        return self._last[0] - before[0], self._last[1] - before[1]
+
+    def on_evaluate(self, *_: Any, **__: Any) -> None:
+        self._passed()
+
+    on_save = on_evaluate
+
+    def state(self) -> dict[str, Any]:
+        names = ("seconds", "step_seconds", "step_cpu_seconds")
+        return {"args": {}, "attributes": {name: getattr(self, name) for name in names}}
+
+
+class Report(TrainerCallback):
+    """A progress bar, and each evaluation as a line of a file."""
+
+    def __init__(self, file: Path, steps: int, steps_an_epoch: float):
+        self.file, self.steps, self.steps_an_epoch = file, steps, steps_an_epoch
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar = bar(total=self.steps, label="train", unit="step")
+        self.bar.update(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        rows = evaluations(state.log_history, self.steps_an_epoch)
+        write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
+        last = rows[-1]
+        self.bar.set_postfix(validation=f"{100 * last['validation_accuracy']:.1f} %")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+
+
+def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[dict[str, Any]]:
+    """One row an evaluation of a Trainer's log: step, epoch, loss (nats) and accuracy (0 to 1) of both parts, and the
+    loss of the validation rows at the temperature that suits them best.
+
+    The Trainer's own epochs are not read: its sampler gives all passes over the rows as one.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    for entry in history:
+        row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["step"] / steps_an_epoch, 4)})
+        if entry.get("of") == "train":
+            row |= {"train_loss": entry["loss"], "train_accuracy": entry["accuracy"]}
+        elif "eval_loss" in entry:
+            row |= {f"validation_{name}": entry[f"eval_{name}"] for name in ("loss", "scaled_loss", "accuracy")}
+    return [row for row in rows.values() if "validation_loss" in row]
