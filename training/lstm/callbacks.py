@@ -43,27 +43,35 @@ class Clock(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": {name: getattr(self, name) for name in names}}
 
 
-class Report(TrainerCallback):
-    """A progress bar, and each evaluation as a line of a file."""
+class Progress(TrainerCallback):
+    """A progress bar."""
 
-    def __init__(self, file: Path, steps: int, steps_an_epoch: float):
-        self.file, self.steps, self.steps_an_epoch = file, steps, steps_an_epoch
+    def __init__(self, label: str, steps: int):
+        self.label, self.steps = label, steps
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar = bar(total=self.steps, label="train", unit="step")
+        self.bar = bar(total=self.steps, label=self.label, unit="step")
         self.bar.update(state.global_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.update(state.global_step - self.bar.n)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.bar.close()
+
+
+class Report(Progress):
+    """A progress bar, and each evaluation as a line of a file."""
+
+    def __init__(self, file: Path, steps: int, steps_an_epoch: float):
+        super().__init__("train", steps)
+        self.file, self.steps_an_epoch = file, steps_an_epoch
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         rows = evaluations(state.log_history, self.steps_an_epoch)
         write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
         last = rows[-1]
         self.bar.set_postfix(validation=f"{100 * last['validation_accuracy']:.1f} %")
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
 
 
 def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[dict[str, Any]]:

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import DataCollatorWithPadding, TrainerCallback, TrainingArguments, set_seed
+from transformers import DataCollatorWithPadding, TrainingArguments, set_seed
 from transformers.modeling_outputs import ModelOutput
 
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 
 from ..classify.train import ClassifierTrainer
 from ..common.precision import autocast
-from ..common.progress import bar, say
-from .callbacks import Clock
+from ..common.progress import say
+from .callbacks import Clock, Progress
 from .checkpoints import last_checkpoint
 from .recipe import LstmRecipe
 
@@ -102,9 +102,7 @@ def pretrain(
     Returns:
         steps, seconds, and loss: nats a word of the sample.
     """
-    rows, held_out = ([{name: row[name] for name in ("input_ids", "attention_mask")} for row in part] for part in (
-        rows, held_out[:MEASURED_ROWS],
-    ))  # fmt: skip
+    rows, held_out = _unlabelled(rows), _unlabelled(held_out[:MEASURED_ROWS])
     counts = np.bincount(np.concatenate([row["input_ids"] for row in rows]), minlength=classifier.config.vocab_size)
     set_seed(recipe.seed)
     model = LanguageModel(classifier, torch.tensor(counts + 1, dtype=torch.float32))
@@ -114,7 +112,7 @@ def pretrain(
         _arguments(recipe, checkpoints, steps, dtype),
         train_dataset=rows,
         data_collator=collator,
-        callbacks=[Clock(), Progress(steps)],
+        callbacks=[Clock(), Progress("pre-train", steps)],
     )
     last = last_checkpoint(checkpoints)
     if last:
@@ -130,23 +128,6 @@ def pretrain(
             losses.append(model(**batch).loss.item())
     model.train()
     return {"steps": steps, "seconds": clock.seconds, "loss": float(np.mean(losses))}
-
-
-class Progress(TrainerCallback):
-    """A progress bar."""
-
-    def __init__(self, steps: int):
-        self.steps = steps
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar = bar(total=self.steps, label="pre-train", unit="step")
-        self.bar.update(state.global_step)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.update(1)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
 
 
 def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:
@@ -169,3 +150,7 @@ def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype)
         report_to="none",
         disable_tqdm=True,
     )
+
+
+def _unlabelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in ("input_ids", "attention_mask")} for row in rows]
