@@ -60,6 +60,16 @@ def test_the_card_says_what_it_started_from(lstm_run, tmp_path, pretrained, said
     assert ("components of those of" in card) == pretrained
 
 
+def test_the_card_tells_of_a_start_as_a_language_model(lstm_run, tmp_path):
+    run = shutil.copytree(lstm_run, tmp_path / "run")
+    figures = json.loads((run / "evaluation.json").read_text())
+    figures["pretraining"] = {"steps": 77, "seconds": 300.0, "loss": 4.8125}
+    (run / "evaluation.json").write_text(json.dumps(figures))
+    card = (laid_out(run, tmp_path / "staging")["org/imdb-lstm-tiny"].folder / "README.md").read_text()
+    assert "77 steps, 5 of the minutes below, to 4.81 nats a token" in card
+    assert "from nothing" not in card
+
+
 def test_the_reviews_that_their_card_names_are_in_them_with_the_labels_that_it_tells(lstm_run, tmp_path):
     card = (laid_out(lstm_run, tmp_path / "staging")["org/tricky-reviews"].folder / "README.md").read_text()
     rows = pd.read_csv(TRICKY).set_index("text")["label"]
