@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -57,6 +58,17 @@ def test_a_finished_stage_is_reused(run, capsys):
     assert capsys.readouterr().err == f"vae: reused {run.path}/vae\n"
     assert again.info["stages"]["vae"] == record
     assert record["note"] == "12 active units"
+
+
+def test_a_command_that_reuses_everything_does_not_pass_for_the_maker(run, monkeypatch):
+    make(run)
+    made = {name: run.info[name] for name in ("command", "hardware", "versions", "python", "textvae")}
+    monkeypatch.setattr(sys, "argv", ["/bin/textvae", "emotion", "--near", "4,3"])
+    again = RunFolder(run.path, Recipe(name="x"))
+    assert not make(again)
+    assert {name: read_json(run.path / "run.json")[name] for name in made} == made
+    make(again, inputs=(2,))
+    assert read_json(run.path / "run.json")["command"] == "textvae emotion --near 4,3"
 
 
 def test_other_inputs_or_missing_outputs_run_again(run):

@@ -81,6 +81,8 @@ def info() -> dict:
             "revision": "sha256:12", "stand_in": stand_in, "licence": None,
         }  # fmt: skip
 
+    hardware = {"cpu": "a processor", "cores": 2, "memory_gb": 24.0, "gpu": None}
+    made = {"command": "textvae run tiny", "hardware": hardware}
     curve = [
         {"step": step, "nll": 90.0 - step, "kl": 5.0 + step, "beta": 0.01 * step, "active_units": 3}
         for step in range(1, 30)
@@ -90,9 +92,8 @@ def info() -> dict:
         "textvae": "0.1.0",
         "versions": {"torch": "2.13.0"},
         "python": "3.11.7",
-        "hardware": {"cpu": "a processor", "cores": 2, "memory_gb": 24.0, "gpu": None},
         "seed": 0,
-        "command": "textvae run tiny",
+        **made,
         "sources": [
             source(recipe.study.dataset),
             source(recipe.vae.texts),
@@ -100,7 +101,7 @@ def info() -> dict:
             *(source(f"org/{name}", "a smaller body" if name == "bert" else None) for name in names),
         ],
         "stages": {
-            name: {"fingerprint": "0", "seconds": seconds, "finished": "", "note": None}
+            name: {"fingerprint": "0", "seconds": seconds, "finished": "", "note": None} | made
             for name, seconds in (("sources", 20.0), ("vae", 100.5), ("augment", 30.0), ("classify", 60.0))
         },
         "setup_seconds": 90.0,

@@ -106,7 +106,7 @@ def test_whatever_comes_from_outside_is_escaped(run_folder, info):
     """Names, labels and tables as well as texts; a cell stays one cell."""
     hostile = "*a* `b` | <b>c</b>"
     info["study"] |= {"dataset": hostile, "label_names": [hostile, hostile]}
-    info["recipe"]["name"] = info["command"] = info["vae"]["prior_samples"][0] = hostile
+    info["recipe"]["name"] = info["stages"]["classify"]["command"] = info["vae"]["prior_samples"][0] = hostile
     info["sources"][0] |= {"id": hostile, "licence": hostile}
     info["stages"]["vae"]["note"] = hostile
     info["absent"] = [hostile]

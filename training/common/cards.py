@@ -30,7 +30,7 @@ def render_card(
     """
     pages = environment(package)
     pages.finalize = _known
-    pages.filters |= {"number": _number, "md": lambda value: markdown(_known(value)), "hardware": _hardware}
+    pages.filters |= {"number": _number, "md": lambda value: markdown(_known(value))}
     try:
         body = pages.get_template(f"{template}.md.j2").render(facts)
     except (jinja2.UndefinedError, _MissingError, TypeError) as error:
@@ -46,12 +46,6 @@ def _known(value: Any) -> Any:
     if value is None:
         raise _MissingError("null stands where something should")
     return value
-
-
-def _hardware(facts: dict[str, Any]) -> str:
-    """`AMD EPYC, 2 cores`: a machine, as `run.json` has it."""
-    cores = f"{facts['cores']} core" + ("" if facts["cores"] == 1 else "s")
-    return ", ".join(part for part in (facts["gpu"], facts["cpu"], cores) if part)
 
 
 def _number(value: Any, digits: int = 1, scale: float = 1.0) -> str:

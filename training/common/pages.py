@@ -40,8 +40,14 @@ def environment(package: str, autoescape: bool = False) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"md": markdown, "duration": duration}
+    environment.filters |= {"md": markdown, "duration": duration, "hardware": machine_in_words}
     return environment
+
+
+def machine_in_words(facts: Mapping[str, Any]) -> str:
+    """`AMD EPYC, 2 cores, 24.0 GB`: a machine, as `run.json` has it."""
+    cores = f"{facts['cores']} core" + ("" if facts["cores"] == 1 else "s")
+    return ", ".join(part for part in (facts["gpu"], facts["cpu"], cores, f"{facts['memory_gb']} GB") if part)
 
 
 def write_page(package: str, template: str, path: Path, drawings: Mapping[str, str], /, **facts: Any) -> None:

@@ -81,16 +81,20 @@ class RunFolder:
         self._file = self.path / "run.json"
         self.info: dict[str, Any] = read_json(self._file) if self._file.exists() else {"sources": [], "stages": {}}
         write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
+        self._maker = {
+            "textvae": metadata.version("textvae"),
+            "versions": {name: metadata.version(name) for name in LIBRARIES},
+            "python": platform.python_version(),
+            "hardware": hardware(),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        }
         self.update(
             system=recipe.system,
             recipe=recipe.to_dict(),
-            textvae=metadata.version("textvae"),
-            versions={name: metadata.version(name) for name in LIBRARIES},
-            python=platform.python_version(),
-            hardware=hardware(),
             seed=recipe.seed,
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
             finished=False,  # until then these facts may be of another recipe than the results
+            # Who reuses all stages has made nothing of what is reported.
+            **{name: self.info.get(name, fact) for name, fact in self._maker.items()},
         )
 
     def update(self, **facts: Any) -> None:
@@ -146,7 +150,8 @@ class RunFolder:
             say(f"{name}: reused {place}")
             return
         # A stage that breaks off may leave new outputs beside old ones, so the old record goes first.
-        self.update(stages={key: value for key, value in self.info["stages"].items() if key != name})
+        others = {key: value for key, value in self.info["stages"].items() if key != name}
+        self.update(stages=others, **self._maker)
         start = time.monotonic()
         yield stage
         seconds = time.monotonic() - start
