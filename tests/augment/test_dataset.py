@@ -122,8 +122,7 @@ def test_the_folder_loads_with_typed_columns(rows, tmp_path):
 
 
 def test_published_candidates_can_be_chosen_from_anew(rows, tmp_path):
-    rows["second_confidence"] = [1.0 if number % 3 else 0.0 for number in range(len(rows))]
-    rows["second_confidence"] = rows["second_confidence"].astype("Float64")
+    rows["agreed"] = pd.Series([number % 3 > 0 for number in range(len(rows))], dtype="boolean")
     write_dataset(tmp_path / "out", rows, 12, FACTS)
     published = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
     again, before = (select(table, ("agreement",), 12, SETTINGS, None) for table in (published, rows))

@@ -151,16 +151,31 @@ def test_adapting_is_refused_under_a_launcher(arguments, monkeypatch):
         augment_file(arguments)
 
 
-def test_copies_of_an_unlabelled_test_file_are_dropped(arguments, capsys, tmp_path):
+def test_copies_of_an_unlabelled_test_file_are_dropped(arguments, other_models, capsys, tmp_path):
+    arguments.generator, arguments.model, arguments.temperature = "rules", None, None
     augment_file(arguments)
     capsys.readouterr()
     rows = pd.read_parquet(tmp_path / "out" / "train.parquet")
-    generated = rows.loc[rows["method"] != "original", "text"]
+    generated = rows.loc[rows["method"] != "original", "text"][:2]
     tests = tmp_path / "tests.jsonl"
     tests.write_text("".join(json.dumps({"body": text}) + "\n" for text in generated), encoding="utf-8")
     arguments.test_input = str(tests)
     augment_file(arguments)
     assert json.loads(capsys.readouterr().out)["rejected"]["copy of a test row"] >= len(generated)
+
+
+def test_a_generator_of_which_nothing_is_left_is_an_error_that_says_what_took_its_rows(arguments, tmp_path):
+    augment_file(arguments)
+    made = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
+    tests = tmp_path / "tests.jsonl"
+    made = made[made["method"] != "original"]
+    tests.write_text("".join(json.dumps({"body": text}) + "\n" for text in made["text"]), encoding="utf-8")
+    arguments.test_input, arguments.output = str(tests), tmp_path / "none"
+    with pytest.raises(
+        UserError, match=r"data\.csv: none of 12 candidates is left \(.*copy of a test row \d+.*\); give another --seed"
+    ):
+        augment_file(arguments)
+    assert not arguments.output.exists()
 
 
 @pytest.mark.parametrize(

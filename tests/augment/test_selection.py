@@ -28,8 +28,9 @@ def table(candidates: int = 40) -> pd.DataFrame:
     frame["teacher_confidence"] = pd.Series(np.concatenate([[1.0] * 4, np.arange(candidates) / candidates]))
     frame["second_confidence"] = pd.Series(np.concatenate([[1.0] * 4, 1 - np.arange(candidates) / candidates]))
     frame["perplexity"] = pd.Series(numbers)
+    frame["agreed"] = frame[["teacher_confidence", "second_confidence"]].min(axis=1) > 0.5
     kinds = dict.fromkeys(("teacher_confidence", "second_confidence", "perplexity"), "Float64")
-    return frame.astype({**kinds, "reject_reason": object})
+    return frame.astype({**kinds, "agreed": "boolean", "reject_reason": object})
 
 
 def kept(frame: pd.DataFrame) -> list[int]:
@@ -77,8 +78,7 @@ def test_agreement_and_perplexity_reject_single_rows():
     agreed = select(table(), ("agreement",), 44, SETTINGS, None)
     assert kept(agreed) == []  # one teacher's confidence is what the other's is not, but in the middle
     frame = table()
-    frame.loc[10:20, "second_confidence"] = 0.9
-    frame.loc[10:20, "teacher_confidence"] = 0.8
+    frame.loc[10:20, "agreed"] = True
     assert kept(select(frame, ("agreement",), 44, SETTINGS, None)) == by_class(range(6, 17))
     assert kept(select(table(), ("perplexity",), 44, SETTINGS, None)) == by_class(range(11, 29))
 
@@ -118,9 +118,18 @@ def test_another_choice_forgets_the_one_before_but_not_copies():
 
 def test_a_filter_whose_column_was_not_computed_is_named():
     frame = table()
-    frame["second_confidence"] = pd.Series(dtype="Float64")
-    with pytest.raises(ValueError, match="second_confidence: the table has none; generate it with this filter"):
+    frame["agreed"] = pd.Series(dtype="boolean")
+    with pytest.raises(ValueError, match="agreed: the table has none; generate it with this filter"):
         select(frame, ("agreement",), 12, SETTINGS, None)
     frame["perplexity"] = pd.Series(dtype="Float64")
     with pytest.raises(ValueError, match="perplexity: the table has none"):
         select(frame, ("perplexity",), 12, SETTINGS, None)
+
+
+def test_a_table_of_which_a_part_alone_is_scored_is_not_chosen_from_by_perplexity():
+    frame = table()
+    frame.loc[30:, "perplexity"] = None
+    with pytest.raises(ValueError, match="perplexity: 14 rows have none; generate the table with this filter"):
+        select(frame, ("perplexity",), 12, SETTINGS, None)
+    frame.loc[30:, "text"] = "single"  # of one word there is none
+    assert (select(frame, ("perplexity",), 12, SETTINGS, None)["reject_reason"][30:] == "perplexity").all()

@@ -19,6 +19,7 @@ from textvae.training.common.text import clean, normalise, role, split_share
         ("caf\x81é", "café"),
         (" \t two\n lines\u00a0here ", "two lines here"),
         ("a < b and b > a", "a < b and b > a"),
+        ("it -LRB- all of it -rrb- -LSB-sic-RSB-", "it ( all of it ) [sic]"),
     ],
 )
 def test_clean(raw, cleaned):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from textvae.training.common.files import fingerprint
 from textvae.training.common.recipe import ClassifierRecipe, Recipe
 
 HOSTILE = "a <script>alert('x')</script> film | that *never* finds [its](http://evil.example) footing"
@@ -129,7 +131,20 @@ def info() -> dict:
 
 
 @pytest.fixture
-def run_folder(tmp_path, rows, info):
-    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (tmp_path / "run.json").write_text(json.dumps(info), encoding="utf-8")
-    return tmp_path
+def write_run(tmp_path):
+    """Writes rows and facts as a run folder, the facts' analysis being of these rows."""
+
+    def write(rows: list[dict], info: dict) -> Path:
+        results = tmp_path / "results.jsonl"
+        results.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        analysed = {"fingerprint": fingerprint("analyse", results), "seconds": 0.0, "note": None}
+        stages = info["stages"] | ({"analyse": analysed} if "analysis" in info else {})
+        (tmp_path / "run.json").write_text(json.dumps(info | {"stages": stages}), encoding="utf-8")
+        return tmp_path
+
+    return write
+
+
+@pytest.fixture
+def run_folder(write_run, rows, info):
+    return write_run(rows, info)

@@ -65,9 +65,9 @@ def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
         write_json(folder / "rows" / "dataset.json", {"label_names": ["neg", "pos"], "source": SOURCE})
         frame = pd.DataFrame({"row": range(4), "text": BUDGET, "label": [1, 0, 1, 0]})
         frame.to_parquet(subset_file(folder, 0))
-        pd.DataFrame({"row": range(len(tests)), "text": tests, "label": labels}).to_parquet(
-            folder / "rows" / "test.parquet"
-        )
+        held_out = pd.DataFrame({"row": range(len(tests)), "text": tests, "label": labels})
+        held_out[:1].to_parquet(folder / "rows" / "test.parquet")  # a study scores few of them
+        held_out[["text"]].to_parquet(folder / "rows" / "test-texts.parquet")
         save_model(tiny_model, tiny_tokenizer, folder / "vae")
         for generator in generators:
             cells.grow_budget(folder, recipe, Growth(generator, 4, 0), 12, "float32")
@@ -115,7 +115,7 @@ def test_from_the_sources_on_checkpoint_and_rows_are_the_same_whatever_the_tests
     smoke_mirror, tmp_path, monkeypatch
 ):
     recipe = load_recipe("smoke").to_dict() | {"name": "leak"}
-    recipe["vae"] |= {"steps": 6, "checkpoint_every": 6, "exclude": ["stanfordnlp/imdb"]}
+    recipe["vae"] |= {"steps": 6, "checkpoint_every": 6, "exclude": ["stanfordnlp/imdb"], "unlabelled_sentences": 20}
     recipe["augment"] |= {
         "sizes": [16], "vae_latents": "prior", "bank_sentences": 120, "bank_share": 0.8, "oversample": 3,
         "filters": ["confidence", "perplexity", "diversity"],
@@ -133,7 +133,8 @@ def test_from_the_sources_on_checkpoint_and_rows_are_the_same_whatever_the_tests
         with open_run(tmp_path / f"run-{name}", settings) as run:
             for stage in (draw_rows, train_generator, growing.grow_budgets):
                 stage(run, settings)
-            files = [*run.path.glob("vae/*.safetensors"), *run.path.glob("augmented/candidates/*")]
+            patterns = ("vae/*.safetensors", "rows/test-texts.parquet", "augmented/candidates/*")
+            files = [path for pattern in patterns for path in run.path.glob(pattern)]
             return {str(path.relative_to(run.path)): path.read_bytes() for path in sorted(files)}
 
     # In this process: workers of their own would take half a minute to start.
@@ -143,6 +144,8 @@ def test_from_the_sources_on_checkpoint_and_rows_are_the_same_whatever_the_tests
     plain = written("plain", lambda rows: rows)
     assert {"vae/model.safetensors", "augmented/candidates/vae-of8-subset0.parquet"} <= set(plain)
     assert written("labels", lambda rows: rows.assign(label=1 - rows["label"])) == plain
+    # Other rows are drawn for scoring, and candidates held against the same.
+    assert written("permuted", lambda rows: rows.assign(label=rows["label"].sample(frac=1).to_numpy())) == plain
     assert written("order", lambda rows: rows[::-1]) == plain
 
 
@@ -179,9 +182,12 @@ def test_a_generator_of_which_nothing_is_left_says_what_took_its_rows(grown, mon
 
 
 def test_a_generator_that_is_trained_on_test_rows_is_refused(tmp_path):
-    texts = tmp_path / "sentences.csv"
-    texts.write_text("text\n" + "\n".join(f'"{text}"' for text in [*REAL, "A moving  story"]) + "\n")
-    recipe = replace(RECIPE, vae=VaeRecipe(texts=str(texts)), study=replace(RECIPE.study, dataset="org/reviews"))
+    texts = tmp_path / "sentences"
+    texts.mkdir()
+    for part, own in (("train", [*REAL, "A moving  story"]), ("validation", ["Held out."]), ("test", ["Too."])):
+        pd.DataFrame({"text": own}).to_parquet(texts / f"{part}.parquet")
+    vae = VaeRecipe(texts=str(texts), unlabelled=None)
+    recipe = replace(RECIPE, vae=vae, study=replace(RECIPE.study, dataset="org/reviews"))
     with pytest.raises(UserError, match=r"1 of its 4 test rows stand in .*add org/reviews to 'vae.exclude'"):
         check_unread(recipe, TESTS)
     check_unread(recipe, TESTS[:3])

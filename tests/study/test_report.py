@@ -84,6 +84,24 @@ def test_other_rows_give_another_sentence(run_folder):
         assert "generated rows helped" not in text
 
 
+def test_what_was_found_out_about_other_rows_is_left_out(rows, info, on_shared, write_run, capsys):
+    question = "Should one augment at all?"
+    info["analysis"] = on_shared(rows) | {"teachers": [{"budget": 10, "subset": k, "accuracy": 81.5} for k in range(3)]}
+    folder = write_run(rows, info)
+    write_report(folder)
+    assert question in (folder / "report.md").read_text(encoding="utf-8")
+    assert "left out" not in capsys.readouterr().err
+
+    changed = "".join(json.dumps(row | {"accuracy": 0.5}) + "\n" for row in rows)
+    (folder / "results.jsonl").write_text(changed, encoding="utf-8")
+    figures = write_report(folder)
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    assert question not in report
+    assert "81.5" not in report
+    assert figures["teacher_accuracy"] is None
+    assert "analysed before results.jsonl changed; what follows from them is left out" in capsys.readouterr().err
+
+
 def test_the_page_asks_for_nothing_and_runs_nothing(page):
     tags = Page(page).tags
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in tags}

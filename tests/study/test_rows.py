@@ -32,7 +32,7 @@ def folder(tmp_path):
     data = LabelledTexts(
         [f"review {i}" for i in range(12)], [0, 0, 0, 1] * 3, ["neg", "pos"], Source("org/d", "path", "d", "1")
     )
-    write_rows(tmp_path, data, data, [list(range(12))], [0])
+    write_rows(tmp_path, data, data, [list(range(12))], [0], data.texts)
     return tmp_path
 
 
@@ -93,6 +93,31 @@ def test_filters_are_as_strict_as_their_own_arm_asks_whatever_other_arms_there_a
     candidates(folder)
     data, _ = training_rows(folder, cell("sure", 12), variant_recipe(vae_sizes))
     assert data.texts[8:] == ["made 36", "made 37", "made 38", "made 39"]  # the four surest, of two classes
+
+
+def test_confidence_and_weight_are_of_generated_rows_alone(folder):
+    candidates(folder)
+    recipe = variant_recipe((12,))
+    soft = replace(recipe.variants["sure"], soft_labels=True, synthetic_weight=0.25)
+    _, targets = training_rows(folder, cell("sure", 12), replace(recipe, variants={"sure": soft}))
+    assert targets.confidence.tolist() == pytest.approx([1.0] * 8 + [0.86, 0.87, 0.88, 0.89])
+    assert targets.weight.tolist() == [1.0] * 8 + [0.25] * 4
+    assert training_rows(folder, cell("sure", 12), recipe)[1] is None
+
+
+@pytest.mark.parametrize(("size", "halves"), [(16, (4, 4)), (17, (4, 5))])
+def test_an_arm_of_two_generators_has_half_of_its_rows_from_each(folder, size, halves):
+    candidates(folder)
+    other = candidates_file(folder, Growth("rules", 8, 0))
+    table = pd.read_parquet(candidates_file(folder, Growth("vae", 8, 0)))
+    table.assign(text="ruled " + table["text"]).to_parquet(other)
+    recipe = variant_recipe((12,))
+    both = VariantRecipe(generators=("vae", "rules"))
+    data, _ = training_rows(folder, cell("sure", size), replace(recipe, variants={"sure": both}))
+    assert len(data) == size
+    assert data.texts[:8] == [f"review {i}" for i in range(8)]
+    assert sum(text.startswith("made") for text in data.texts) == halves[0]
+    assert sum(text.startswith("ruled made") for text in data.texts) == halves[1]
 
 
 def test_another_share_of_the_most_confident_is_chosen_without_generating_again(folder):

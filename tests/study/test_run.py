@@ -16,6 +16,10 @@ from pathlib import Path
 import pytest
 from processes import environment, python, started
 
+from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, VariantRecipe
+from textvae.training.common.run_folder import RunFolder
+from textvae.training.study import run as study
+
 # A run whose cells take a moment each and score what their key says: all but the training is real.
 SCRIPT = """
 import hashlib, json, os, sys, time
@@ -49,7 +53,7 @@ if __name__ == "__main__":
         folder = Path(folder)
         run = RunFolder(folder, recipe)
         run.update(sources=[{"asked": "org/body", **source}])
-        for path in [rows.held_out_file(folder, 0), *(rows.subset_file(folder, k) for k in range(2))]:
+        for path in [rows.held_out_file(folder, 0), *(rows.subset_file(folder, k) for k in range(3))]:
             path.parent.mkdir(exist_ok=True)
             texts = [f"{path.name} {k}" for k in range(8)]
             pd.DataFrame({"row": range(8), "text": texts, "label": [0, 1] * 4}).to_parquet(path)
@@ -57,7 +61,8 @@ if __name__ == "__main__":
             "label_names": ["neg", "pos"],
             "source": dict.fromkeys(("id", "origin", "location", "revision", "stand_in", "licence"), "a"),
         }))
-        changed = {"lstm": settings, "bert": replace(settings, steps={4: int(steps), 8: 1})}
+        grown = replace(settings, subsets=2 + steps.count("+"))
+        changed = {"lstm": grown, "bert": replace(grown, steps={4: int(steps.rstrip("+")), 8: 1})}
         study.classify(run, replace(recipe, classifiers=changed), train)
 """
 CELLS = 8
@@ -112,6 +117,43 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(script, tmp_path):
     # What the report says of it: two rows of the test's scores were thrown away for a changed recipe.
     assert len(json.loads((killed / "run.json").read_text())["replaced_cells"]) == 2
     assert json.loads((whole / "run.json").read_text())["replaced_cells"] == []
+
+
+def test_cells_of_a_plan_that_grew_are_told_from_those_trained_anew_however_often_it_is_stopped(script, tmp_path):
+    folder = tmp_path / "run"
+    assert python([script, "0", folder, "1"], tmp_path).returncode == 0
+    with started([script, "0.5", folder, "2+"], tmp_path) as process:  # bert's `real` anew, and a third subset
+        deadline = time.monotonic() + 120
+        while len(_begun(folder)) < CELLS + 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert python([script, "0", folder, "2+"], tmp_path).returncode == 0
+    info = json.loads((folder / "run.json").read_text())
+    assert len(info["replaced_cells"]) == 2
+    assert len(_rows(folder)) == 12
+    assert sorted(info["later_cells"]) == sorted(key for key in info["scored_cells"] if "-subset2-" in key)
+    assert len(info["later_cells"]) == 4
+
+
+def test_arms_of_a_masked_language_model_that_cannot_be_had_are_left_out_and_named(tmp_path, tiny_encoder, capsys):
+    """As where the stand-in for BERT is an encoder without a head."""
+    arms = {"real": (4,), "vae": (8,), "masked_lm": (8,), "both": (8,)}
+    lstm = ClassifierRecipe(model="org/body", steps={4: 1, 8: 1}, arms=arms, subsets=1)
+    recipe = Recipe(
+        name="tiny",
+        augment=AugmentRecipe(masked_lm=str(tiny_encoder)),
+        variants={"both": VariantRecipe(generators=("vae", "masked_lm"))},
+        classifiers={"lstm": lstm},
+    )
+    run = RunFolder(tmp_path / "run", recipe)
+    left = study._less_what_is_absent(run, recipe)
+    assert left.classifiers["lstm"].arms == {"real": (4,), "vae": (8,)}
+    assert "its arms are left out" in capsys.readouterr().err
+    (absent,) = json.loads((tmp_path / "run" / "run.json").read_text())["absent"]
+    assert absent.startswith("masked_lm: ")
+    assert "has no head that predicts words" in absent
+    assert study._less_what_is_absent(run, left) == left
 
 
 def test_ctrl_c_ends_the_workers_at_once(script, tmp_path):

@@ -39,8 +39,9 @@ def test_a_stage_that_was_gone_on_with_took_what_its_parts_did(rows, info):
     assert again["vae"] == 77.0
 
 
-def test_summary_is_flat_and_null_where_nothing_can_be_said(rows, info):
-    figures = summary(rows, info)
+def test_summary_is_flat_and_null_where_nothing_can_be_said(rows, info, make_row):
+    info["analysis"] = {"teachers": [{"budget": 10, "subset": subset, "accuracy": 80.0} for subset in range(2)]}
+    figures = summary([*rows, *(make_row("setfit", "real", 10, subset, 70) for subset in range(2))], info)
     assert figures["accuracy_lstm_real_10"] == 61.0
     assert figures["lift_lstm_vae_50"] == pytest.approx(3.1)
     assert figures["lift_lstm_vae_50_low"] < 3.1 < figures["lift_lstm_vae_50_high"]
@@ -48,6 +49,8 @@ def test_summary_is_flat_and_null_where_nothing_can_be_said(rows, info):
     for name in ("bert", "gpt2_lora"):  # two subsets; no duplicate
         assert [figures[f"lift_{name}_vae_50{end}"] for end in ("", "_low", "_high")] == [None] * 3
     assert (figures["subsets_lstm"], figures["subsets_bert"], figures["subsets_gpt2_lora"]) == (3, 2, 1)
+    assert (figures["accuracy_setfit_real_10"], figures["setfit_accuracy"]) == (None, None)  # two subsets
+    assert (figures["probe_accuracy"], figures["teacher_accuracy"]) == (None, None)
     assert figures["total_seconds"] == 300.5
     assert figures["peak_memory_gb"] == 4.25
     assert figures["stand_ins"] == ["org/bert: a smaller body"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from textvae.training.common import intervals
@@ -104,7 +102,7 @@ def test_writing_is_told_by_generator_at_one_length(info):
     assert line["choosing_a_kept_row"] == "0.050"
 
 
-def test_a_report_of_a_larger_study(run_folder, grid_rows, info, on_shared, monkeypatch):
+def test_a_report_of_a_larger_study(write_run, grid_rows, info, on_shared, monkeypatch):
     place = {"classifier": "lstm", "arm": "vae", "size": 50, "budget": 10}
     info["analysis"] = {
         "bootstrap": [{**place, "low": 1.234, "high": 5.678}],
@@ -117,8 +115,7 @@ def test_a_report_of_a_larger_study(run_folder, grid_rows, info, on_shared, monk
     } | on_shared([row for row in grid_rows if row["budget"] == 10])  # fmt: skip
     info["absent"] = ["masked_lm: no <model>"]
     next(row for row in grid_rows if (row["arm"], row["size"]) == ("vae", 20))["rows"] = 17
-    (run_folder / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in grid_rows))
-    (run_folder / "run.json").write_text(json.dumps(info))
+    run_folder = write_run(grid_rows, info)
     write_report(run_folder)
     assert "+1.2 to +5.7" not in (run_folder / "report.md").read_text(encoding="utf-8")  # of three subsets alone
     monkeypatch.setattr(intervals, "FEWEST_DRAWN", 3)

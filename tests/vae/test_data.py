@@ -60,6 +60,20 @@ def test_sentences_of_an_excluded_dataset_are_not_trained_on(mirror, tmp_path):
     assert "org/other" in {source.id for source in sentences.sources}
 
 
+def test_lines_that_hold_an_excluded_sentence_or_most_of_it_are_not_trained_on(mirror, tmp_path):
+    lines = [
+        "A hat is worn . The plot ( such as it is ) sinks like a stone .",  # holds it, its brackets written otherwise
+        "The plot such as it is sinks like a stone , slowly .",  # shares most 5-grams
+        "The plot of this one swims like a stone .",
+    ]
+    write_split(tmp_path / "datasets/org/sentences", "train", lines)
+    other = tmp_path / "datasets/org/other"
+    write_split(other, "test", ["the plot -lrb- such as it is -rrb- sinks like a stone ."])
+    kept = load_sentences(recipe(exclude=("org/other",)), seed=0)
+    assert kept.train[: kept.num_main] == lines[2:]
+    assert load_sentences(recipe(), seed=0).num_main == 3
+
+
 def test_a_conditional_recipe_has_the_labels_of_its_texts_and_an_unknown_class(mirror, tmp_path):
     sentences = load_sentences(recipe(conditional=True), seed=0)
     assert sentences.num_classes == 2

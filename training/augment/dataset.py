@@ -17,11 +17,11 @@ from datasets import ClassLabel, Features, Value
 from textvae.modeling_textvae.augmentation import Progress, original_rows
 from textvae.modeling_textvae.selection import reject_copies, undecided
 
+from ..common.copies import find_copies
 from ..common.files import atomic_folder, check_replaceable, write_json, write_text
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts, Source
 from .card import dataset_card
-from .filters import find_copies
 from .generators import Generator
 from .generators.rules import MARKS_COUNT
 from .judging import Judges
@@ -63,9 +63,9 @@ def grow(
     """All rows, originals first, candidates with what was found out about them and whether they are kept.
 
     Columns: text, label (index into `budget.label_names`), method, source_row, temperature, seed,
-    teacher_confidence, second_confidence and perplexity (null where no filter asks for them; perplexity is given
-    of the first kept rows in any case where there is a judge of it), kept, reject_reason, rank (the rows with
-    rank < n are the dataset of n rows).
+    teacher_confidence, second_confidence, agreed (whether both teachers find the label the likeliest) and perplexity
+    (null where no filter asks for them; perplexity is given of the first kept rows in any case where there is a judge
+    of it), kept, reject_reason, rank (the rows with rank < n are the dataset of n rows).
 
     Args:
         test_texts: whose copies and near-copies are dropped.
@@ -89,7 +89,9 @@ def grow(
     for row, reason in zip(candidates, reasons, strict=True):
         row["reject_reason"] = reason
     matrix = judges.judge(rows, budget, progress)
-    frame = pd.DataFrame(rows).astype({"source_row": "Int64", "seed": "Int64", "rank": "Int64"})
+    frame = pd.DataFrame(rows).drop(columns=["sentences", "teacher_agrees"], errors="ignore")
+    frame = frame.astype({"source_row": "Int64", "seed": "Int64", "rank": "Int64"})
+    frame["agreed"] = frame["agreed"].astype("boolean") if "agreed" in frame else pd.Series(dtype="boolean")
     for column in ("temperature", "teacher_confidence", "second_confidence", "perplexity"):
         frame[column] = frame[column].astype("Float64") if column in frame else pd.Series(dtype="Float64")
     frame = select(frame, settings.filters, target, settings, matrix, balance)
@@ -110,6 +112,12 @@ def read_features(table: Path) -> np.ndarray | None:
 def take(rows: pd.DataFrame, size: int) -> pd.DataFrame:
     """The dataset of `size` rows: originals, then generated rows by rank; fewer where candidates ran out."""
     return rows[rows["kept"] & (rows["rank"] < size)].sort_values("rank", ignore_index=True)
+
+
+def none_left(candidates: pd.DataFrame) -> str:
+    """What became of candidates of which none was kept."""
+    fates = candidates["reject_reason"].value_counts().sort_index()
+    return f"none of {len(candidates)} candidates is left ({', '.join(f'{why} {n}' for why, n in fates.items())})"
 
 
 def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: DatasetFacts) -> None:
@@ -135,8 +143,8 @@ def write_dataset(folder: str | Path, rows: pd.DataFrame, size: int, facts: Data
             "rank": Value("int64"),
         }
     )
-    fate = {"second_confidence": Value("float64"), "kept": Value("bool"), "reject_reason": Value("string")}
-    audit = Features({**features, **fate})
+    others = {"second_confidence": Value("float64"), "agreed": Value("bool")}
+    audit = Features({**features, **others, "kept": Value("bool"), "reject_reason": Value("string")})
     kept = take(rows, size)
     judged = rows.assign(
         kept=rows["rank"].lt(size).fillna(False),

@@ -26,7 +26,7 @@ from ..common.tables import check_classes, read_table, read_texts
 from ..vae import adapt as adapting
 from ..vae.reconstruction import FLUENT_BLEU, familiarity
 from ..vae.train import load_model
-from .dataset import MARK, DatasetFacts, grow, take, write_dataset
+from .dataset import MARK, DatasetFacts, grow, none_left, take, write_dataset
 from .generators import Generator
 from .generators.rules import wordnet
 from .generators.vae import Vae
@@ -73,6 +73,12 @@ def augment_file(args: argparse.Namespace) -> None:
         )  # fmt: skip
     if not is_main():
         return
+    candidates = rows[rows["method"] != "original"]
+    if not candidates["kept"].any():
+        raise UserError(
+            f"{args.input}: {none_left(candidates)}; give another --seed, --generator or --model, or another "
+            "--test-input where it took them"
+        )
     facts = DatasetFacts(
         title=output.name,
         label_names=budget.label_names,
@@ -86,7 +92,6 @@ def augment_file(args: argparse.Namespace) -> None:
         notes=tool.notes,
     )
     write_dataset(output, rows, args.target_size, facts)
-    candidates = rows[rows["method"] != "original"]
     kept = len(take(rows, args.target_size))
     if kept < args.target_size:
         say(f"warning: {kept} rows, not {args.target_size}: too few candidates passed the checks")

@@ -22,6 +22,7 @@ from ..common.embeddings import embedder
 from ..common.recipe import AugmentRecipe
 from ..common.sources import LabelledTexts
 from ..common.words import words_classifier
+from .generators.composing import sentences_of
 
 Embed = Callable[[list[str]], Tensor]  # N texts → (N, H) features of the teachers' body
 Perplexities = Callable[[list[str]], list[float | None]]
@@ -46,13 +47,18 @@ class Judges:
     def judge(self, rows: list[Row], budget: LabelledTexts, progress: Progress | None = None) -> np.ndarray | None:
         """Write what the filters read into the originals and into the rows that are not rejected.
 
-        `teacher_confidence` is the probability of a row's label by logistic regression on `embed`; a row that
+        `teacher_confidence` is the probability of a row's label by logistic regression on `embed`; of a row that is
+        put together from sentences, the mean over them of two such teachers, of rows and of sentences. A row that
         already has one keeps it. Returns the (len(rows), H) features where *diversity* is asked.
         """
         live = [place for place, row in enumerate(rows) if row["reject_reason"] is None]
         chosen = [rows[place] for place in live]
         known = {place for place in live if rows[place]["teacher_confidence"] is not None}
         wanted = not {"confidence", "agreement"}.isdisjoint(self.asked)
+        composed = [place for place in live if place not in known and rows[place].get("sentences")]
+        if wanted and composed:
+            _judge_composed([rows[place] for place in composed], budget, self.embed, progress)
+            known.update(composed)
         seen = [place for place in live if "diversity" in self.asked or (wanted and place not in known)]
         found = _features([rows[place]["text"] for place in seen], self.embed, progress)
         if seen:
@@ -139,19 +145,46 @@ def _features(texts: list[str], embed: Embed, progress: Progress | None) -> Tens
     return rows
 
 
+def both_teachers(budget: LabelledTexts, embed: Embed) -> tuple[Teacher, Teacher]:
+    """One of the budget's rows and one of their sentences, each sentence with the label of its row."""
+    assert budget.labels is not None
+    parts, classes = sentences_of(budget), len(budget.label_names)
+    sentences = [sentence for row in parts for sentence in row]
+    owners = [label for label, row in zip(budget.labels, parts, strict=True) for _ in row]
+    return Teacher(embed(budget.texts), budget.labels, classes), Teacher(embed(sentences), owners, classes)
+
+
+def trust(row: Row, probabilities: Tensor) -> None:
+    """Write what a teacher's (classes,) probabilities say of a row's label."""
+    row["teacher_confidence"] = float(probabilities[row["label"]])
+    row["teacher_agrees"] = int(probabilities.argmax()) == row["label"]
+
+
+def _judge_composed(rows: list[Row], budget: LabelledTexts, embed: Embed, progress: Progress | None) -> None:
+    different = list(dict.fromkeys(sentence for row in rows for sentence in row["sentences"]))
+    features = _features(different, embed, progress)
+    first, second = (teacher.probabilities(features) for teacher in both_teachers(budget, embed))
+    places = {sentence: place for place, sentence in enumerate(different)}
+    for row in rows:
+        own = [places[sentence] for sentence in row["sentences"]]
+        trust(row, (first[own] + second[own]).mean(0) / 2)
+
+
 def _judge(rows: list[Row], budget: LabelledTexts, matrix: Tensor) -> None:
     """The first teacher's word on rows of which the budget's come first."""
     assert budget.labels is not None
     teacher = Teacher(matrix[: len(budget)], budget.labels, len(budget.label_names))
-    for row, probabilities in zip(rows, teacher.probabilities(matrix).tolist(), strict=True):
+    for row, probabilities in zip(rows, teacher.probabilities(matrix), strict=True):
         if row["teacher_confidence"] is None:
-            row["teacher_confidence"] = probabilities[row["label"]]
+            trust(row, probabilities)
 
 
 def _judge_by_words(rows: list[Row], budget: LabelledTexts) -> None:
-    """`second_confidence`: of a teacher of another kind, logistic regression on the words' TF-IDF."""
+    """`second_confidence`: of a teacher of another kind, logistic regression on the words' TF-IDF. `agreed`: both find
+    the row's label the likeliest."""
     teacher = words_classifier().fit(budget.texts, budget.labels)
     found = teacher.predict_proba([row["text"] for row in rows])
     place = {label: column for column, label in enumerate(teacher.classes_)}
     for row, probabilities in zip(rows, found, strict=True):
         row["second_confidence"] = float(probabilities[place[row["label"]]])
+        row["agreed"] = bool(row["teacher_agrees"] and probabilities.argmax() == place[row["label"]])

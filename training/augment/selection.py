@@ -1,6 +1,6 @@
 """Which candidates are kept: filters over what the candidates' table holds, so that another choice needs no generating.
 
-Copies were rejected before (`filters.py`) and stay rejected. Then, in this order: *agreement*, *perplexity* and
+Copies were rejected before (`common/copies.py`) and stay rejected. Then, in this order: *agreement*, *perplexity* and
 *novelty* reject single rows, *diversity* rejects rows that repeat themselves, *confidence* leaves the most confident
 share of a class. What is left is kept in the order of the candidates or, with *diversity*, in an order in which every
 row is as far as can be from those before it, until the quotas of the classes are full.
@@ -18,10 +18,12 @@ import pandas as pd
 
 from textvae.modeling_textvae.selection import Row, fill_quotas, undecided
 
+from ..common.copies import near_copies
 from ..common.recipe import AugmentRecipe
 from ..common.text import words_of
-from .filters import COPIES, near_copies
 
+# What a candidate is rejected for whatever the filters are.
+COPIES = ("empty", "duplicate", "copy of a test row", "near-copy of a test row")
 BAND = (0.05, 0.95)  # quantiles of the budget's own texts between which a row's perplexity must lie
 REPETITIVE = 0.05  # quantile of the budget's own shares of different bigrams below which a row repeats itself
 DIVERSITY_POOL = 2  # farthest points are chosen among so many rows a wanted one
@@ -69,7 +71,7 @@ def select(
 
 def _reject_disagreement(rows: list[Row], settings: AugmentRecipe) -> None:
     for row in undecided(rows):
-        if min(_known(row, "teacher_confidence"), _known(row, "second_confidence")) <= 0.5:
+        if not _known(row, "agreed"):
             row["reject_reason"] = "teachers disagree"
 
 
@@ -78,6 +80,9 @@ def _reject_perplexity(rows: list[Row], settings: AugmentRecipe) -> None:
     if not own:
         raise ValueError("perplexity: the table has none; generate it with this filter in the recipe")
     low, high = np.quantile(own, BAND)
+    # Of a table that no filter asked it of, a part alone is scored; of a single word there is none.
+    if unscored := sum(row["perplexity"] is None and len(row["text"].split()) > 1 for row in undecided(rows)):
+        raise ValueError(f"perplexity: {unscored} rows have none; generate the table with this filter in the recipe")
     for row in undecided(rows):
         if row["perplexity"] is None or not low <= row["perplexity"] <= high:
             row["reject_reason"] = "perplexity"

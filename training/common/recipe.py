@@ -135,7 +135,7 @@ class AugmentRecipe:
 
     # Banks of sentences that rows are put together from: samples of the prior, or real ones (arm `self_training`)
     bank_sentences: int = 12000  # the same for all subsets
-    bank_share: float = 0.1  # of them, the clearest by the teachers
+    bank_share: float = 0.1  # of them, the clearest by the teachers, in equal parts for the classes
 
     # Other arms
     rule_share: float = 0.1  # of a row's words that a rule of the arm `rules`, or that `masked_lm`, changes
@@ -148,7 +148,7 @@ class AugmentRecipe:
     # What is found out about candidates, and which are kept
     teacher_model: str | None = None  # body of the teachers, a Hub id or a folder; null: the VAE's encoder
     teacher_tokens: int = 128  # tokens of a text that a teacher reads
-    near_copy_overlap: float = 0.6  # share of a row's word 5-grams found in one other row that makes it a copy
+    near_copy_overlap: float = 0.6  # share of word 5-grams in common, of a row's or of a test text's, that makes a copy
     filters: tuple[Filter, ...] = ("confidence",)  # training/augment/selection.py; copies go in any case
     confident_share: float = 0.25  # of a class's candidates, that the filter `confidence` leaves (more where needed)
     perplexity_model: str | None = "openai-community/gpt2"  # of kept rows; of all that a filter asks it of

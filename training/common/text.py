@@ -16,6 +16,9 @@ import regex
 Role = Literal["study", "development", "unlabelled"]
 
 _LINE_BREAKS = re.compile(r"(?:<br\s*/?>\s*)+", re.IGNORECASE)
+# Brackets as the Penn treebank writes them, and with it SST-2.
+_BRACKET_NAMES = re.compile("-([lr][rsc]b)-", re.IGNORECASE)
+_BRACKETS = {"lrb": "(", "rrb": ")", "lsb": "[", "rsb": "]", "lcb": "{", "rcb": "}"}
 _C1_CONTROLS = re.compile("[\x80-\x9f]")
 _NOT_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
 # Scripts that put no space between words: each character, with its marks, counts as one.
@@ -24,10 +27,12 @@ _WORD = regex.compile(rf"{_UNSPACED}\p{{M}}*|(?:(?!{_UNSPACED})[\p{{L}}\p{{M}}\p
 
 
 def clean(text: str) -> str:
-    """Line-break tags become spaces, C1 controls the cp1252 characters they were; whitespace is collapsed."""
+    """Line-break tags become spaces, C1 controls the cp1252 characters they were, a treebank's names of brackets these;
+    whitespace is collapsed."""
     # First of all, because Python counts U+0085, a lost ellipsis, as whitespace.
     text = _C1_CONTROLS.sub(lambda match: match[0].encode("latin-1").decode("cp1252", "ignore"), text)
     text = _LINE_BREAKS.sub(" ", text)
+    text = _BRACKET_NAMES.sub(lambda match: _BRACKETS[match[1].lower()], text)
     return " ".join(text.split())
 
 

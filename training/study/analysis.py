@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from ..augment.generators.bank import both_teachers
 from ..augment.generators.composing import sentences_of
-from ..augment.judging import Embed, teacher_body
+from ..augment.judging import Embed, both_teachers, teacher_body
 from ..common.intervals import FEWEST_SUBSETS, paired_interval, two_way_bootstrap
 from ..common.precision import autocast, device
 from ..common.recipe import Recipe

@@ -16,7 +16,7 @@ import torch
 
 from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 
-from ..augment.dataset import grow
+from ..augment.dataset import grow, none_left
 from ..augment.generators import Cost, Generator
 from ..augment.generators.bank import Bank
 from ..augment.generators.vae import Vae
@@ -31,7 +31,15 @@ from ..common.sources import LabelledTexts, content_revision
 from ..vae.train import load_model
 from .banks import read_bank
 from .plan import Cell, Growth, filters_asked, keeps_model, seed_of
-from .rows import budget_rows, candidates_file, held_out_rows, none_left, predictions_file, training_rows
+from .rows import (
+    budget_rows,
+    candidates_file,
+    held_out_rows,
+    predictions_file,
+    read_table,
+    training_rows,
+    unseen_file,
+)
 
 
 def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype: str) -> dict[str, Any]:
@@ -45,7 +53,7 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     seed = seed_of(recipe.seed, "augment", growth.subset)
     name, number = growth.generator, getattr(torch, dtype)
     budget = budget_rows(folder, growth.subset, growth.budget)
-    tests, _ = held_out_rows(folder, growth.subset)
+    unseen = read_table(unseen_file(folder, growth.subset))["text"].tolist()
     model, tokenizer = load_model(folder / "vae")
     model = model.to(device()).eval()
     asked = filters_asked(recipe, name)
@@ -59,7 +67,7 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     with autocast(number, model.device):
         oversample = settings.oversample_by_generator.get(name, settings.oversample)
         rows, features = grow(
-            generator, judges, budget, tests.texts, settings, seed,
+            generator, judges, budget, unseen, settings, seed,
             target=target, oversample=oversample, balance=recipe.study.class_shares is not None,
         )  # fmt: skip
     candidates = rows[rows["method"] != "original"]

@@ -41,7 +41,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe) -> None:
             dtype,
             weights,
             rows.content(rows.budget_rows(run.path, growth.subset, growth.budget)),
-            rows.held_out_file(run.path, growth.subset),
+            rows.unseen_file(run.path, growth.subset),
             [run.source(model) for model in models],
             *revision(growth.generator),
         )

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from ..common import intervals
 from ..common.errors import UserError
-from ..common.files import read_json, read_jsonl, write_json, write_text
+from ..common.files import fingerprint, read_json, read_jsonl, write_json, write_text
 from ..common.intervals import Interval
 from ..common.pages import duration, environment, markdown, write_page
 from ..common.progress import say
@@ -43,10 +43,15 @@ def write_report(folder: str | Path) -> dict[str, Any]:
         UserError: the folder holds no finished run.
     """
     folder = Path(folder)
-    rows = read_jsonl(folder / "results.jsonl")
+    results = folder / "results.jsonl"
+    rows = read_jsonl(results)
     if not rows:
         raise UserError(f"{folder}: holds no results.jsonl with rows; give a folder that `textvae run` made")
     info = read_json(folder / "run.json")
+    of_which = info["stages"].get("analyse", {}).get("fingerprint")
+    if "analysis" in info and of_which != fingerprint("analyse", results):
+        del info["analysis"]
+        say(f"{folder}: its predictions were analysed before results.jsonl changed; what follows from them is left out")
     drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info) | _study_plots(rows, info)
     facts = report_facts(rows, info)
     write_text(folder / "report.md", _as_markdown(facts, drawings))

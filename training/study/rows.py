@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..augment.dataset import read_features, take
+from ..augment.dataset import none_left, read_features, take
 from ..augment.selection import select
 from ..classify.targets import Targets
 from ..common.errors import UserError
@@ -25,18 +26,31 @@ def files(folder: Path, recipe: Recipe) -> list[Path]:
     """Every file that `write_rows` writes under a run folder."""
     return [
         folder / "rows" / "test.parquet",
+        _unseen(folder),
         _dataset(folder),
         *(subset_file(folder, k) for k in range(subsets(recipe))),
     ]
 
 
 def write_rows(
-    folder: Path, train: LabelledTexts, test: LabelledTexts, draws: list[list[int]], test_order: list[int]
+    folder: Path,
+    train: LabelledTexts,
+    test: LabelledTexts,
+    draws: list[list[int]],
+    test_order: list[int],
+    unseen: Iterable[str],
 ) -> None:
-    """Write the drawn rows: `row` is the index in the dataset's split, in the order of their use."""
+    """Write the drawn rows: `row` is the index in the dataset's split, in the order of their use.
+
+    Args:
+        unseen: texts of which no generated row may be a copy. Which test rows are drawn hangs on their labels and their
+            order, so that these are all of them.
+    """
     for k, draw in enumerate(draws):
         _write(subset_file(folder, k), train, draw)
     _write(folder / "rows" / "test.parquet", test, test_order)
+    with atomic_path(_unseen(folder)) as temporary:
+        pd.DataFrame({"text": sorted(set(unseen))}).to_parquet(temporary, index=False)
     write_json(_dataset(folder), {"label_names": train.label_names, "source": train.source.to_dict()})
 
 
@@ -56,6 +70,12 @@ def held_out_file(folder: Path, subset: int) -> Path:
     """The test rows: the same for all subsets, unless a subset has its own (the folds of `advise`)."""
     own = folder / "rows" / f"test-{subset}.parquet"
     return own if own.exists() else folder / "rows" / "test.parquet"
+
+
+def unseen_file(folder: Path, subset: int) -> Path:
+    """Texts of which no generated row may be a copy: where a subset has test rows of its own these."""
+    own = held_out_file(folder, subset)
+    return own if own != folder / "rows" / "test.parquet" else _unseen(folder)
 
 
 def candidates_file(folder: Path, growth: Growth) -> Path:
@@ -152,12 +172,6 @@ def grown_rows(
     )
 
 
-def none_left(candidates: pd.DataFrame) -> str:
-    """What became of candidates of which none was kept."""
-    fates = candidates["reject_reason"].value_counts().sort_index()
-    return f"none of {len(candidates)} candidates is left ({', '.join(f'{why} {n}' for why, n in fates.items())})"
-
-
 def content(data: LabelledTexts) -> list[Any]:
     """What of some rows reaches a result."""
     return [data.texts, data.labels, data.label_names]
@@ -166,6 +180,10 @@ def content(data: LabelledTexts) -> list[Any]:
 def read_table(path: Path) -> pd.DataFrame:
     # A process that ends soon after pyarrow 26 read with threads sometimes aborts while they are torn down.
     return pd.read_parquet(path, use_threads=False, pre_buffer=False)
+
+
+def _unseen(folder: Path) -> Path:
+    return folder / "rows" / "test-texts.parquet"
 
 
 def _dataset(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from ..common.recipe_files import load_recipe
 from ..common.run_folder import RunFolder, open_run
 from ..common.sources import load_texts, resolve_model
 from ..common.text import normalise
+from ..vae.data import load_sentences
 from ..vae.train import LANGUAGE_MODEL, train_vae
 from . import rows
 from .analysis import analyse
@@ -105,8 +106,10 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
             sources["WordNet"] = wordnet()[1]
         draws = draw_budgets(train, recipe)
         order = draw_test(test, train, recipe)
-        check_unread(recipe, [test.texts[row] for row in order])
-        rows.write_rows(run.path, train, test, draws, order)
+        # Rows of the development role are part of the training texts, which candidates may well be like.
+        unseen = [test.texts[row] for row in order] if study.role == "development" else test.texts
+        check_unread(recipe, unseen)
+        rows.write_rows(run.path, train, test, draws, order, unseen)
         run.update(
             sources=[{"asked": name, **source.to_dict()} for name, source in sources.items()],
             study={
@@ -129,11 +132,11 @@ def check_unread(recipe: Recipe, tests: list[str]) -> None:
     vae = recipe.vae
     if recipe.study.dataset in (vae.texts, *vae.exclude):
         return
-    read = {normalise(text) for text in load_texts(vae.texts, "train").texts}
+    read = {normalise(text) for text in load_sentences(vae, recipe.seed).train}
     if read_tests := sum(normalise(text) in read for text in tests):
         raise UserError(
-            f"{recipe.study.dataset}: {read_tests} of its {len(tests)} test rows stand in {vae.texts}, which the VAE "
-            f"is trained on; add {recipe.study.dataset} to 'vae.exclude'"
+            f"{recipe.study.dataset}: {read_tests} of its {len(tests)} test rows stand in what the VAE is trained on "
+            f"({' and '.join(filter(None, (vae.texts, vae.unlabelled)))}); add {recipe.study.dataset} to 'vae.exclude'"
         )
 
 
@@ -188,6 +191,7 @@ def classify(
                 progress.set_postfix_str(f"{len(kept)} of {len(cells)} cells", refresh=False)
                 progress.update(work[key])
         _write_results(results, recipe, list(kept.values()))
+        run.update(scored_cells=sorted(set(kept) | set(run.info.get("scored_cells", []))))
         stage.note = f"{len(cells)} cells" + (
             f", {len(cells) - len(left)} of them reused" if len(left) < len(cells) else ""
         )
@@ -197,8 +201,8 @@ def _note_later_scorings(run: RunFolder, found: list[dict[str, Any]], kept: dict
     """Whoever changes a recipe after test rows were scored may have been led by the scores."""
     replaced = {row["fingerprint"] for row in found} - {row["fingerprint"] for row in kept.values()}
     run.update(replaced_cells=sorted(replaced | set(run.info.get("replaced_cells", []))))
-    if "analysis" in run.info:  # a whole plan was scored before
-        later = {cell.key for cell in left} - {Cell.of(row).key for row in found}
+    if scored := run.info.get("scored_cells"):  # a whole plan was scored before
+        later = {cell.key for cell in left} - set(scored)
         run.update(later_cells=sorted(later | set(run.info.get("later_cells", []))))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ..common import intervals
-from ..common.intervals import Interval
+from ..common.intervals import FEWEST_SUBSETS, Interval
 from . import statistics, tables
 from .statistics import Row
 
@@ -24,16 +23,15 @@ def summary(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         figures[f"subsets_{name}"] = len({row["subset"] for row in rows if row["classifier"] == name})
         figures |= _interval(f"filters_lift_{name}", _filters_lift(rows, info, name))
     for name in ("probe", "setfit"):
-        values = statistics.by_subset(rows, name, "real", main).values()
-        figures[f"{name}_accuracy"] = _rounded(fmean(values)) if values else None
+        figures[f"{name}_accuracy"] = _mean(statistics.by_subset(rows, name, "real", main))
     for line in tables.imbalance(rows, info):
-        place = f"{line['classifier']}_{line['arm']}_{line['size']}"
-        figures[f"macro_f1_{place}"] = _rounded(line["macro_f1"])
+        arm = line["classifier"], line["arm"], line["size"]
+        place = "{}_{}_{}".format(*arm)
+        figures[f"macro_f1_{place}"] = _mean(statistics.by_subset(rows, *arm, "macro_f1"))
         for rival in ("weighted", "duplicate"):
             if line[rival].n:
                 figures |= _interval(f"macro_f1_over_{rival}_{place}", line[rival])
-    teachers = tables.teachers(info)
-    figures["teacher_accuracy"] = _rounded(fmean(teachers.values())) if teachers else None
+    figures["teacher_accuracy"] = _mean(tables.teachers(info))
     words, a_word = tables.words_a_candidate(info), tables.seconds_a_word(info)
     for name in dict.fromkeys(row["generator"] for row in info.get("augmentation", [])):
         seconds = None if words is None or name not in a_word else round(a_word[name] * words, 5)
@@ -49,9 +47,7 @@ def _of_budget(rows: Sequence[Row], end: str) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):
-            values = statistics.by_subset(rows, name, arm, size)
-            enough = len(values) >= intervals.FEWEST_SUBSETS
-            figures[f"accuracy_{name}_{arm}_{size}{end}"] = _rounded(fmean(values.values())) if enough else None
+            figures[f"accuracy_{name}_{arm}_{size}{end}"] = _mean(statistics.by_subset(rows, name, arm, size))
     for name in statistics.classifiers(rows):
         for arm, size in statistics.arms(rows, name):
             if not statistics.is_generated(arm):
@@ -79,6 +75,10 @@ def _interval(name: str, gain: Interval) -> dict[str, Any]:
         f"{name}_low": _rounded(gain.low),
         f"{name}_high": _rounded(gain.high),
     }
+
+
+def _mean(by_subset: Mapping[int, float]) -> float | None:
+    return _rounded(fmean(by_subset.values())) if len(by_subset) >= FEWEST_SUBSETS else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -10,11 +10,14 @@ import torch
 
 from textvae.modeling_textvae.sentences import split_sentences
 
+from ..common.copies import find_copies
 from ..common.errors import NoSplit, UserError
 from ..common.recipe import VaeRecipe
 from ..common.sources import LabelledTexts, Source, load_texts
 from ..common.text import normalise, role
 
+NEAR_COPY_OVERLAP = 0.6  # of the word 5-grams of either text
+REVIEWS = 2000  # whose sentences are held against tests together
 WORDS = range(4, 41)  # words of an unlabelled sentence that is read
 SORTED_STEPS = 50  # steps whose rows are sorted together by length
 
@@ -33,7 +36,7 @@ class Sentences:
 
 def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
     """Read the recipe's texts; nothing that stands in their validation or test part, or in that of a dataset which the
-    recipe excludes, is trained on.
+    recipe excludes, is trained on, and no near-copy of it.
 
     Raises:
         UserError: there is nothing to train on; the recipe is conditional and its texts have no labels; too few
@@ -42,15 +45,16 @@ def load_sentences(recipe: VaeRecipe, seed: int) -> Sentences:
     main = load_texts(recipe.texts, "train")
     held_out = [load_texts(recipe.texts, split) for split in ("validation", "test")]
     excluded = [part for name in recipe.exclude for part in _excluded(name)]
-    seen = {normalise(text) for part in (*held_out, *excluded) for text in part.texts}
-    rows = _unseen(main.texts, seen)
+    tests = [text for part in (*held_out, *excluded) for text in part.texts]
+    seen = {normalise(text) for text in tests}
+    rows = _unseen(main.texts, seen, tests)
     train = [main.texts[row] for row in rows]
     num_main, sources = len(train), list(dict.fromkeys(part.source for part in (main, *excluded)))
     if recipe.unlabelled and recipe.unlabelled_sentences:
         reviews = load_texts(recipe.unlabelled, "train")
         sources.append(reviews.source)
         hidden = [text for text in reviews.texts if role(text) == "unlabelled"]
-        train += _draw_sentences(hidden, seen, recipe.unlabelled_sentences, seed)
+        train += _draw_sentences(hidden, seen, tests, recipe.unlabelled_sentences, seed)
     class_ids, num_classes = None, 0
     if recipe.conditional:
         if main.labels is None:
@@ -74,12 +78,17 @@ def _excluded(name: str) -> list[LabelledTexts]:
         return [tests]
 
 
-def _draw_sentences(reviews: list[str], seen: set[str], count: int, seed: int) -> list[str]:
+def _draw_sentences(reviews: list[str], seen: set[str], tests: list[str], count: int, seed: int) -> list[str]:
     order = np.random.default_rng(seed).permutation(len(reviews))
     drawn: list[str] = []
-    for index in order:
-        sentences = [text for text in split_sentences(reviews[index]) if len(text.split()) in WORDS]
-        drawn += [sentences[row] for row in _unseen(sentences, seen)]
+    for start in range(0, len(order), REVIEWS):
+        sentences = [
+            text
+            for index in order[start : start + REVIEWS]
+            for text in split_sentences(reviews[index])
+            if len(text.split()) in WORDS
+        ]
+        drawn += [sentences[row] for row in _unseen(sentences, seen, tests)]
         if len(drawn) >= count:
             return drawn[:count]
     raise UserError(
@@ -87,12 +96,13 @@ def _draw_sentences(reviews: list[str], seen: set[str], count: int, seed: int) -
     )
 
 
-def _unseen(texts: list[str], seen: set[str]) -> list[int]:
-    """Indices of the texts whose letters and digits are not in `seen`, which grows by them."""
+def _unseen(texts: list[str], seen: set[str], tests: list[str]) -> list[int]:
+    """Indices of the texts whose letters and digits are not in `seen`, which grows by them, and that are no near-copies
+    of `tests`."""
     kept = []
-    for row, text in enumerate(texts):
+    for row, (text, copied) in enumerate(zip(texts, find_copies(texts, tests, NEAR_COPY_OVERLAP), strict=True)):
         identity = normalise(text)
-        if identity and identity not in seen:
+        if identity and identity not in seen and not copied:
             seen.add(identity)
             kept.append(row)
     return kept

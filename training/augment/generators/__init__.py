@@ -43,7 +43,8 @@ class Generator(Protocol):
     def cost(self) -> Cost: ...
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
-        """`count` rows, neither kept nor rejected yet, made from the budget alone; labels are class indices.
+        """`count` rows, neither kept nor rejected yet, made from the budget alone; labels are class indices. One that
+        is put together from `sentences` names them: they are what teachers judge it by.
 
         Candidate i follows from (seed, i): a larger `count` adds candidates and changes none, unless the generator has
         to write more sentences for it.

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from textvae.modeling_textvae.augmentation import Progress, Teacher
+from textvae.modeling_textvae.augmentation import Progress
 from textvae.modeling_textvae.selection import Row
 
 from ...common.sources import LabelledTexts
-from ..judging import Embed, mean_perplexity
+from ..judging import Embed, both_teachers, mean_perplexity, trust
 from . import Cost
-from .composing import compose, sentences_of
+from .composing import compose
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Bank:
         pools = [scores[:, label].topk(size).indices.tolist() for label in range(len(budget.label_names))]
         rows = []
         for row, places in compose(budget, self.sentences, {self.method: pools}, count, seed):
-            row["teacher_confidence"] = float(probabilities[places, row["label"]].mean())
+            trust(row, probabilities[places].mean(0))
             if self.perplexities:
                 row["perplexity"] = mean_perplexity([self.perplexities[place] for place in places])
             rows.append(row)
@@ -71,12 +71,3 @@ class Bank:
             scores += (odds - odds.mean(0)) / odds.std(0).clamp_min(1e-6)  # where a teacher tells nothing apart
             means += found / 2
         return scores, means
-
-
-def both_teachers(budget: LabelledTexts, embed: Embed) -> tuple[Teacher, Teacher]:
-    """One of the budget's rows and one of their sentences, each sentence with the label of its row."""
-    assert budget.labels is not None
-    parts, classes = sentences_of(budget), len(budget.label_names)
-    sentences = [sentence for row in parts for sentence in row]
-    owners = [label for label, row in zip(budget.labels, parts, strict=True) for _ in row]
-    return Teacher(embed(budget.texts), budget.labels, classes), Teacher(embed(sentences), owners, classes)

@@ -103,7 +103,8 @@ class LanguageModel:
             for block, texts in enumerate(sharded(blocks, write)):
                 pools[method][block % len(names)] += range(len(written), len(written) + len(texts))
                 written += texts
-        return [row for row, _ in compose(budget, written, pools, count, seed)]
+        made = compose(budget, written, pools, count, seed)
+        return [row | {"sentences": [written[place] for place in places]} for row, places in made]
 
 
 def _line(label: str, sentence: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Copies of test rows."""
+"""Copies of test texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textvae.training.augment.filters import find_copies
+from textvae.training.common import copies
+from textvae.training.common.copies import find_copies
 
 WORDS = [f"w{number}" for number in range(14)]  # 10 different word 5-grams
 
@@ -16,19 +17,37 @@ def test_copies_are_found_whatever_their_spacing_case_and_marks():
     assert reasons == ["copy of a test row", "copy of a test row", None, None]
 
 
+OTHERS = [f"o{number}" for number in range(14)]
+
+
 @pytest.mark.parametrize(
     ("shared", "found"), [(9, None), (10, "near-copy of a test row"), (13, "near-copy of a test row")]
 )
-def test_a_near_copy_shares_enough_of_its_own_ngrams(shared, found):
-    test_row = " ".join(["before", *WORDS[:shared], "after"])
-    assert find_copies([" ".join(WORDS)], [test_row], 0.6) == [found]
+def test_a_near_copy_shares_enough_of_its_own_ngrams_or_of_the_test_rows(shared, found):
+    long = " ".join(["before", *WORDS[:shared], *OTHERS])
+    assert find_copies([" ".join(WORDS)], [long], 0.6) == [found]
+    assert find_copies([long], [" ".join(WORDS)], 0.6) == [found]
+
+
+def test_a_text_that_holds_a_test_row_among_others_is_a_near_copy():
+    test_row = "An hour of it is enough."
+    held = f"{' '.join(OTHERS)}. an hour of it is enough, {' '.join(WORDS)}"
+    assert find_copies([held, held.replace("enough", "plenty")], [test_row], 0.6) == ["near-copy of a test row", None]
 
 
 def test_ngrams_of_several_test_rows_do_not_add_up():
-    assert find_copies([" ".join(WORDS)], [" ".join(WORDS[:9]), " ".join(WORDS[4:])], 0.6) == [
-        "near-copy of a test row"
-    ]
-    assert find_copies([" ".join(WORDS)], [" ".join(WORDS[:9]), " ".join(WORDS[6:])], 0.6) == [None]
+    parts = [" ".join([*WORDS[:9], *OTHERS]), " ".join([*OTHERS, *WORDS[6:]])]
+    assert find_copies([" ".join(WORDS)], parts, 0.6) == [None]
+    assert find_copies([" ".join(WORDS)], [" ".join([*OTHERS, *WORDS[4:]])], 0.6) == ["near-copy of a test row"]
+
+
+def test_long_lists_are_looked_at_in_blocks(monkeypatch):
+    texts = [f"{number} {' '.join(WORDS)}" if number % 3 else f"film {number}" for number in range(20)]
+    whole = find_copies(texts, ["film 9", " ".join(WORDS)], 0.6)
+    assert whole[9] == "copy of a test row"
+    assert set(whole[1:3]) == {"near-copy of a test row"}
+    monkeypatch.setattr(copies, "BLOCK", 7)
+    assert find_copies(texts, ["film 9", " ".join(WORDS)], 0.6) == whole
 
 
 @given(st.lists(st.text(max_size=40), max_size=6), st.lists(st.text(max_size=40), max_size=6))

@@ -1,26 +1,32 @@
-"""What a generated row must not be: another row, or nearly one."""
+"""What a text must not be: another one, or nearly."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ..common.text import normalise, words_of
+from .text import normalise, words_of
 
 NGRAM = 5
-# What a candidate is rejected for whatever the filters are.
-COPIES = ("empty", "duplicate", "copy of a test row", "near-copy of a test row")
+BLOCK = 20_000  # texts whose 5-grams are held in memory together
 
 Ngrams = set[tuple[str, ...]]
 
 
-def find_copies(texts: list[str], tests: Iterable[str], overlap: float) -> list[str | None]:
+def find_copies(texts: Sequence[str], tests: Sequence[str], overlap: float) -> list[str | None]:
     """Why each text must go because of a test text, or null; test labels are never asked for.
 
-    A copy has the letters and digits of a test text; a near-copy shares at least `overlap` of its different
-    word 5-grams with one test text. One pass over the test texts, whose 5-grams are looked up among those of
-    `texts`: seconds for 25,000 reviews.
+    A copy has the letters and digits of a test text. A near-copy and one test text share at least `overlap` of the
+    different word 5-grams of either: of the text, or, where the text holds the test text among others, of that. The
+    5-grams of `tests` are looked up among those of `texts`: seconds for 25,000 reviews.
     """
+    reasons: list[str | None] = []
+    for start in range(0, len(texts), BLOCK):
+        reasons += _copies(texts[start : start + BLOCK], tests, overlap)
+    return reasons
+
+
+def _copies(texts: Sequence[str], tests: Sequence[str], overlap: float) -> list[str | None]:
     identities: dict[str, list[int]] = defaultdict(list)
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     sizes = []
@@ -35,14 +41,15 @@ def find_copies(texts: list[str], tests: Iterable[str], overlap: float) -> list[
     for test in tests:
         for row in identities.get(normalise(test), ()):
             reasons[row] = "copy of a test row"
-        shared = Counter(row for ngram in _ngrams(test) & known for row in holders[ngram])
+        ngrams = _ngrams(test)
+        shared = Counter(row for ngram in ngrams & known for row in holders[ngram])
         for row, count in shared.items():
-            if count >= overlap * sizes[row]:
+            if count >= overlap * min(sizes[row], len(ngrams)):
                 reasons[row] = reasons[row] or "near-copy of a test row"
     return reasons
 
 
-def near_copies(texts: list[str], known: Iterable[str], overlap: float) -> list[bool]:
+def near_copies(texts: Sequence[str], known: Iterable[str], overlap: float) -> list[bool]:
     """Whether a text shares at least `overlap` of its different word 5-grams with one known text, or with one before
     it that does not itself. A text of fewer than five words is none."""
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
