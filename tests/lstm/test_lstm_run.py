@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from transformers import AutoTokenizer
 
 from textvae.training.common import precision
 from textvae.training.common.errors import UserError
@@ -183,6 +184,30 @@ def test_training_reviews_that_are_test_reviews_too_are_left_out(reviews, tmp_pa
     assert (parts.copies, before.copies) == (3, 0)
     assert parts.train.texts + parts.validation.texts == before.train.texts + before.validation.texts
     assert parts.test.texts == before.test.texts
+
+
+def test_test_rows_are_counted_by_the_classes_of_the_training_rows(tmp_path):
+    def write(split, names, rows):
+        labels = [names[number % len(names)] for number in range(rows)]
+        texts = [f"{label} {split} {number}" for number, label in enumerate(labels)]
+        pd.DataFrame({"text": texts, "label": labels}).to_parquet(tmp_path / f"{split}.parquet")
+
+    write("train", ("film", "food", "sport"), 240)
+    write("test", ("sport", "food"), 6)  # in the order of the alphabet food would be 0
+    test = load_parts(str(tmp_path)).test
+    assert (test.labels, test.label_names) == ([2, 1] * 3, ["film", "food", "sport"])
+    write("test", ("sport", "theatre"), 6)
+    with pytest.raises(UserError, match="label 'theatre' does not stand in the training rows; they have film, food"):
+        load_parts(str(tmp_path))
+
+
+def test_a_tokenizer_without_a_padding_token_is_refused(write_recipe, tiny_encoder, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+    tokenizer.pad_token = None
+    shutil.copytree(tiny_encoder, tmp_path / "bare")
+    tokenizer.save_pretrained(tmp_path / "bare")
+    with pytest.raises(UserError, match=r"bare.*: the tokenizer has no padding token; give one that has"):
+        run_lstm(write_recipe(tmp_path, tokenizer=str(tmp_path / "bare")), tmp_path / "run")
 
 
 def test_classes_that_are_no_verdicts_have_no_tricky_reviews(write_recipe, tmp_path):

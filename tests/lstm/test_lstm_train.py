@@ -137,6 +137,15 @@ def test_what_a_killed_process_left_of_a_checkpoint_is_no_checkpoint(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-9"]
 
 
+@pytest.mark.parametrize("what", ["pre-training", "training"])
+def test_a_training_that_diverges_is_an_error_that_leaves_no_model(write_recipe, tmp_path, monkeypatch, what):
+    recipe = write_recipe(tmp_path, learning_rate=3e38, pretraining_epochs=float(what == "pre-training"))
+    with pytest.raises(UserError, match=rf"'lstm_tiny': the loss of the {what} is no longer finite at step \d+; lower"):
+        run_lstm(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "model").exists()
+    assert "NaN" not in "".join(path.read_text() for path in (tmp_path / "run").glob("*.json*"))
+
+
 def test_without_patience_the_last_weights_count(write_recipe, tmp_path):
     folder = run_lstm(write_recipe(tmp_path, patience=0, temperature_scaling=False, epochs=1), tmp_path / "run")
     found = json.loads((folder / "evaluation.json").read_text())

@@ -66,6 +66,10 @@ def test_what_can_be_foreseen_is_learned_in_both_directions(collator, tmp_path):
     same = {name for name, value in model.state_dict().items() if torch.equal(value, untouched.state_dict()[name])}
     assert {"bigram_embedding.weight", "classifier.weight"} <= same
     assert not any(name.startswith(("embedding.", "layers.")) for name in same)
+    # Word dropout reads the padding's embedding: nothing has to stay nothing, though all other tokens move.
+    lengths = model.embedding.weight.norm(dim=1)
+    assert lengths[model.config.pad_token_id] == 0
+    assert (lengths > 0).sum() == len(lengths) - 1
 
 
 def test_an_interrupted_pretraining_ends_with_the_same_weights(write_recipe, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from ..common.errors import UserError
 from ..common.files import write_text
 from ..common.progress import bar
+from .recipe import LstmRecipe
 
 
 class Clock(TrainerCallback, ExportableState):
@@ -61,17 +64,30 @@ class Progress(TrainerCallback):
 
 
 class Report(Progress):
-    """A progress bar, and each evaluation as a line of a file."""
+    """A progress bar, and each evaluation as a line of a file; a training that diverges ends with one."""
 
-    def __init__(self, file: Path, steps: int, steps_an_epoch: float):
+    def __init__(self, file: Path, recipe: LstmRecipe, steps: int, steps_an_epoch: float):
         super().__init__("train", steps)
-        self.file, self.steps_an_epoch = file, steps_an_epoch
+        self.file, self.recipe, self.steps_an_epoch = file, recipe, steps_an_epoch
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         rows = evaluations(state.log_history, self.steps_an_epoch)
-        write_text(self.file, "".join(json.dumps(row) + "\n" for row in rows))
         last = rows[-1]
+        check_finite(last["validation_loss"], self.recipe, last["step"], "training")
+        write_text(self.file, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
         self.bar.set_postfix(validation=f"{100 * last['validation_accuracy']:.1f} %")
+
+
+def check_finite(loss: float, recipe: LstmRecipe, step: int, what: str) -> None:
+    """
+    Raises:
+        UserError: the loss (nats) is not finite.
+    """
+    if not math.isfinite(loss):
+        raise UserError(
+            f"recipe '{recipe.name}': the loss of the {what} is no longer finite at step {step}; lower 'learning_rate' "
+            f"({recipe.learning_rate:g})"
+        )
 
 
 def evaluations(history: list[dict[str, Any]], steps_an_epoch: float) -> list[dict[str, Any]]:

@@ -34,12 +34,14 @@ def load_parts(dataset: str) -> Parts:
     """A dataset's rows; validation are the rows of the *development* role, by a hash of their texts.
 
     Raises:
-        UserError: nowhere to be had, no labels, or too few rows for validation.
+        UserError: nowhere to be had, no labels, a test row of a class that the training part does not have, or too few
+            rows for validation.
     """
     train, test = load_texts(dataset, "train"), load_texts(dataset, "test")
     for split, part in (("train", train), ("test", test)):
         if part.labels is None:
             raise UserError(f"{dataset}: its split '{split}' has no labels; name a labelled dataset")
+    test = test.with_names_of(train)
     tested = {normalise(text) for text in test.texts}
     apart = train.take([place for place, text in enumerate(train.texts) if normalise(text) not in tested])
     copies, train = len(train) - len(apart), apart
@@ -74,9 +76,18 @@ def load_tricky(label_names: list[str]) -> TrickyReviews | None:
 
 
 def load_tokenizer(recipe: LstmRecipe) -> tuple[PreTrainedTokenizerBase, Source]:
-    """The tokenizer that travels with the model: it cuts texts as the recipe says."""
+    """The tokenizer that travels with the model: it cuts texts as the recipe says.
+
+    Raises:
+        UserError: nowhere to be had, or it has no padding token.
+    """
     folder, source = resolve_model(recipe.tokenizer)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"{source.sentence()}: the tokenizer has no padding token; give one that has as 'tokenizer', or set its "
+            "pad_token and save it"
+        )
     tokenizer.padding_side, tokenizer.truncation_side = "right", recipe.truncation_side
     tokenizer.model_max_length = recipe.max_length
     return tokenizer, source

@@ -22,7 +22,7 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from ..classify.train import ClassifierTrainer
 from ..common.precision import autocast
 from ..common.progress import say
-from .callbacks import Clock, Progress
+from .callbacks import Clock, Progress, check_finite
 from .checkpoints import last_checkpoint
 from .recipe import LstmRecipe
 
@@ -46,6 +46,8 @@ class LanguageModel(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(config.hidden_size, config.embedding_size) for _ in range(directions))
         self.bias = nn.Parameter((frequencies / frequencies.sum()).log())
         drawn = frequencies**FLATTENING
+        self.padding = config.pad_token_id
+        drawn[self.padding] = 0.0  # word dropout reads its embedding, which has to stay 0
         self.register_buffer("log_drawn", (drawn / drawn.sum()).log(), persistent=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> ModelOutput:
@@ -74,6 +76,7 @@ class LanguageModel(nn.Module):
         table = self.embedding.weight
         if not self.training:
             logits = (predicted @ table.T.to(predicted.dtype)).float() + self.bias
+            logits[:, self.padding] = float("-inf")
             return nn.functional.cross_entropy(logits, right)
         # All wrong tokens together are estimated by those that are drawn, each over how often it is (Jean et al. 2015).
         wrong = torch.multinomial(self.log_drawn.exp(), CANDIDATES, replacement=True)
@@ -101,6 +104,9 @@ def pretrain(
 
     Returns:
         steps, seconds, and loss: nats a word of the sample.
+
+    Raises:
+        UserError: the loss is no longer finite.
     """
     rows, held_out = _unlabelled(rows), _unlabelled(held_out[:MEASURED_ROWS])
     counts = np.bincount(np.concatenate([row["input_ids"] for row in rows]), minlength=classifier.config.vocab_size)
@@ -127,7 +133,9 @@ def pretrain(
         with torch.no_grad(), autocast(dtype, device):
             losses.append(model(**batch).loss.item())
     model.train()
-    return {"steps": steps, "seconds": clock.seconds, "loss": float(np.mean(losses))}
+    loss = float(np.mean(losses))
+    check_finite(loss, recipe, steps, "pre-training")
+    return {"steps": steps, "seconds": clock.seconds, "loss": loss}
 
 
 def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:

@@ -60,6 +60,9 @@ def train_lstm(
         evaluations, and of the pre-training), pretraining (what `pretrain` gave, or None), step_seconds and
         step_cpu_seconds (of the training's steps alone), the device, its threads (None on a GPU), its `matmul_peak`,
         and the temperature that the logits were divided by (1 where the recipe does not ask for it).
+
+    Raises:
+        UserError: the recipe's sizes do not fit together, or the loss is no longer finite.
     """
     logging.disable_progress_bar()
     set_seed(recipe.seed)
@@ -92,7 +95,7 @@ def train_lstm(
         compute_metrics=_figures,
         callbacks=[
             Clock(),
-            Report(run / "metrics.jsonl", steps, len(rows) / recipe.batch_size),
+            Report(run / "metrics.jsonl", recipe, steps, len(rows) / recipe.batch_size),
             *([EarlyStoppingCallback(recipe.patience)] if recipe.patience else []),
         ],
     )
@@ -101,7 +104,7 @@ def train_lstm(
     clock = next(one for one in trainer.callback_handler.callbacks if isinstance(one, Clock))
     temperature = 1.0
     if recipe.temperature_scaling:
-        validation = predict(trainer, validation_rows)
+        validation = predict(scorer(model, tokenizer), validation_rows)  # as test rows will be scored
         temperature = fit_temperature(validation, np.array(parts.validation.labels))
         with torch.no_grad():
             for parameter in model.classifier.parameters():
