@@ -39,7 +39,7 @@ class EmotionVAEModel(PreTrainedModel):
     # A rating's scale in half precision would be off by hundredths of its unit.
     _keep_in_fp32_modules_strict = (
         "embedding_mean", "embedding_deviation", "rating_mean", "rating_deviation", "calibration_offset",
-        "calibration_slope",
+        "calibration_slope", "centre", "latent_shift",
     )  # fmt: skip
     # The loss is a mean over texts: a Trainer must not take it for one summed over `num_items_in_batch`.
     accepts_loss_kwargs = False
@@ -63,6 +63,9 @@ class EmotionVAEModel(PreTrainedModel):
         self.register_buffer("embedding_deviation", torch.ones(config.embedding_size))
         self.register_buffer("rating_mean", torch.zeros(LATENT))
         self.register_buffer("rating_deviation", torch.ones(LATENT))
+        # Of what the trained encoder and decoder make of the training data, standardised; `set_centre` fills them.
+        self.register_buffer("centre", torch.zeros(config.embedding_size))
+        self.register_buffer("latent_shift", torch.zeros(config.embedding_size))
         # log-variance of the mean's error = offset + slope · what the ensemble says; fitted on validation texts.
         self.register_buffer("calibration_offset", torch.zeros(LATENT))
         self.register_buffer("calibration_slope", torch.ones(LATENT))
@@ -94,6 +97,17 @@ class EmotionVAEModel(PreTrainedModel):
         for index in self.rated:
             known = ratings[:, index][~ratings[:, index].isnan()]
             self.rating_mean[index], self.rating_deviation[index] = known.mean(), known.std().clamp(min=1e-6)
+
+    @torch.no_grad()
+    def set_centre(self, embeddings: Tensor, category_ids: Tensor | None = None) -> None:
+        """Once trained, let what latents alone decode to have the mean that the training data's embeddings (N, D) have.
+
+        An encoder that is trained along moves away from what `set_scales` saw.
+        """
+        self.latent_shift.zero_()
+        means = self.recognise(embeddings, category_ids)[0]
+        self.centre.copy_(self.standardise(embeddings).mean(0))
+        self.latent_shift.copy_(self.centre - self.rebuild(means, None, category_ids).mean(0))
 
     @property
     def rated(self) -> list[int]:
@@ -223,8 +237,10 @@ class EmotionVAEModel(PreTrainedModel):
         """(N, D) float32 sentence embeddings on the CPU, computed in batches of texts of like length.
 
         Raises:
-            ValueError: the tokenizer is of another vocabulary than the encoder's.
+            ValueError: one text in place of a list, or the tokenizer is of another vocabulary than the encoder's.
         """
+        if isinstance(texts, str):
+            raise ValueError("texts is a str; give a list of texts")
         if self.config.vocabulary_digest not in (None, vocabulary_digest(tokenizer)):
             raise ValueError("the tokenizer is of another vocabulary; give the one saved beside the model")
         known = self.get_input_embeddings().num_embeddings
@@ -256,7 +272,8 @@ class EmotionVAEModel(PreTrainedModel):
             categories: of a model with categories, each text's, or None where it is not known.
 
         Raises:
-            ValueError: a category that the model does not know, or a tokenizer of another vocabulary.
+            ValueError: a category that the model does not know, a tokenizer of another vocabulary, or one text in place
+                of a list.
         """
         category_ids = None if categories is None else self.category_ids(categories)
         return self.predict_embeddings(self.embed_texts(texts, tokenizer).to(self.device), category_ids)
@@ -271,18 +288,23 @@ class EmotionVAEModel(PreTrainedModel):
         return self.embedding_mean + self.embedding_deviation * self.rebuild(latents, None, category_ids)
 
     def rebuild(self, latents: Tensor, states: list[Tensor] | None, category_ids: Tensor | None = None) -> Tensor:
-        """(B, D) standardised embeddings, the members' mean, of latents (M, B, 2) and states that `recognise` gave."""
-        return self.decoder(self._with_category(latents, category_ids), states).mean(0)
+        """(B, D) standardised embeddings, the members' mean, of latents (M, B, 2) and states that `recognise` gave, or
+        of the latents alone."""
+        rebuilt = self.decoder(self._with_category(latents, category_ids), states).mean(0)
+        return rebuilt + self.latent_shift if states is None else rebuilt
 
     @torch.no_grad()
     def nearest(self, ratings: Tensor, embeddings: Tensor, num: int = 5) -> Tensor:
         """Rows of a corpus (N, D) whose embeddings point the way that `ratings` (B, 2) decode to: (B, num), best first,
         or (B, N) of a corpus that has fewer.
 
-        Nearness is the cosine of standardised embeddings: a decoded one is a mean over many texts, and short.
+        Nearness is the cosine of standardised embeddings around their centre: a decoded one is a mean over many texts,
+        and short.
         """
         corpus = embeddings.to(self.embedding_mean)
-        wanted, corpus = (F.normalize(self.standardise(e), dim=-1) for e in (self.decode(ratings), corpus))
+        wanted, corpus = (
+            F.normalize(self.standardise(part) - self.centre, dim=-1) for part in (self.decode(ratings), corpus)
+        )
         return (wanted @ corpus.T).topk(min(num, len(corpus))).indices
 
     def category_ids(self, categories: list[str | None]) -> Tensor:

@@ -230,6 +230,8 @@ def _tokenize(model: TextVAEModel, texts: list[str], tokenizer: Any, max_length:
 
 
 def _need_texts(texts: list[str]) -> None:
+    if isinstance(texts, str):
+        raise ValueError("texts is a str; give a list of texts")
     if not texts:
         raise ValueError("no texts were given; pass a list of at least one text")
     for row, text in enumerate(texts):

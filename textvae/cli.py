@@ -19,7 +19,7 @@ from typing import NoReturn
 from . import options
 from .training.common.errors import UserError
 from .training.common.recipe import AnyRecipe
-from .training.common.recipe_files import load_recipe, load_sister_recipe, system_of
+from .training.common.recipe_files import load_recipe, load_sister_recipe, load_vae_recipe, system_of
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _train_vae(args: argparse.Namespace) -> int:
 
 
 def _evaluate_vae(args: argparse.Namespace) -> None:
-    recipe = load_recipe(args.recipe)
+    recipe = load_vae_recipe(args.recipe)
     from .training.vae.evaluate import evaluate_vae
 
     folder = args.output or Path("runs") / recipe.name

@@ -14,12 +14,14 @@ import torch
 from datasets import load_dataset
 from transformers import BertConfig, BertForMaskedLM
 
+from textvae.modeling_textvae import augmentation
 from textvae.modeling_textvae.augmentation import BLOCK
 from textvae.training.augment import files, making
 from textvae.training.augment.files import augment_file
-from textvae.training.augment.generators import language_model
+from textvae.training.augment.generators import language_model, masked_lm
 from textvae.training.common.errors import UserError
 from textvae.training.common.sources import Source
+from textvae.training.vae.parts import Parts
 
 
 @pytest.fixture
@@ -162,6 +164,40 @@ def test_copies_of_an_unlabelled_test_file_are_dropped(arguments, other_models, 
     arguments.test_input = str(tests)
     augment_file(arguments)
     assert json.loads(capsys.readouterr().out)["rejected"]["copy of a test row"] >= len(generated)
+
+
+@pytest.mark.parametrize("generator", ["vae", "masked_lm", "language_model"])
+def test_what_was_stopped_goes_on_and_ends_with_the_same_rows(
+    generator, arguments, other_models, tmp_path, capsys, monkeypatch
+):
+    if generator != "vae":
+        arguments.generator, arguments.model, arguments.temperature = generator, other_models[generator], None
+    monkeypatch.setattr(augmentation, "BLOCK", 4)
+    monkeypatch.setattr(masked_lm, "BLOCK", 4)
+    augment_file(arguments)
+    whole = pd.read_parquet(tmp_path / "out" / "candidates.parquet")
+    files_there = {path.name for path in tmp_path.iterdir()}
+
+    made = []
+    keep = Parts.data
+
+    def counted(self, name, make):
+        if len(made) == 2:
+            raise InterruptedError
+        return keep(self, name, lambda: made.append(name) or make())
+
+    arguments.output = tmp_path / "again"
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "data", counted)
+        with pytest.raises(InterruptedError):
+            augment_file(arguments)
+    assert not arguments.output.exists()
+    first = made.copy()
+    monkeypatch.setattr(Parts, "data", lambda self, name, make: keep(self, name, lambda: made.append(name) or make()))
+    augment_file(arguments)
+    assert len(set(made)) == len(made) > len(first) == 2  # no block was written twice
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again" / "candidates.parquet"), whole)
+    assert {path.name for path in tmp_path.iterdir()} == files_there | {"again"}
 
 
 def test_a_generator_of_which_nothing_is_left_is_an_error_that_says_what_took_its_rows(arguments, tmp_path):

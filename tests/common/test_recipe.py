@@ -11,7 +11,7 @@ from textvae.training.common import recipe as recipes
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import DEFAULTS
 from textvae.training.common.recipe import Recipe
-from textvae.training.common.recipe_files import load_recipe, read_recipe, shipped_recipes
+from textvae.training.common.recipe_files import load_recipe, load_vae_recipe, read_recipe, shipped_recipes
 
 KNOWN_DEFAULTS = Path(__file__).with_name("defaults.json")
 
@@ -33,6 +33,13 @@ def test_every_shipped_recipe_survives_being_resolved(tmp_path):
         recipe = load_recipe(name)
         path = write(tmp_path, yaml.safe_dump(recipe.to_dict()))
         assert load_recipe(path) == recipe
+
+
+def test_a_study_that_names_another_recipes_vae_trains_that_one(tmp_path):
+    assert load_vae_recipe("quickstart") == load_recipe("quickstart")
+    assert load_vae_recipe("study_imdb") == load_recipe("vae_rt_imdb_generate_without_sst2")
+    resolved = write(tmp_path, yaml.safe_dump(load_recipe("study_imdb").to_dict()))
+    assert load_vae_recipe(resolved).name == "vae_rt_imdb_generate_without_sst2"
 
 
 @pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.endswith("_without_sst2")])

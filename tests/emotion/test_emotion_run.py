@@ -9,13 +9,15 @@ import shutil
 
 import pandas as pd
 import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
 
 from textvae.cli import main
 from textvae.training.common.errors import UserError
 from textvae.training.common.files import file_digest, read_json
 from textvae.training.common.recipe_files import load_sister_recipe
 from textvae.training.emotion import run as run_module
-from textvae.training.emotion.data import fold_rows, load_annotated
+from textvae.training.emotion.data import fold_rows, load_annotated, official_rows
 from textvae.training.emotion.loop import Loop
 from textvae.training.emotion.placing import place_texts
 from textvae.training.emotion.recipe import EmotionRecipe
@@ -134,6 +136,13 @@ def test_a_trained_encoder_has_figures_of_its_own_name(recipe, tmp_path):
     figures = read_json(output / "evaluation.json")
     assert {"r_valence_finetuned", "r_valence_finetuned_sd", "official_nll_arousal_finetuned"} <= figures.keys()
     assert "r_valence" not in figures
+    # What latents decode to has the mean of the embeddings that the trained encoder gives.
+    model, tokenizer = (load(output / "model") for load in (AutoModel.from_pretrained, AutoTokenizer.from_pretrained))
+    data = load_annotated(load_sister_recipe(EmotionRecipe, path, "emotion"))
+    embeddings = model.embed_texts([data.texts[row] for row in official_rows(data).train], tokenizer)
+    centre = model.standardise(embeddings).mean(0)
+    assert torch.allclose(model.centre, centre, atol=1e-4)
+    assert centre.abs().max() > 0.01
 
 
 def test_the_figures_of_a_frozen_encoder_stand_beside_those_of_a_trained_one(recipe, tmp_path, capsys, monkeypatch):

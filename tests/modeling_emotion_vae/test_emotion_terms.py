@@ -164,6 +164,24 @@ def test_nearest_are_the_texts_that_a_rating_decodes_to(build):
     assert model.nearest(ratings, corpus, num=1)[:, 0].tolist() == [5, 6]
 
 
+def test_ratings_find_their_texts_though_the_encoder_has_moved_all_of_them(build, monkeypatch):
+    model, generator = build(), torch.Generator().manual_seed(0)
+    ratings = torch.rand(40, 2, generator=generator) * 4 + 1
+    moved, own = model.decode(ratings) + 5, torch.arange(40)
+    assert (model.nearest(ratings, moved, num=1)[:, 0] == own).sum() < 10
+    latents = ((ratings - model.rating_mean) / model.rating_deviation).expand(2, -1, -1)
+    monkeypatch.setattr(model, "recognise", lambda *_: (latents,))  # as the posterior of a trained model's texts is
+    for _ in range(2):  # the second time from what the first one set
+        model.set_centre(moved)
+        assert (model.nearest(ratings, moved, num=1)[:, 0] == own).all()
+        assert torch.allclose(model.decode(ratings).mean(0), moved.mean(0), atol=1e-4)
+
+
+def test_one_text_is_not_taken_for_a_list_of_its_letters(build, tiny_tokenizer):
+    with pytest.raises(ValueError, match="texts is a str; give a list of texts"):
+        build().predict("a good film", tiny_tokenizer)
+
+
 def test_a_small_corpus_is_all_there_is(build):
     model = build()
     corpus = torch.randn(3, model.config.embedding_size)

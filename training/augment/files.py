@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -16,14 +18,15 @@ from tqdm import tqdm
 from textvae.modeling_textvae.augmentation import Progress
 
 from ..common.errors import UserError
-from ..common.files import check_replaceable
+from ..common.files import check_replaceable, fingerprint
 from ..common.precision import autocast, choose, device
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
-from ..common.shards import is_main
+from ..common.shards import Keep, is_main, main_first
 from ..common.sources import LabelledTexts, content_revision, resolve_model
 from ..common.tables import check_classes, read_table, read_texts
 from ..vae import adapt as adapting
+from ..vae.parts import Parts
 from ..vae.reconstruction import FLUENT_BLEU, familiarity
 from ..vae.train import load_model
 from .dataset import MARK, DatasetFacts, grow, none_left, take, write_dataset
@@ -52,6 +55,8 @@ class _Tool:
 def augment_file(args: argparse.Namespace) -> None:
     """Grow `args.input` to `args.target_size` rows in the folder `args.output`; print a summary as JSON.
 
+    What a model has written by then is kept, block by block, beside the output: one that was stopped goes on.
+
     Raises:
         UserError: the input, the model or the output cannot be used; said before anything is generated.
     """
@@ -64,7 +69,7 @@ def augment_file(args: argparse.Namespace) -> None:
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = read_texts(args.test_input, args.text_column, "test") if args.test_input else []
     dtype = choose("auto", device()).dtype
-    tool = _vae(args, budget, dtype) if args.generator == "vae" else _other(args, dtype)
+    tool = _vae(args, budget, dtype) if args.generator == "vae" else _other(args, budget, dtype)
     judges = Judges(tool.embed, asked=tool.settings.filters)
     with _bars() as progress, autocast(dtype, device()):
         rows, _ = grow(
@@ -73,6 +78,7 @@ def augment_file(args: argparse.Namespace) -> None:
         )  # fmt: skip
     if not is_main():
         return
+    shutil.rmtree(_parts(output), ignore_errors=True)
     candidates = rows[rows["method"] != "original"]
     if not candidates["kept"].any():
         raise UserError(
@@ -128,6 +134,19 @@ def _adapted(args: argparse.Namespace) -> Path:
     return output.with_name(f"{output.name}-vae")
 
 
+def _parts(output: Path) -> Path:
+    return output.with_name(f".{output.name}-parts")
+
+
+def _kept(args: argparse.Namespace, budget: LabelledTexts, settings: AugmentRecipe, made_by: str, dtype: Any) -> Keep:
+    """The blocks that have been written for these very rows, by these weights."""
+    made_from = fingerprint(
+        args.generator, args.seed, settings, made_by, str(dtype), budget.texts, budget.labels, budget.label_names
+    )
+    with main_first():
+        return Parts(_parts(Path(args.output)), made_from).data
+
+
 def _vae(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) -> _Tool:
     """The VAE, fine-tuned on the rows where that is asked for; its encoder is the teacher's body."""
     folder, source = resolve_model(args.model)
@@ -156,16 +175,18 @@ def _vae(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) ->
     temperature = AugmentRecipe.temperature if args.temperature is None else args.temperature
     settings = AugmentRecipe(sizes=(args.target_size,), temperature=temperature, perplexity_model=None)
     embed = teacher_body(settings, model, tokenizer)
-    return _Tool(Vae(model, tokenizer, settings), embed, settings, source.sentence(), revision, bleu, (note,))
+    generator = Vae(model, tokenizer, settings, _kept(args, budget, settings, revision, dtype))
+    return _Tool(generator, embed, settings, source.sentence(), revision, bleu, (note,))
 
 
-def _other(args: argparse.Namespace, dtype: torch.dtype) -> _Tool:
+def _other(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) -> _Tool:
     """Rules, or another model; the teacher's body is a sentence encoder."""
     models = {args.generator: args.model} if args.model else {}
     settings = AugmentRecipe(sizes=(args.target_size,), perplexity_model=None, teacher_model=TEACHER, **models)
     source = wordnet()[1] if args.generator == "rules" else resolve_model(getattr(settings, args.generator))[1]
     embed = encoder(TEACHER, settings.teacher_tokens, dtype)
-    generator = make_generator(args.generator, settings, dtype)
+    keep = None if args.generator == "rules" else _kept(args, budget, settings, source.revision, dtype)
+    generator = make_generator(args.generator, settings, dtype, keep)
     return _Tool(generator, embed, settings, source.sentence(), source.revision)
 
 

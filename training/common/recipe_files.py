@@ -40,6 +40,12 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     return recipe
 
 
+def load_vae_recipe(name_or_path: str | Path) -> Recipe:
+    """The recipe that a VAE is of: that of the name, or the one which that takes its `vae` from; errors as above."""
+    recipe = load_recipe(name_or_path)
+    return recipe if recipe.vae_of is None else load_recipe(recipe.vae_of)
+
+
 def load_sister_recipe(kind: type[S], name_or_path: str | Path, system: str) -> S:
     """Read a recipe of one of the SISTERS; a ValueError of its own checks is reported with the place.
 

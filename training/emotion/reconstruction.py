@@ -11,7 +11,7 @@ from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 def reconstruction_figures(
     model: EmotionVAEModel, embeddings: torch.Tensor, categories: torch.Tensor | None, seed: int
 ) -> dict[str, float | None]:
-    """Explained share of the variance of embeddings (N, D) around the training mean, skips shown or hidden, with the
+    """Explained share of the variance of embeddings (N, D) around their mean, skips shown or hidden, with the
     posterior's mean as the latent or with noise of N(0, I) in its place.
 
     If skips carry the text, noise changes nothing; null where a model has none.
@@ -19,6 +19,7 @@ def reconstruction_figures(
     embeddings = embeddings.to(model.device)
     mean, _, _, states = model.recognise(embeddings, categories)
     target = model.standardise(embeddings)
+    variance = float((target - target.mean(0)).square().sum())
     noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed)).to(mean)
     found: dict[str, float | None] = {}
     for skips, shown in (("skips", states), ("no_skips", None)):
@@ -28,5 +29,5 @@ def reconstruction_figures(
                 found[name] = None
                 continue
             rebuilt = model.rebuild(values, shown, categories)
-            found[name] = 1 - float((rebuilt - target).square().sum() / target.square().sum())
+            found[name] = 1 - float((rebuilt - target).square().sum()) / variance
     return found

@@ -162,6 +162,7 @@ def train_model(
         num_processes=encoded.recipe.num_processes, made_from=made_from,
     )  # fmt: skip
     model = loop.run(output, label)
+    _centre(model, encoded, train)
     calibrate(model, encoded, rows.validation)
     facts = {
         "trained_texts": len(train),
@@ -171,6 +172,13 @@ def train_model(
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
     return model, facts
+
+
+@torch.no_grad()
+def _centre(model: EmotionVAEModel, encoded: Encoded, rows: np.ndarray) -> None:
+    categories = encoded.categories_of(rows)
+    embeddings = encoded.embed(model, rows).to(model.device)
+    model.set_centre(embeddings, None if categories is None else categories.to(model.device))
 
 
 def calibrate(model: EmotionVAEModel, encoded: Encoded, rows: np.ndarray) -> None:

@@ -31,7 +31,7 @@ from ..common.launch import launch
 from ..common.machine import hardware
 from ..common.progress import say
 from ..common.recipe import Recipe, VaeRecipe
-from ..common.recipe_files import load_recipe
+from ..common.recipe_files import load_vae_recipe
 from ..common.sources import resolve_model
 from .data import load_sentences
 from .loop import Loop, training_fingerprint
@@ -212,7 +212,7 @@ def load_model(folder: Path) -> tuple[TextVAEModel, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     def train(name: str, output: Path | None) -> str:
-        recipe = load_recipe(name)
+        recipe = load_vae_recipe(name)
         output = output or Path("runs") / recipe.name / "vae"
         facts = train_vae(recipe, output)
         return f"vae: {facts['seconds']:.0f} s → {output}"

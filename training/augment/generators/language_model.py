@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from textvae.modeling_textvae.augmentation import Progress, seed_of_row
 from textvae.modeling_textvae.selection import Row
 
 from ...common.precision import device
-from ...common.shards import sharded
+from ...common.shards import Keep, sharded
 from ...common.sources import LabelledTexts, resolve_model
 from . import Cost
 from .composing import compose, sentences_of
@@ -55,6 +55,7 @@ class LanguageModel:
         top_p: of their tokens.
         dtype: of the frozen weights.
         max_tokens: of a sentence; a longer one is dropped.
+        keep: as for `sharded`.
     """
 
     model_id: str
@@ -63,6 +64,7 @@ class LanguageModel:
     top_p: float
     dtype: torch.dtype = torch.float32
     max_tokens: int = 64
+    keep: Keep | None = None
     cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
@@ -94,13 +96,18 @@ class LanguageModel:
                 with self.cost.writing():
                     texts = writer.write(list(prompts), own)
                 self.cost.words += sum(len(text.split()) for text in texts)
-                if progress:
-                    progress("generate", BLOCK, blocks * BLOCK * len(methods))
                 begun = [starts[place * PROMPTS // BLOCK] for place in range(BLOCK)]
                 return [f"{start} {text}".strip() for start, text in zip(begun, texts, strict=True) if text]
 
+            def keep(name: str, make: Callable[[], list[str]], method: str = method) -> list[str]:
+                return self.keep(f"{method}-{name}", make) if self.keep else make()
+
+            def done(_: list[str]) -> None:
+                if progress:
+                    progress("generate", BLOCK, blocks * BLOCK * len(methods))
+
             pools[method] = [[] for _ in names]
-            for block, texts in enumerate(sharded(blocks, write)):
+            for block, texts in enumerate(sharded(blocks, write, keep, done)):
                 pools[method][block % len(names)] += range(len(written), len(written) + len(texts))
                 written += texts
         made = compose(budget, written, pools, count, seed)

@@ -20,7 +20,7 @@ from textvae.modeling_textvae.sentences import match_case, split_sentences
 
 from ...common.errors import UserError
 from ...common.precision import device
-from ...common.shards import sharded
+from ...common.shards import Keep, sharded
 from ...common.sources import LabelledTexts, resolve_model
 from . import Cost
 
@@ -41,6 +41,7 @@ class MaskedLanguageModel:
 
     model_id: str
     share: float
+    keep: Keep | None = None  # as for `sharded`
     cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
@@ -58,8 +59,6 @@ class MaskedLanguageModel:
                     model, tokenizer, whole,
                 )  # fmt: skip
             self.cost.words += sum(len(text.split()) for text in texts)
-            if progress:
-                progress("generate", len(block), count)
             made = []
             for index, text in zip(block, texts, strict=True):
                 source = index % len(budget)
@@ -67,7 +66,11 @@ class MaskedLanguageModel:
                 made.append(row | {"seed": seed_of_row(seed, index)})
             return made
 
-        return [row for rows in sharded(math.ceil(count / BLOCK), write) for row in rows]
+        def done(rows: list[Row]) -> None:
+            if progress:
+                progress("generate", len(rows), count)
+
+        return [row for rows in sharded(math.ceil(count / BLOCK), write, self.keep, done) for row in rows]
 
     def _rewrite(
         self, texts: list[str], seeds: list[int], model: Any, tokenizer: Any, whole: torch.Tensor

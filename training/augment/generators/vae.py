@@ -11,18 +11,19 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.selection import Row
 
 from ...common.recipe import AugmentRecipe
-from ...common.shards import sharded
+from ...common.shards import Keep, sharded
 from ...common.sources import LabelledTexts
 from . import Cost
 
 
 @dataclass(frozen=True)
 class Vae:
-    """A text VAE as a generator."""
+    """A text VAE as a generator; `keep` as for `sharded`."""
 
     model: TextVAEModel
     tokenizer: Any
     settings: AugmentRecipe
+    keep: Keep | None = None
     cost: Cost = field(default_factory=Cost)
 
     def propose(self, budget: LabelledTexts, count: int, seed: int, progress: Progress | None = None) -> list[Row]:
@@ -37,8 +38,10 @@ class Vae:
             with self.cost.writing():
                 rows = make(blocks[number])
             self.cost.words += sum(len(row["text"].split()) for row in rows)
-            if progress:
-                progress("generate", len(rows), count)
             return rows
 
-        return [row for rows in sharded(len(blocks), block) for row in rows]
+        def done(rows: list[Row]) -> None:
+            if progress:
+                progress("generate", len(rows), count)
+
+        return [row for rows in sharded(len(blocks), block, self.keep, done) for row in rows]
