@@ -64,6 +64,11 @@ class TextVAEModel(TextGenerationMixin, PreTrainedModel):
     # The loss is a mean over texts: a Trainer must not take it for one summed over `num_items_in_batch`.
     accepts_loss_kwargs = False
 
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Not as transformers does: it would write a generation_config.json, which `generate` never reads."""
+        return False
+
     def __init__(self, config: TextVAEConfig) -> None:
         super().__init__(config)
         self.encoder = AutoModel.from_config(config.encoder_config)

@@ -20,7 +20,10 @@ PRIOR_SUFFIX = ".prior.safetensors"
 
 
 class TextGenerationMixin:
-    """The generating methods of a `TextVAEModel`."""
+    """The generating methods of a `TextVAEModel`.
+
+    To a class without "GenerationMixin" in its name transformers would add its own, whose `generate` is another.
+    """
 
     config: Any
     decoder: Any

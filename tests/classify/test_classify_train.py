@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from peft import AutoPeftModelForSequenceClassification
+from peft import AutoPeftModelForSequenceClassification, TaskType
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -24,7 +24,6 @@ from transformers import (
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
-from textvae.training.classify.models import add_lora
 from textvae.training.classify.train import (
     BucketSampler,
     ClassifierTrainer,
@@ -32,6 +31,7 @@ from textvae.training.classify.train import (
     predict,
     train_classifier,
 )
+from textvae.training.common.lora import add_lora
 from textvae.training.common.recipe import ClassifierRecipe
 from textvae.training.common.sources import LabelledTexts, Source
 
@@ -181,7 +181,7 @@ def tiny_gpt2(words):
 
 def tiny_gpt2_lora(words):
     torch.manual_seed(0)
-    model = add_lora(GPT2ForSequenceClassification(tiny_gpt2(words)))
+    model = add_lora(GPT2ForSequenceClassification(tiny_gpt2(words)), TaskType.SEQ_CLS)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from peft import TaskType
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
 from textvae.training.classify import head
 from textvae.training.classify.head import fit_head
-from textvae.training.classify.models import add_lora
+from textvae.training.common.lora import add_lora
 
 
 def model_of(num_labels):
@@ -17,7 +18,7 @@ def model_of(num_labels):
         vocab_size=30, n_embd=32, n_layer=1, n_head=2, n_positions=16, pad_token_id=0, num_labels=num_labels,
         bos_token_id=1, eos_token_id=1, initializer_range=0.3,
     )  # fmt: skip
-    return add_lora(GPT2ForSequenceClassification(config))
+    return add_lora(GPT2ForSequenceClassification(config), TaskType.SEQ_CLS)
 
 
 def rows_of(num_labels, count=24):

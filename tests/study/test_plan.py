@@ -11,11 +11,13 @@ from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Reci
 from textvae.training.common.sources import LabelledTexts, Source
 from textvae.training.common.text import role
 from textvae.training.study.plan import (
+    READ_BY,
     cost,
     draw_budgets,
     draw_test,
     filters_asked,
     keeps_model,
+    own_settings,
     plan,
     seed_of,
     subsets,
@@ -159,3 +161,21 @@ def test_an_arm_of_a_generators_name_may_have_filters_of_its_own():
     assert filters_asked(made, "language_model") == {"confidence"}
     assert made.arms().count("rules") == 1
     assert made.without("rules").variants.keys() == {"plain", "both"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reached"),
+    [
+        ({"bank_share": 0.7}, {"vae", "self_training"}),
+        ({"temperature": 0.9}, {"vae"}),
+        ({"rule_share": 0.3}, {"rules", "masked_lm"}),
+        ({"language_model_top_p": 0.5}, {"language_model"}),
+        ({"masked_lm": "org/other"}, {"masked_lm"}),
+        ({"confident_share": 0.5}, set(READ_BY)),
+        ({"sizes": (200,)}, set()),
+        ({"oversample_by_generator": {"rules": 9.0}}, {"rules"}),
+    ],
+)
+def test_a_setting_grows_anew_those_whose_rows_it_reaches(changes, reached):
+    plain, changed = AugmentRecipe(), AugmentRecipe(**changes)
+    assert {name for name in READ_BY if own_settings(plain, name) != own_settings(changed, name)} == reached

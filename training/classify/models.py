@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import TaskType
 from torch import nn
 from transformers import (
     AutoModel,
@@ -20,11 +19,11 @@ from textvae.modeling_lstm.configuration_lstm import LstmConfig
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification, vocabulary_digest
 
 from ..common.errors import UserError
+from ..common.lora import add_lora
 from ..common.recipe import ClassifierName, ClassifierRecipe
 
 LSTM_SIZE = 128  # units a direction, and width of the projected embeddings
 LSTM_DROPOUT = 0.3
-LORA_RANK = 16
 
 
 def prompt(name: ClassifierName, settings: ClassifierRecipe) -> str:
@@ -93,25 +92,4 @@ def _bert(folder: Path, tokenizer: PreTrainedTokenizerBase, labels: dict, dtype:
 def _gpt2_lora(folder: Path, tokenizer: PreTrainedTokenizerBase, labels: dict, dtype: torch.dtype) -> nn.Module:
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=dtype, **labels)
     model.config.pad_token_id = tokenizer.pad_token_id
-    return add_lora(model)
-
-
-def add_lora(model: nn.Module) -> nn.Module:
-    """The model with float32 LoRA adapters (Hu et al. 2021) and a trained float32 head on a frozen body.
-
-    peft knows by the model type which attention projections to adapt.
-    """
-    lora = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=LORA_RANK,
-        lora_alpha=2 * LORA_RANK,
-        fan_in_fan_out=model.config.model_type == "gpt2",  # its layers are Conv1D
-    )
-    with warnings.catch_warnings():
-        # peft asks for a property that transformers has renamed.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        adapted = get_peft_model(model, lora)
-    for parameter in adapted.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    return adapted
+    return add_lora(model, TaskType.SEQ_CLS)

@@ -30,6 +30,20 @@ COST_OF_A_TOKEN = {"probe": 1.0, "lstm": 0.03, "bert": 1.0, "setfit": 2.0, "gpt2
 REVISIONS = {"language_model": 3, "rules": 2, "probe": 2, "probe oracle": 2}
 
 
+# Settings that reach the candidates of some generators; all others reach those of every one.
+READ_BY = {
+    "vae": (
+        "vae_latents", "temperature", "interpolation_share", "prior_top_p", "bank_sentences", "bank_share",
+    ),
+    "self_training": ("bank_sentences", "bank_share"),
+    "rules": ("rule_share",),
+    "masked_lm": ("masked_lm", "rule_share"),
+    "language_model": (
+        "language_model", "language_model_sentences", "language_model_steps", "language_model_top_p",
+    ),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Cell:
     """One training: a classifier on an arm of a size, for a budget, a subset and the number of a seed."""
@@ -147,15 +161,13 @@ def filters_asked(recipe: Recipe, generator: str) -> set[str]:
 
 def own_settings(settings: AugmentRecipe, generator: str) -> AugmentRecipe:
     """Those that reach a generator's rows; the rest is at its default, so that it may change without another growth."""
-    others = [
-        item.name
-        for item in dataclasses.fields(settings)
-        if item.name in ("sizes", "oversample_by_generator")
-        or (item.name.startswith(("language_model", "masked_lm")) and not item.name.startswith(generator))
-    ]
+    others = {name for names in READ_BY.values() for name in names} - set(READ_BY[generator])
     plain = AugmentRecipe()
     oversample = settings.oversample_by_generator.get(generator, settings.oversample)
-    return dataclasses.replace(settings, oversample=oversample, **{name: getattr(plain, name) for name in others})
+    return dataclasses.replace(
+        settings, oversample=oversample, sizes=plain.sizes, oversample_by_generator={},
+        **{name: getattr(plain, name) for name in others},
+    )  # fmt: skip
 
 
 def keeps_model(cell: Cell, recipe: Recipe) -> bool:

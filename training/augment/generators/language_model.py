@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from peft import LoraConfig, TaskType, get_peft_model
+from peft import TaskType
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
@@ -24,6 +23,7 @@ from transformers.utils import logging
 from textvae.modeling_textvae.augmentation import Progress, seed_of_row
 from textvae.modeling_textvae.selection import Row
 
+from ...common.lora import add_lora
 from ...common.precision import device
 from ...common.shards import Keep, sharded
 from ...common.sources import LabelledTexts, resolve_model
@@ -37,7 +37,6 @@ PROMPTS = 8  # read together
 BLOCK = 64  # sentences written together, an equal part from each prompt
 TUNING_BATCH = 16
 TUNING_RATE = 1e-3
-LORA_RANK = 16
 NUCLEUS = 2048  # most tokens of one: sorting the whole vocabulary takes a third of a step
 
 Line = tuple[str, int]  # sentence, class
@@ -194,19 +193,8 @@ class _Writer:
     def tune(self, lines: list[Line], names: list[str], steps: int, seed: int) -> None:
         """Train adapters on the budget's lines, each with its end."""
         torch.manual_seed(seed)
-        lora = LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
-            r=LORA_RANK,
-            lora_alpha=2 * LORA_RANK,
-            fan_in_fan_out=self.model.config.model_type == "gpt2",
-        )
-        with warnings.catch_warnings():
-            # peft asks for a property that transformers has renamed.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            model: Any = get_peft_model(self.model, lora)
+        model = add_lora(self.model, TaskType.CAUSAL_LM)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        for parameter in trained:
-            parameter.data = parameter.data.float()
         optimiser = torch.optim.AdamW(trained, lr=TUNING_RATE, weight_decay=0.0)
         schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
         model.train()
