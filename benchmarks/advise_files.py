@@ -115,7 +115,7 @@ def held_out(advice: Advice, labelled: Path, rest: Path, model: str, output: Pat
     size = count * (finding.size // advice.findings[0].size)
     everything = replace(train, texts=train.texts + test.texts, labels=train.labels + test.labels)
     recipe = advising.quick_recipe(output.parent.name, count, len(test), 1, finding.arm == "language_model", 0)
-    recipe = advising.with_bert(recipe, replace(finding, size=size))
+    recipe = advising.with_bert(recipe, finding.arm, size)
     arms = {"duplicate": (size,), finding.arm: (size,)}
     settings = replace(recipe.classifiers[finding.classifier], arms=arms, seeds=SEEDS)
     recipe = replace(recipe, classifiers={"probe": replace(recipe.classifiers["probe"], arms=arms)})

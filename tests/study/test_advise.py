@@ -83,13 +83,12 @@ def test_a_text_is_read_once(capsys):
     assert "mine.csv: 2 rows repeat a text before them and are left out" in capsys.readouterr().err
 
 
-def test_what_bert_was_trained_on_before_counts_only_where_it_is_still_looked_at(tmp_path, make_row):
-    results = tmp_path / "results.jsonl"
-    results.write_text(json.dumps(make_row("bert", "rules", 20, 0, 60)) + "\n")
+def test_what_bert_was_trained_on_before_counts_only_where_it_is_still_looked_at(make_row):
+    found = [make_row("bert", "rules", 20, 0, 60)]
     recipe = advising.quick_recipe("mine", 10, 5, 5, False, 0)
-    assert advising._chosen_before(results, recipe).arm == "rules"
-    assert advising._chosen_before(results, advising.quick_recipe("mine", 12, 5, 5, False, 0)) is None
-    assert advising._chosen_before(results, recipe.without("rules")) is None
+    assert advising._chosen_before(found, recipe) == ("rules", 20)
+    assert advising._chosen_before(found, advising.quick_recipe("mine", 12, 5, 5, False, 0)) is None
+    assert advising._chosen_before(found, recipe.without("rules")) is None
 
 
 @pytest.fixture

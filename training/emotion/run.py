@@ -136,16 +136,10 @@ class Work:
         with self.run.stage(label, inputs=inputs, outputs=[record]) as stage:
             if stage.done:
                 return
-            model, facts = train_model(encoded, rows, self.recipe.seed, work, label, self.dtype)
-            said = predictions(encoded, model, rows.test)
-            embeddings = encoded.embed(model, rows.test)
-            figures = measure(said, self.data, rows.test) | reconstruction_figures(
-                model, embeddings, encoded.categories_of(rows.test), self.recipe.seed
-            )
-            curve = read_jsonl(work / "metrics.jsonl")
-            write_json(self.run.path / record, {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows))
+            _, _, found = self._trained(encoded, rows, work, label)
+            write_json(self.run.path / record, found)
             shutil.rmtree(work)
-            stage.note = _note(figures)
+            stage.note = _note(found["figures"])
 
     def fit_baseline(self, name: str, number: int, rows: Split) -> None:
         """Fit one baseline without a fold's texts (after the folds: on the data's own split), and measure it."""
@@ -173,20 +167,24 @@ class Work:
         with self.run.stage("the one model", inputs=inputs, outputs=outputs) as stage:
             if stage.done:
                 return
-            model, facts = train_model(encoded, rows, self.recipe.seed, output, "the one model", self.dtype)
-            said = predictions(encoded, model, rows.test)
-            embeddings = encoded.embed(model, rows.test)
-            figures = measure(said, self.data, rows.test)
-            figures |= reconstruction_figures(model, embeddings, encoded.categories_of(rows.test), self.recipe.seed)
-            figures |= nearest_figures(model, embeddings, self.data.ratings[rows.test])
-            curve = read_jsonl(output / "metrics.jsonl")
+            model, embeddings, found = self._trained(encoded, rows, output, "the one model")
+            found["figures"] |= nearest_figures(model, embeddings, self.data.ratings[rows.test])
             save_model(model.cpu(), encoded.tokenizer, output)
-            facts["weights_sha256"] = file_digest(output / "model.safetensors")
-            write_json(
-                self.run.path / "official.json",
-                {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows),
-            )
-            stage.note = _note(figures)
+            found["facts"]["weights_sha256"] = file_digest(output / "model.safetensors")
+            write_json(self.run.path / "official.json", found)
+            stage.note = _note(found["figures"])
+
+    def _trained(
+        self, encoded: Encoded, rows: Split, work: Path, label: str
+    ) -> tuple[EmotionVAEModel, torch.Tensor, dict[str, Any]]:
+        """A model, the embeddings that it reads of the texts held out, and what is recorded of it there."""
+        model, facts = train_model(encoded, rows, self.recipe.seed, work, label, self.dtype)
+        said = predictions(encoded, model, rows.test)
+        embeddings = encoded.embed(model, rows.test)
+        figures = measure(said, self.data, rows.test)
+        figures |= reconstruction_figures(model, embeddings, encoded.categories_of(rows.test), self.recipe.seed)
+        curve = read_jsonl(work / "metrics.jsonl")
+        return model, embeddings, {"figures": figures, "facts": facts, "curve": curve} | _kept(said, rows)
 
     def find_nearest(self) -> None:
         """Ask the one model for the test sentences in the corners of what is rated, and in its middle."""

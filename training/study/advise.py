@@ -7,6 +7,7 @@ budget that is grown, its other rows are the test. A study's stages do the work,
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from .cells import grow_budget
 from .growing import grow_budgets
 from .plan import Growth, seed_of
 from .run import classify
+from .statistics import Row
 from .workers import in_workers
 
 FOLDS = 5
@@ -81,11 +83,11 @@ def advise(
         grow_budgets(run, recipe)
         results = run.path / "results.jsonl"
         # Rows of cells that are not planned are removed, so `bert` is planned from the start where it was before.
-        best = _chosen_before(results, recipe)
-        classify(run, with_bert(recipe, best) if best else recipe)
-        found = findings(read_jsonl(results), tested / budget)
-        best = best_generated([one for one in found if one.classifier != "bert"])
-        recipe = with_bert(recipe, best)
+        before = _chosen_before(read_jsonl(results), recipe)
+        classify(run, with_bert(recipe, *before) if before else recipe)
+        quick = [one for one in findings(read_jsonl(results), tested / budget) if one.classifier != "bert"]
+        best = best_generated(quick)
+        recipe = with_bert(recipe, best.arm, best.size)
         run = RunFolder(run.path, recipe)
         classify(run, recipe)
         scored = read_jsonl(results)
@@ -148,12 +150,12 @@ def quick_recipe(name: str, budget: int, tested: int, folds: int, thorough: bool
     )
 
 
-def with_bert(recipe: Recipe, best: Finding) -> Recipe:
+def with_bert(recipe: Recipe, arm: str, size: int) -> Recipe:
     """The same with `bert` on the most promising arm."""
-    budget, arms = recipe.study.budget, {"duplicate": (best.size,), best.arm: (best.size,)}
+    budget, arms = recipe.study.budget, {"duplicate": (size,), arm: (size,)}
     bert = ClassifierRecipe(
         model=BODY, max_length=128, batch_size=16, learning_rate=2e-4, arms={"real": (budget,), **arms},
-        steps={size: round(40 * (size / 100) ** 0.35) for size in (budget, best.size)},
+        steps={size: round(40 * (size / 100) ** 0.35) for size in (budget, size)},
         subsets=recipe.classifiers["probe"].subsets, test_rows=recipe.classifiers["probe"].test_rows,
     )  # fmt: skip
     return replace(recipe, classifiers={**recipe.classifiers, "bert": bert})
@@ -169,14 +171,13 @@ def _each_text_once(data: LabelledTexts) -> LabelledTexts:
     return data.take(list(first.values()))
 
 
-def _chosen_before(results: Path, recipe: Recipe) -> Finding | None:
+def _chosen_before(results: Sequence[Row], recipe: Recipe) -> tuple[str, int] | None:
     """The arm that `bert` was trained on, where this is gone on with and the arm is still among those looked at."""
-    known = read_jsonl(results) if results.exists() else []
     planned = recipe.classifiers["probe"].arms
-    for row in known:
+    for row in results:
         generated = row["classifier"] == "bert" and statistics.is_generated(row["arm"])
         if generated and row["size"] in planned.get(row["arm"], ()):
-            return Finding("bert", row["arm"], row["size"], 0.0, None, None)
+            return row["arm"], row["size"]
     return None
 
 

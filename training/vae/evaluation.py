@@ -103,6 +103,13 @@ class Evaluation:
         return Likelihoods(posterior, **tensors)
 
     @cached_property
+    def yardstick(self) -> Likelihoods:
+        """Of the language model, of the test texts."""
+        judge = self.language_model
+        with self.inference():
+            return score(judge.model, self.test.texts, judge.tokenizer, num_samples=1)
+
+    @cached_property
     def around(self) -> dict[float, list[str]]:
         """Neighbours of the test texts, greedy, by how many standard deviations of noise."""
 

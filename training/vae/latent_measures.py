@@ -32,10 +32,8 @@ Measured = tuple[dict[str, Any], dict[str, Any]]  # figures, and what the page p
 
 def likelihood(evaluation: Evaluation) -> Measured:
     """What the test texts cost, in nats and perplexities, and what their latents hold of them."""
-    texts, lm = evaluation.test.texts, evaluation.language_model
-    scored = evaluation.scored
+    texts, scored, yardstick = evaluation.test.texts, evaluation.scored, evaluation.yardstick
     with evaluation.inference():
-        yardstick = score(lm.model, texts, lm.tokenizer, num_samples=1)
         guess = score(evaluation.vae.model, texts, evaluation.vae.tokenizer, num_samples=4, refinement_steps=0)
         guessed = decode_latents(evaluation.vae.model, _on(evaluation, guess.posterior.mean), evaluation.vae.tokenizer)
     bound, nll = (scored.nll + scored.kl).mean().item(), yardstick.nll.mean().item()
@@ -67,9 +65,7 @@ def likelihood(evaluation: Evaluation) -> Measured:
 
 def standard_errors(evaluation: Evaluation) -> Measured:
     """How much figures of the test texts would differ on others like them."""
-    scored, around, lm = evaluation.scored, evaluation.around, evaluation.language_model
-    with evaluation.inference():
-        nll = score(lm.model, evaluation.test.texts, lm.tokenizer, num_samples=1).nll
+    scored, around, nll = evaluation.scored, evaluation.around, evaluation.yardstick.nll
     bound = scored.nll + scored.kl
     ratio = bound.mean() / nll.mean()
     found = {
@@ -84,7 +80,7 @@ def standard_errors(evaluation: Evaluation) -> Measured:
 
 def rate_distortion(evaluation: Evaluation) -> Measured:
     """How nll falls as posteriors may tell more, and a map of the latents."""
-    vae, lm, texts = evaluation.vae, evaluation.language_model, evaluation.test.texts[:CURVE_TEXTS]
+    vae, texts = evaluation.vae, evaluation.test.texts[:CURVE_TEXTS]
     curve = []
     with progress("rate and distortion", len(CURVE_BETAS) * len(texts)) as advance, evaluation.inference():
         for beta in CURVE_BETAS:
@@ -93,7 +89,7 @@ def rate_distortion(evaluation: Evaluation) -> Measured:
                 progress=advance,
             )  # fmt: skip
             curve.append({"beta": beta, "kl": scored.kl.mean().item(), "nll": scored.nll.mean().item()})
-        nll = score(lm.model, texts, lm.tokenizer, num_samples=1).nll.mean().item()
+    nll = evaluation.yardstick.nll[:CURVE_TEXTS].mean().item()
     means = evaluation.scored.posterior.mean.numpy()
     return {}, {
         "rate_distortion": {"texts": len(texts), "steps": CURVE_STEPS, "points": curve, "lm_nll": nll},
