@@ -35,6 +35,11 @@ def test_a_text_that_holds_a_test_row_among_others_is_a_near_copy():
     assert find_copies([held, held.replace("enough", "plenty")], [test_row], 0.6) == ["near-copy of a test row", None]
 
 
+def test_a_negation_that_a_treebank_has_cut_off_is_the_same_word():
+    held = "It will come as no surprise that it isn't scary. But here's the real damn."
+    assert find_copies([held], ["no surprise that it is n't scary"], 0.6) == ["near-copy of a test row"]
+
+
 def test_ngrams_of_several_test_rows_do_not_add_up():
     parts = [" ".join([*WORDS[:9], *OTHERS]), " ".join([*OTHERS, *WORDS[6:]])]
     assert find_copies([" ".join(WORDS)], parts, 0.6) == [None]

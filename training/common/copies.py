@@ -69,5 +69,5 @@ def near_copies(texts: Sequence[str], known: Iterable[str], overlap: float) -> l
 
 
 def _ngrams(text: str) -> Ngrams:
-    words = words_of(text)
+    words = words_of(text.lower().replace(" n't", "n't"))  # as the Penn treebank, and with it SST-2, parts words
     return set(zip(*(words[start:] for start in range(NGRAM)), strict=False))
