@@ -93,7 +93,7 @@ def measure(name: str) -> dict[str, Any]:
     model.to(precision.device())
     texts = load_texts(recipe.vae.texts, "validation").texts[:TEXTS]
     references = round_trip(texts, tokenizer)
-    choice = precision.choose(recipe.precision, precision.device())
+    choice = precision.choose(recipe.precision)
     figures: dict[str, Any] = {"variant": name, "changes": VARIANTS[name], "recipe": made_from, "hardware": hardware()}
     with torch.no_grad(), precision.autocast(choice, model.device):
         for kind, steps in (("", 0), ("refined_", REFINEMENT_STEPS)):

@@ -16,7 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 
 from textvae.training.common.files import read_jsonl
@@ -40,11 +39,10 @@ def main() -> None:
     rows = load_parts(recipe.dataset).train
     order = np.random.default_rng(0).permutation(len(rows))
     train, scored = (rows.take(sorted(part)) for part in (order[:TRAINED], order[TRAINED:]))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         folder, checkpoints = Path(place), Path(place) / "checkpoints"
-        dtype = choose(recipe.precision, device, "LSTM").dtype
+        dtype = choose(recipe.precision, "LSTM").dtype
         train_lstm(recipe, Parts(train, scored, scored, 0), load_tokenizer(recipe)[0], folder, checkpoints, dtype)
         evaluations = read_jsonl(folder / "metrics.jsonl")
     line = {"trial": args.name, "recipe": args.recipe, "changes": changes, "train_rows": len(train)}

@@ -122,7 +122,7 @@ def main() -> None:
     model = new_model(recipe, encoder, tokenizer, texts)
     batch = batch_of(model, tokenizer, texts, recipe)
     tokens = int(batch["attention_mask"].sum())
-    dtype = precision.choose("auto", model.device).dtype
+    dtype = precision.choose("auto").dtype
     seconds = {kind: median_seconds(train_step(model.train(), batch, recipe, kind)) for kind in {torch.float32, dtype}}
     decoder_seconds = median_seconds(decoder_step(model, batch, dtype))
     peak = matmul_peak(dtype)

@@ -33,7 +33,7 @@ def examine() -> Iterator[str]:
     )
     device = precision.device()
     yield f"GPU: {torch.cuda.get_device_name() if device.type == 'cuda' else 'none'}"
-    choice = precision.choose("auto", device)
+    choice = precision.choose("auto")
     yield f"precision: {str(choice.dtype).removeprefix('torch.')}, because {choice.reason}"
     yield f"mirror: {_mirror()}"
     yield f"Hub: {_hub()}"

@@ -15,14 +15,15 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def fresh():
-    precision._choose.cache_clear()
+    cached = precision.choose  # which a test may replace
+    cached.cache_clear()
     yield
-    precision._choose.cache_clear()
+    cached.cache_clear()
 
 
 def test_what_is_asked_for_is_taken():
-    assert choose("float32", CPU).dtype is torch.float32
-    assert choose("bfloat16", CPU).dtype is torch.bfloat16
+    assert choose("float32").dtype is torch.float32
+    assert choose("bfloat16").dtype is torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_auto_follows_what_is_measured(monkeypatch, flags, measured, dtype, reas
     monkeypatch.setattr(precision, "_cpu_flags", lambda: flags)
     monkeypatch.setattr(precision, "_measure", lambda layer: measured)
     for layer in ("GRU", "LSTM"):
-        choice = choose("auto", CPU, layer)
+        choice = choose("auto", layer)
         assert choice.dtype is dtype
         assert reason in choice.reason
         assert measured is None or choice.reason.startswith(f"nn.{layer}'s")
@@ -48,8 +49,8 @@ def test_auto_follows_what_is_measured(monkeypatch, flags, measured, dtype, reas
 def test_each_layer_is_timed_for_itself(monkeypatch):
     monkeypatch.setattr(precision, "_cpu_flags", lambda: {"amx_bf16"})
     monkeypatch.setattr(precision, "_measure", lambda layer: (3.0 if layer == "GRU" else 1.0, 0.0))
-    assert choose("auto", CPU).dtype is torch.bfloat16
-    assert choose("auto", CPU, "LSTM").dtype is torch.float32
+    assert choose("auto").dtype is torch.bfloat16
+    assert choose("auto", "LSTM").dtype is torch.float32
 
 
 @pytest.mark.parametrize("layer", ["GRU", "LSTM"])
@@ -85,7 +86,7 @@ import torch
 precision._cpu_flags = lambda: {"amx_bf16"}
 speedup = 3.0 if os.environ["RANK"] == "0" else 1.0
 precision._measure = lambda layer: (speedup, 0.0)
-choice = precision.choose("auto", torch.device("cpu"))
+choice = precision.choose("auto")
 with open(f"said-{os.environ['RANK']}", "w") as file:
     file.write(f"{choice.dtype} {choice.speedup}")
 torch.distributed.destroy_process_group()

@@ -79,7 +79,7 @@ def test_a_second_run_trains_nothing(finished, monkeypatch):
 
 
 def test_precision_is_timed_on_an_lstm(write_recipe, tmp_path, monkeypatch):
-    def choose(asked, device, layer):
+    def choose(asked, layer):
         raise InterruptedError(f"{asked}, {layer}")
 
     monkeypatch.setattr(precision, "choose", choose)

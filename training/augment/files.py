@@ -68,7 +68,7 @@ def augment_file(args: argparse.Namespace) -> None:
     if args.target_size <= len(budget):
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = read_texts(args.test_input, args.text_column, "test") if args.test_input else []
-    dtype = choose("auto", device()).dtype
+    dtype = choose("auto").dtype
     tool = _vae(args, budget, dtype) if args.generator == "vae" else _other(args, budget, dtype)
     judges = Judges(tool.embed, asked=tool.settings.filters)
     with _bars() as progress, autocast(dtype, device()):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.files import atomic_folder, check_replaceable, write_json
-from ..common.precision import choose, device
+from ..common.precision import choose
 from ..common.progress import say
 from ..common.recipe import ClassifierName, ClassifierRecipe
 from ..common.tables import read_table
@@ -45,7 +45,7 @@ def classify_file(args: argparse.Namespace) -> None:
             test,
             steps=args.steps,
             seed=args.seed,
-            dtype=choose("auto", device()).dtype,
+            dtype=choose("auto").dtype,
             output=folder,
         )
         summary = {

@@ -40,14 +40,6 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose(precision: Precision, device: torch.device, layer: Recurrent = "GRU") -> Choice:
-    """Settle `auto` for a device and the layer that most of the time goes into.
-
-    It is measured once a process, so a run that may be resumed records it (`settle`).
-    """
-    return _choose(precision, device.type, layer)
-
-
 def autocast(choice: Choice | torch.dtype, device: torch.device) -> AbstractContextManager[object]:
     """Autocast to a choice's precision; nothing at all for float32."""
     dtype = choice.dtype if isinstance(choice, Choice) else choice
@@ -63,7 +55,7 @@ def settle(asked: Precision, known: dict[str, Any] | None, layer: Recurrent = "G
     """
     if known and known.get("asked") == asked:
         return known
-    choice = choose(asked, device(), layer)
+    choice = choose(asked, layer)
     name = str(choice.dtype).removeprefix("torch.")
     return {"asked": asked, "dtype": name, "reason": choice.reason, "speedup": choice.speedup}
 
@@ -80,10 +72,14 @@ def remembered(folder: Path, asked: Precision) -> Choice:
 
 
 @functools.cache
-def _choose(precision: Precision, kind: str, layer: Recurrent) -> Choice:
+def choose(precision: Precision, layer: Recurrent = "GRU") -> Choice:
+    """Settle `auto` for this machine and the layer that most of the time goes into.
+
+    It is measured once a process, so a run that may be resumed records it (`settle`).
+    """
     if precision != "auto":
         return Choice(getattr(torch, precision), "asked for")
-    if kind == "cuda":
+    if device().type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return Choice(torch.bfloat16, "the GPU computes in bfloat16")
         return Choice(torch.float32, "the GPU does not compute in bfloat16")

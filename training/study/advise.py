@@ -205,7 +205,7 @@ def prepare(
         sources = {recipe.study.dataset: data.source, model: source, **sources}
         sources |= {name: resolve_model(name)[1] for name in names}
         vae, tokenizer = load_model(run.path / "vae")
-        bleu, _ = familiarity(vae.to(device()), tokenizer, data.texts, choose(recipe.precision, device()).dtype)
+        bleu, _ = familiarity(vae.to(device()), tokenizer, data.texts, choose(recipe.precision).dtype)
         if bleu < FLUENT_BLEU:
             say(
                 f"warning: {data.source.id}: reconstruction BLEU {bleu:.1f}, the VAE knows no such texts; what is said "

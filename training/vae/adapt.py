@@ -39,7 +39,7 @@ def adapt(
         Model, tokenizer, and the steps taken.
     """
     model, tokenizer = load_model(model_folder)
-    choice = precision.choose("auto", precision.device())
+    choice = precision.choose("auto")
     ids = tokenizer(sentences)["input_ids"]
     # Their own words may be said from now on.
     joins = find_joins(ids, model.decoder.respelling, model.decoder.continues)
