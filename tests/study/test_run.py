@@ -13,10 +13,13 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import yaml
 from processes import environment, python, started
 
 from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, VariantRecipe
+from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.run_folder import RunFolder
 from textvae.training.study import run as study
 
@@ -210,8 +213,20 @@ def test_the_whole_chain_survives_being_killed_at_every_stage(smoke_mirror, tmp_
 
 @pytest.mark.slow
 def test_a_study_killed_ten_times_at_random_gives_the_rows_of_one_that_was_not(smoke_mirror, tmp_path):
+    recipe = load_recipe("smoke").to_dict() | {"name": "killed"}
+    recipe["augment"] |= {
+        "vae_latents": "prior", "bank_sentences": 120, "bank_share": 0.8, "oversample": 3,
+        "filters": ["confidence", "perplexity"], "language_model": "hf-internal-testing/tiny-random-gpt2",
+        "language_model_sentences": 256, "language_model_steps": 2,
+    }  # fmt: skip
+    recipe["variants"] = {"plain": {"generators": ["vae"], "filters": []}}
+    for name in ("lstm", "probe"):
+        recipe["classifiers"][name]["arms"] |= {"self_training": [24], "language_model": [16], "plain": [24]}
+    (tmp_path / "killed.yaml").write_text(yaml.safe_dump(recipe))
+
     def start(folder: Path) -> subprocess.Popen:
-        return started(["-m", "textvae", "run", "smoke", "--output", folder], tmp_path, TEXTVAE_MIRROR=smoke_mirror)
+        command = ["-m", "textvae", "run", "killed.yaml", "--output", folder]
+        return started(command, tmp_path, TEXTVAE_MIRROR=smoke_mirror)
 
     def written(folder: Path) -> dict[Path, int]:
         """Sizes of what the stages make, without what every start writes; files may go while they are counted."""
@@ -250,4 +265,10 @@ def test_a_study_killed_ten_times_at_random_gives_the_rows_of_one_that_was_not(s
     errors = start(killed).communicate()[1]
     assert "report: " in errors, errors
     assert _rows(killed) == _rows(whole)
+    assert {row["arm"] for row in _rows(whole)} >= {"vae", "plain", "self_training", "language_model"}
+    tables = sorted(path.name for path in whole.glob("augmented/candidates/*.parquet"))
+    assert tables == sorted(path.name for path in killed.glob("augmented/candidates/*.parquet"))
+    for name in tables:
+        one, other = (pd.read_parquet(folder / "augmented/candidates" / name) for folder in (whole, killed))
+        pd.testing.assert_frame_equal(one, other)
     assert (killed / "summary.json").exists()
