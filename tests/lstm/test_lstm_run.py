@@ -201,6 +201,16 @@ def test_test_rows_are_counted_by_the_classes_of_the_training_rows(tmp_path):
         load_parts(str(tmp_path))
 
 
+def test_weights_that_were_damaged_are_one_line(finished, tmp_path):
+    recipe, folder = finished
+    shutil.copytree(folder, tmp_path / "run")
+    weights = tmp_path / "run" / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"run/model: .*textvae lstm") as caught:
+        run_lstm(recipe, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_tokenizer_without_a_padding_token_is_refused(write_recipe, tiny_encoder, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
     tokenizer.pad_token = None

@@ -1,4 +1,7 @@
-"""The report of a run: `evaluation.json`, plots and `report.html`, from the run folder's files alone."""
+"""The report of a run: `evaluation.json`, plots and `report.html`.
+
+It is made from the run folder's files, the data's ratings, and the figures of the run that is named as `beside`.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from ..classify.train import encode, predict
 from ..common.errors import UserError
 from ..common.files import atomic_path, fingerprint, read_json, read_jsonl, write_json
+from ..common.model_folders import load_model
 from ..common.progress import say
 from ..common.run_folder import RunFolder, open_run
 from ..common.sources import LabelledTexts, content_revision, resolve_model
@@ -134,7 +135,7 @@ def _test(run: RunFolder, parts: Parts, tokenizer: Any) -> Json:
 
 def _predict(run: RunFolder, texts: LabelledTexts, tokenizer: Any) -> np.ndarray:
     folder = run.path / "model"
-    model = LstmForSequenceClassification.from_pretrained(folder)
+    model = load_model(LstmForSequenceClassification, folder, "textvae lstm")
     try:
         model.check_tokenizer(tokenizer)
     except ValueError as error:
