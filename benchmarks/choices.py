@@ -5,7 +5,7 @@
 
 STUDY is the folder of a study's run, whose budgets and grown rows are trained on; an arm is named with its size and,
 where these are to be other than the recipe's, its steps. Scored are the dataset's validation part, or, where it has
-none, rows of the role that choices are made on.
+none, rows of the role that choices are made on; generated rows that copy one are left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 
 import torch
 
+from textvae.training.classify.targets import Targets
 from textvae.training.classify.train import train_classifier
+from textvae.training.common.copies import find_copies
 from textvae.training.common.errors import NoSplit
 from textvae.training.common.files import read_json
 from textvae.training.common.recipe_files import load_recipe
@@ -49,12 +51,19 @@ def main() -> None:
                 train, targets = training_rows(
                     args.study, Cell(args.classifier, arm, int(size), budget, subset, seed), recipe
                 )
+                # The study held its candidates against test texts alone.
+                reasons = find_copies(train.texts, held_out.texts, recipe.augment.near_copy_overlap)
+                kept = [place for place, reason in enumerate(reasons) if place < budget or reason is None]
+                if targets is not None:
+                    targets = Targets(targets.confidence[kept], targets.weight[kept])
+                copies, train = len(train) - len(kept), train.take(kept)
                 outcome = train_classifier(
                     args.classifier, settings, train, held_out, steps=steps, dtype=dtype, targets=targets,
                     seed=seed_of(recipe.seed, "train", subset, seed), counted=budget,
                 )  # fmt: skip
                 line = {"dataset": recipe.study.dataset, "classifier": args.classifier, "arm": arm, "size": int(size)}
                 line |= {"subset": subset, "seed": seed, "steps": steps, "rows": len(held_out)}
+                line["copies_left_out"] = copies
                 json.dump(line | {"accuracy": outcome.metrics["accuracy"], "seconds": outcome.seconds}, sys.stdout)
                 print(flush=True)
 

@@ -143,4 +143,6 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(model, tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert "cannot be written" in last
     assert "disk is full" in last
-    assert {item.name for item in tmp_path.iterdir()} - {"cache"} == {"vae", "data.csv"}
+    # What another try goes on from is there, of what was whole.
+    assert {item.name for item in tmp_path.iterdir()} - {"cache"} == {"vae", "data.csv", ".out-parts"}
+    assert [item.name for item in (tmp_path / ".out-parts").iterdir()] == ["made_from"]
