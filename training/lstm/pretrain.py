@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import DataCollatorWithPadding, TrainingArguments, set_seed
+from transformers import DataCollatorWithPadding, set_seed
 from transformers.modeling_outputs import ModelOutput
 
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
@@ -22,6 +22,7 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from ..classify.train import ClassifierTrainer
 from ..common.precision import autocast
 from ..common.progress import say
+from .arguments import training_arguments
 from .callbacks import Clock, Progress, check_finite
 from .checkpoints import last_checkpoint
 from .recipe import LstmRecipe
@@ -29,6 +30,7 @@ from .recipe import LstmRecipe
 CANDIDATES = 1024  # wrong tokens that each right one is told from in a step
 FLATTENING = 0.75  # power of the frequencies that they are drawn by (Mikolov et al. 2013)
 DROPOUT = 0.2  # of the layer's input and of its states
+DECAY = 0.01
 MEASURED_ROWS = 200
 MEASURED_BATCH = 8  # whole rows of the vocabulary are computed there: 8 texts of 800 tokens take 0.8 GB
 
@@ -113,9 +115,10 @@ def pretrain(
     set_seed(recipe.seed)
     model = LanguageModel(classifier, torch.tensor(counts + 1, dtype=torch.float32))
     steps = max(1, round(recipe.pretraining_epochs * len(rows) / recipe.batch_size))
+    save_steps = math.ceil(steps / max(1, round(2 * recipe.pretraining_epochs)))
     trainer = ClassifierTrainer(
         model,
-        _arguments(recipe, checkpoints, steps, dtype),
+        training_arguments(recipe, checkpoints, steps, save_steps, dtype, weight_decay=DECAY),
         train_dataset=rows,
         data_collator=collator,
         callbacks=[Clock(), Progress("pre-train", steps)],
@@ -136,28 +139,6 @@ def pretrain(
     loss = float(np.mean(losses))
     check_finite(loss, recipe, steps, "pre-training")
     return {"steps": steps, "seconds": clock.seconds, "loss": loss}
-
-
-def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        weight_decay=0.01,
-        lr_scheduler_type="linear",
-        warmup_steps=round(recipe.warmup_share * steps),
-        seed=recipe.seed,
-        bf16=dtype is torch.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
-        save_strategy="steps",
-        save_steps=math.ceil(steps / max(1, round(2 * recipe.pretraining_epochs))),
-        save_total_limit=1,
-        restore_callback_states_from_checkpoint=True,
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-    )
 
 
 def _unlabelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

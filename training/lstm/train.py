@@ -28,6 +28,7 @@ from ..common.errors import UserError
 from ..common.files import atomic_folder
 from ..common.machine import hardware
 from ..common.progress import say
+from .arguments import training_arguments
 from .calibration import at_temperature, cross_entropy, fit_temperature
 from .callbacks import Clock, Report
 from .checkpoints import last_checkpoint, stopped_early
@@ -186,32 +187,21 @@ class LstmTrainer(ClassifierTrainer):
 
 def _arguments(recipe: LstmRecipe, folder: Path, steps: int, dtype: torch.dtype) -> TrainingArguments:
     interval = math.ceil(steps / recipe.evaluations)  # so that the last one falls on the last step
-    return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=recipe.batch_size,
+    return training_arguments(
+        recipe,
+        folder,
+        steps,
+        interval,
+        dtype,
         per_device_eval_batch_size=EVALUATION_BATCH,
-        learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
-        lr_scheduler_type="linear",
-        warmup_steps=round(recipe.warmup_share * steps),
-        seed=recipe.seed,
-        bf16=dtype is torch.bfloat16,
-        use_cpu=not torch.cuda.is_available(),
         eval_strategy="steps",
         eval_steps=interval,
-        save_strategy="steps",
-        save_steps=interval,
-        save_total_limit=1,
         load_best_model_at_end=recipe.patience > 0,
         # The loss that the model will have: unscaled, the best is that of fewer steps.
         metric_for_best_model="scaled_loss" if recipe.temperature_scaling else "loss",
         greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,
         include_num_input_tokens_seen="non_padding",
-        logging_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
 
 
