@@ -80,7 +80,7 @@ def test_the_teacher_is_who_chooses(folder, monkeypatch):
 
     def accuracy(latents: str) -> float:
         one = replace(recipe, augment=AugmentRecipe(vae_latents=latents, bank_sentences=10))
-        (found,) = analysis.teacher_accuracies(folder, one, list, 3)
+        (found,) = analysis.teacher_accuracies(folder, one, list, 3, "float32")
         assert (found["budget"], found["subset"]) == (4, 0)
         return found["accuracy"]
 

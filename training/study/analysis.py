@@ -24,6 +24,7 @@ from ..common.precision import autocast, device
 from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts
 from ..vae.train import load_model
+from .budget_features import BudgetFeatures
 from .plan import Cell, banks, growths
 from .quality import measure
 from .rows import budget_rows, held_out_rows, predictions_file, read_table
@@ -86,12 +87,12 @@ def analyse(folder: Path, recipe: Recipe, results: Sequence[Row], dtype: str) ->
         model, tokenizer = load_model(folder / "vae")
         embed = teacher_body(recipe.augment, model.to(device()).eval(), tokenizer, number)
         with autocast(number, device()):
-            found["teachers"] = teacher_accuracies(folder, recipe, embed, shared_rows)
+            found["teachers"] = teacher_accuracies(folder, recipe, embed, shared_rows, dtype)
             found["quality"] = measure(folder, recipe, of_budget(results, recipe.study.budget), embed)
     return found
 
 
-def teacher_accuracies(folder: Path, recipe: Recipe, embed: Embed, count: int) -> list[dict[str, Any]]:
+def teacher_accuracies(folder: Path, recipe: Recipe, embed: Embed, count: int, dtype: str) -> list[dict[str, Any]]:
     """In points, on the first test rows, of what chooses rows. A student of these should be able to beat its teacher.
 
     Where rows are put together from a bank, both of its teachers read the sentences of a test row, as they read the
@@ -106,7 +107,7 @@ def teacher_accuracies(folder: Path, recipe: Recipe, embed: Embed, count: int) -
     found = []
     for budget, subset in sorted({(growth.budget, growth.subset) for growth in growths(recipe)}):
         rows = budget_rows(folder, subset, budget)
-        teachers = both_teachers(rows, embed)[: 2 if by_sentence else 1]
+        teachers = both_teachers(rows, BudgetFeatures(folder, recipe, rows, embed, dtype))[: 2 if by_sentence else 1]
         said = sum(teacher.probabilities(features).double() for teacher in teachers)
         total = torch.zeros(len(parts), len(rows.label_names), dtype=torch.float64).index_add_(0, owners, said)
         right = total.argmax(1).numpy() == np.array(tests.labels)

@@ -53,7 +53,7 @@ def read_bank(
     settings = recipe.augment
     embed = teacher_body(settings, model, tokenizer, dtype)
     made_from = [folder / "vae" / "model.safetensors", recipe.vae, recipe.seed, str(dtype)]
-    made_from += [settings.teacher_tokens, _revision(settings.teacher_model), settings.bank_sentences]
+    made_from += [settings.teacher_tokens, revision_of(settings.teacher_model), settings.bank_sentences]
     made_from += [settings.prior_top_p] if name == "vae" else []
     made = fingerprint(*made_from)
     parts = Parts(vae_home(folder, recipe) / "banks" / f"{name}-{made[:8]}", made)
@@ -73,26 +73,27 @@ def read_bank(
     with autocast(dtype, device()):
         bank = parts.data("sentences", sentences)
         texts = bank["texts"]
-        encoded = parts.tensors("features", lambda: _encoded(texts, embed))
+        read = parts.tensors("features", lambda: encoded(texts, embed))
     perplexities = None
     if "perplexity" in filters_asked(recipe, name):
         score = sentence_perplexities(settings, dtype)
-        scored_by = fingerprint(_revision(settings.perplexity_model), settings.perplexity_tokens)
+        scored_by = fingerprint(revision_of(settings.perplexity_model), settings.perplexity_tokens)
         perplexities = parts.data(f"perplexities-{scored_by[:8]}", lambda: score(texts))
     cost = Cost(**bank["cost"])
-    cost.encoding_cpu_seconds = float(encoded["cpu_seconds"])
-    known = remembering(embed, texts, encoded["features"])
-    return Bank(name, texts, encoded["features"], known, settings.bank_share, perplexities, cost)
+    cost.encoding_cpu_seconds = float(read["cpu_seconds"])
+    known = remembering(embed, texts, read["features"])
+    return Bank(name, texts, read["features"], known, settings.bank_share, perplexities, cost)
 
 
-def _encoded(texts: list[str], embed: Embed) -> dict[str, torch.Tensor]:
+def encoded(texts: list[str], embed: Embed) -> dict[str, torch.Tensor]:
+    """Their `features`, and the `cpu_seconds` that it took to find these."""
     begun = time.process_time()
     features = embed(texts)
     return {"features": features, "cpu_seconds": torch.tensor(time.process_time() - begun)}
 
 
-def _revision(model: str | None) -> str | None:
-    """Of its weights: what stands in for a model is another."""
+def revision_of(model: str | None) -> str | None:
+    """Of a model's weights: what stands in for it is another."""
     return None if model is None else resolve_model(model)[1].revision
 
 

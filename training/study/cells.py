@@ -30,6 +30,7 @@ from ..common.recipe import Recipe
 from ..common.sources import LabelledTexts, content_revision
 from ..vae.train import load_model
 from .banks import read_bank
+from .budget_features import BudgetFeatures
 from .plan import Cell, Growth, filters_asked, keeps_model, seed_of
 from .rows import (
     budget_rows,
@@ -61,7 +62,10 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     if settings.perplexity_model and (growth.subset < settings.perplexity_subsets or "perplexity" in asked):
         perplexities = _timed(sentence_perplexities(settings, number), reading)
     generator = _generator(folder, recipe, name, model, tokenizer, number)
-    embed = generator.embed if isinstance(generator, Bank) else teacher_body(settings, model, tokenizer, number)
+    body = generator.embed if isinstance(generator, Bank) else teacher_body(settings, model, tokenizer, number)
+    embed = BudgetFeatures(folder, recipe, budget, body, dtype)
+    if isinstance(generator, Bank):
+        generator = replace(generator, embed=embed)
     # The rows of other generators are shown to nobody, so that a teacher reads them only where a filter asks it.
     judges = Judges(embed, perplexities, asked | {"confidence"} if name == "vae" else asked)
     with autocast(number, model.device):
@@ -83,7 +87,7 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
             np.save(file, features.astype(np.float16))
     with atomic_path(path) as temporary:
         rows.to_parquet(temporary, index=False)
-    spent = time.process_time() - worked
+    spent = time.process_time() - worked + embed.spared_cpu_seconds
     if not isinstance(generator, Bank):  # a bank is written before, and encoded
         spent -= generator.cost.cpu_seconds + generator.cost.training_cpu_seconds
     if "perplexity" not in asked:  # nothing is chosen by it
