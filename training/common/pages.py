@@ -61,5 +61,6 @@ def write_page(package: str, template: str, path: Path, drawings: Mapping[str, s
     for place, drawing in plots.items():
         write_text(place, standalone(drawing))
     inline = {name: Markup(drawing) for name, drawing in drawings.items()}
-    page = environment(package, autoescape=True).get_template(template)
-    write_text(path, page.render(facts, plots=inline, colours=Markup(stylesheet())))
+    source = environment(package, autoescape=True).get_template(template)
+    page = source.render(facts, plots=inline, colours=Markup(stylesheet()))
+    write_text(path, re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", page))
