@@ -91,6 +91,7 @@ def test_a_vae_may_start_as_a_language_model(smoke_mirror, tmp_path):
     recipe.write_text(text.replace("  steps: 20\n", "  steps: 20\n  language_model_steps: 15\n", 1))
     done = start(["-m", "textvae", "train-vae", str(recipe), "--output", "vae"], smoke_mirror, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.index("language model: ") < done.stderr.index("vae: ")  # which of the two is at work
     rows = [read_jsonl(tmp_path / place / "metrics.jsonl") for place in ("vae/language_model", "vae")]
     assert [row["step"] for row in rows[0]] == [5, 10, 15]
     assert [row["kl"] for row in rows[0]] == [0.0] * 3

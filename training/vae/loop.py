@@ -64,6 +64,7 @@ class Loop:
     ) -> None:
         self.accelerator = new_accelerator(dtype, num_processes)
         self.recipe, self.seed = recipe, seed
+        self.name = "vae" if recipe.latent_size else "language model"  # for who watches
         self.class_ids = None if class_ids is None else torch.tensor(class_ids)
         self.tokens = Tokens(tokenizer, texts, model.config.max_text_length)
         self.plan = plan_steps(
@@ -103,7 +104,7 @@ class Loop:
         self.model.train()
         window, warned = Window(), False
         before, started = self.seconds, time.monotonic()
-        with bar(total=self.recipe.steps, label="vae", unit="step") as progress:
+        with bar(total=self.recipe.steps, label=self.name, unit="step") as progress:
             progress.update(self.step)
             while self.step < self.recipe.steps:
                 plan, rate = self.plan[self.step], learning_rate(self.recipe, self.step)
@@ -132,7 +133,7 @@ class Loop:
                         progress.set_postfix(nll=f"{figures['nll']:.1f}", kl=f"{figures['kl']:.1f}")
                         warning = None if warned else collapse_warning(figures, self.recipe, self.step)
                         if warning:
-                            say(f"vae: {warning}")
+                            say(f"{self.name}: {warning}")
                             warned = True
                 if self.step % self.recipe.checkpoint_every == 0 and not last:
                     save_checkpoint(self.accelerator, checkpoints, self.step, self.fingerprint)
@@ -194,7 +195,7 @@ class Loop:
         kl, mean = (accelerator.reduce(sums, "sum") / count).tolist()
         if not np.isfinite(mean):
             raise UserError(
-                f"vae: the loss is no longer finite at step {self.step + 1}; lower 'vae.learning_rate' "
+                f"{self.name}: the loss is no longer finite at step {self.step + 1}; lower 'vae.learning_rate' "
                 f"({self.recipe.learning_rate:g})"
             )
         self.beta.update(self.step, kl)
@@ -216,7 +217,7 @@ class Loop:
         """Load the newest checkpoint, if there is one; errors as for `load_newest`."""
         place = load_newest(self.accelerator, checkpoints, self.fingerprint)
         if place and self.accelerator.is_main_process:
-            say(f"vae: going on at step {self.step} of {self.recipe.steps} from {place}")
+            say(f"{self.name}: going on at step {self.step} of {self.recipe.steps} from {place}")
 
 
 def _optimizer(model: TextVAEModel, recipe: VaeRecipe) -> torch.optim.Optimizer:

@@ -85,7 +85,7 @@ def train_vae(recipe: Recipe, output: Path) -> dict[str, Any]:
     loop = Loop(model, tokenizer, sentences.train, sentences.num_main, settings, **how)
     if main:
         say(
-            f"vae: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
+            f"{loop.name}: {len(sentences.train)} sentences ({sentences.num_main} of {settings.texts}), "
             f"{sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6:.1f} M trained parameters, "
             f"{choice.dtype} ({choice.reason})".replace("torch.", "")
         )
