@@ -54,3 +54,12 @@ def test_another_teacher_reads_for_itself(asked, tmp_path):
         (tmp_path / "vae" / "model.safetensors").write_bytes(weights)
         BudgetFeatures(tmp_path, own, BUDGET, embed, "float32")(SENTENCES)
     assert len(read) == 6
+
+
+def test_what_an_arm_remembers_has_no_part_in_what_all_arms_read(asked, tmp_path):
+    _, embed = asked
+    features = BudgetFeatures(
+        tmp_path, RECIPE, BUDGET, embed, "float32", others=lambda texts: torch.zeros(len(texts), 2)
+    )
+    assert torch.equal(features(SENTENCES), embed(SENTENCES))
+    assert not features(["another"]).any()

@@ -24,21 +24,25 @@ class BudgetFeatures:
 
     spared_cpu_seconds = 0.0  # that others spent on what was looked up here
 
-    def __init__(self, folder: Path, recipe: Recipe, budget: LabelledTexts, embed: Embed, dtype: str) -> None:
-        self._folder, self._settings, self._dtype, self._embed = folder, recipe.augment, dtype, embed
+    def __init__(
+        self, folder: Path, recipe: Recipe, budget: LabelledTexts, body: Embed, dtype: str, others: Embed | None = None
+    ) -> None:
+        """`body` reads the budget; `others`, which may remember what an arm knows, every other text."""
+        self._folder, self._settings, self._dtype = folder, recipe.augment, dtype
+        self._read, self._others = body, others or body
         sentences = [sentence for row in sentences_of(budget) for sentence in row]
         self._lists = (budget.texts, sentences)
 
     def __call__(self, texts: list[str]) -> Tensor:
         if texts not in self._lists:
-            return self._embed(texts)
+            return self._others(texts)
         read = fingerprint(self._body, self._settings.teacher_tokens, self._dtype, texts)
         path = self._folder / "augmented" / "features" / f"{read}.safetensors"
         if path.exists():
             found = load_file(path)
             self.spared_cpu_seconds += float(found["cpu_seconds"])
         else:
-            found = encoded(texts, self._embed)
+            found = encoded(texts, self._read)
             with atomic_path(path) as temporary:
                 save_file({name: tensor.contiguous() for name, tensor in found.items()}, temporary)
         return found["features"]

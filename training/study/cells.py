@@ -62,8 +62,9 @@ def grow_budget(folder: Path, recipe: Recipe, growth: Growth, target: int, dtype
     if settings.perplexity_model and (growth.subset < settings.perplexity_subsets or "perplexity" in asked):
         perplexities = _timed(sentence_perplexities(settings, number), reading)
     generator = _generator(folder, recipe, name, model, tokenizer, number)
-    body = generator.embed if isinstance(generator, Bank) else teacher_body(settings, model, tokenizer, number)
-    embed = BudgetFeatures(folder, recipe, budget, body, dtype)
+    body = teacher_body(settings, model, tokenizer, number)
+    others = generator.embed if isinstance(generator, Bank) else None
+    embed = BudgetFeatures(folder, recipe, budget, body, dtype, others)
     if isinstance(generator, Bank):
         generator = replace(generator, embed=embed)
     # The rows of other generators are shown to nobody, so that a teacher reads them only where a filter asks it.
