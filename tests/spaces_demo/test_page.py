@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.slow
 
+REPORT = Path(__file__).parents[2] / "docs/results/quickstart"
 TEXT = "a moving and funny film."
 HOSTILE = "<img src=x onerror=window.pwned=1><script>window.pwned=1</script> **a** {{7*7}} ${window.pwned=1} film."
 ARGUMENTS = [
@@ -61,6 +63,12 @@ def open_page(browser, server):
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def committed_verdict():
+    """The first words of the report that the page shows, up to the colon before its figures."""
+    report = (REPORT / "report.md").read_text()
+    return re.search(r"\*\*(Overall, [^:*]+):", report)[1]
 
 
 def go_to(page, tab):
@@ -212,9 +220,9 @@ def test_every_tab_is_used_by_hand(open_page, width, tmp_path):
     assert faults(page) == []
 
     go_to(page, "Evidence")
-    page.get_by_text("Overall, we cannot tell").first.wait_for()
+    page.get_by_text(committed_verdict()).first.wait_for()
     pictures = page.locator(".plots img")
-    assert pictures.count() == 11
+    assert pictures.count() == len(list((REPORT / "plots").glob("*.svg"))) > 0
     assert page.evaluate("() => [...document.querySelectorAll('.plots img')].every(e => e.naturalWidth && e.alt)")
     assert faults(page) == []
 
