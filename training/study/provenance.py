@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from ..common import intervals
-from . import tables
+from . import arm_settings, tables
 from .statistics import Row
 
 ARMS = {
@@ -81,7 +81,7 @@ def teacher_of(info: dict[str, Any], classifier: str) -> str | None:
     ahead = {
         f"{arm} at {size}": intervals.paired(own, teachers)
         for (name, arm, size), own in tables.on_shared_rows(info).items()
-        if name == classifier and tables.taught(info, arm)
+        if name == classifier and arm_settings.taught(info, arm)
     }
     means = {student: gain.mean for student, gain in ahead.items() if gain.mean is not None}
     if not means:
@@ -101,8 +101,8 @@ def how_chosen(info: dict[str, Any]) -> list[str]:
     """How each generator's rows were chosen: what is chosen most strictly has that advantage in every comparison."""
     settings, found = info["recipe"]["augment"], []
     for name in dict.fromkeys(row["generator"] for row in info.get("augmentation", [])):
-        asked = tables.filters(info, name)
-        if tables.from_bank(info, name):
+        asked = arm_settings.filters(info, name)
+        if arm_settings.from_bank(info, name):
             said = f"of a bank of {settings['bank_sentences']:,} sentences "
             share = settings["bank_share"]
             said += f"the {100 * share:.0f} % that its two teachers find clearest" if share < 1 else "all"

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..common import intervals
 from ..common.intervals import SIGNIFICANT, Interval
-from . import rivals, statistics, tables
+from . import arm_settings, rivals, statistics, tables
 from .statistics import Row
 
 MINUS = "\N{MINUS SIGN}"
@@ -73,10 +73,10 @@ def _which_kind(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer
     def helps(arm: str, gain: Interval) -> bool:
         return gain.low is not None and gain.low > 0 and p_values.get((judge, arm, size), 1.0) < SIGNIFICANT
 
-    generated = [(arm, gain) for arm, gain in own if tables.written(info, arm)]
+    generated = [(arm, gain) for arm, gain in own if arm_settings.written(info, arm)]
     helping = [f"{arm} {tables.lift_text(gain)}" for arm, gain in generated if helps(arm, gain)]
     others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in generated if not helps(arm, gain)]
-    real = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if not tables.written(info, arm)]
+    real = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if not arm_settings.written(info, arm)]
     said = f"At {size} rows {judge} gains by {', '.join(helping)}" if helping else f"At {size} rows none helps {judge}"
     said += f"; not shown to help: {', '.join(others)}" if others else ""
     said += f"; real unlabelled text, which nothing generates: {', '.join(real)}" if real else ""
@@ -120,7 +120,7 @@ def _against_rivals(rows: Sequence[Row], judge: str) -> Answer | None:
 
 def _filters(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer | None:
     found = [one for one in tables.filter_ablation(rows, info) if one.classifier == judge]
-    told = [f"{one.arm} {tables.lift_text(one.gain)}" for one in found if tables.filters(info, one.arm)]
+    told = [f"{one.arm} {tables.lift_text(one.gain)}" for one in found if arm_settings.filters(info, one.arm)]
     if not told:
         return None
     return Answer(

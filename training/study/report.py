@@ -18,7 +18,7 @@ from ..common.intervals import Interval
 from ..common.pages import duration, environment, markdown, write_page
 from ..common.progress import say
 from ..vae.plots import training_curve
-from . import plots, provenance, rivals, statistics, tables
+from . import arm_settings, plots, provenance, rivals, statistics, tables
 from .questions import answers
 from .statistics import Row
 from .summary import summary
@@ -116,7 +116,7 @@ def report_facts(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, Any]:
         ],
         "filters": [
             vars(one)
-            | {"filters": ", ".join(tables.filters(info, one.arm)) or "none", "gain": tables.lift_text(one.gain)}
+            | {"filters": ", ".join(arm_settings.filters(info, one.arm)) or "none", "gain": tables.lift_text(one.gain)}
             for one in tables.filter_ablation(rows, info)
         ],
         "chosen": provenance.how_chosen(info),
@@ -241,9 +241,9 @@ def _costs(rows: Sequence[Row], info: dict[str, Any]) -> dict[str, list[tuple[st
     for name in statistics.classifiers(rows):
         points = []
         for arm, size in statistics.arms(rows, name):
-            generators = tables.made_of(info, arm)
+            generators = arm_settings.made_of(info, arm)
             costs = [a_row[one] for one in generators if a_row.get(one) is not None]
-            chosen_alike = all(tables.filters(info, one) == tables.filters(info, arm) for one in generators)
+            chosen_alike = all(arm_settings.filters(info, one) == arm_settings.filters(info, arm) for one in generators)
             gain = statistics.lift(rows, name, arm, size)
             if len(costs) == len(generators) and chosen_alike and gain.low is not None:
                 points.append((f"{arm} {size}", (size - budget) * fmean(costs), gain))

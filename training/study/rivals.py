@@ -12,7 +12,7 @@ from typing import Any
 
 from ..common import intervals
 from ..common.intervals import FEWEST_SUBSETS, Interval
-from . import statistics, tables
+from . import arm_settings, statistics, tables
 from .statistics import Row
 
 TEACHER = "the teacher"
@@ -123,9 +123,12 @@ def _ways(info: dict[str, Any]) -> tuple[Accuracies, Accuracies, Accuracies]:
         plain[TEACHER, "real", info["study"]["budget"]] = teachers
     for place, values in tables.on_shared_rows(info).items():
         arm = place[1]
-        if arm != "oracle":
-            way = plain if not statistics.is_generated(arm) else grown if tables.written(info, arm) else unlabelled
-            way[place] = values
+        if arm_settings.written(info, arm):
+            grown[place] = values
+        elif statistics.is_generated(arm):
+            unlabelled[place] = values
+        elif arm != "oracle":
+            plain[place] = values
     return plain, grown, unlabelled
 
 

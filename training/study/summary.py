@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from ..common.intervals import FEWEST_SUBSETS, Interval
-from . import statistics, tables
+from . import arm_settings, statistics, tables
 from .statistics import Row
 
 
@@ -63,7 +63,7 @@ def _filters_lift(rows: Sequence[Row], info: dict[str, Any], classifier: str) ->
     """Of the recipe's own filters, which were chosen before the test; where it has none, of the first variant's."""
     variants = info["recipe"]["variants"]
     found = [one for one in tables.filter_ablation(rows, info) if one.classifier == classifier]
-    gains = {one.arm: one.gain for one in found if tables.filters(info, one.arm)}
+    gains = {one.arm: one.gain for one in found if arm_settings.filters(info, one.arm)}
     first = min(gains, key=lambda arm: arm in variants, default=None)
     return Interval(None, None, None, 0) if first is None else gains[first]
 

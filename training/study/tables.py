@@ -10,7 +10,7 @@ from typing import Any
 
 from ..common import intervals
 from ..common.intervals import Interval
-from . import statistics
+from . import arm_settings, statistics
 from .statistics import Row
 from .verdict import signed
 
@@ -130,7 +130,7 @@ def filter_ablation(rows: Sequence[Row], info: dict[str, Any]) -> list[Filtered]
             if PLAIN_VARIANT.items() <= variant.items() and len(variant["generators"]) == 1:
                 of_generator.setdefault(variant["generators"][0], []).append(arm)
         for arms in of_generator.values():
-            plain = next((arm for arm in arms if not filters(info, arm)), None)
+            plain = next((arm for arm in arms if not arm_settings.filters(info, arm)), None)
             if plain is None or len(arms) == 1:
                 continue
             size = max(row["size"] for row in own if row["arm"] == plain)
@@ -207,35 +207,7 @@ def generators(info: dict[str, Any]) -> list[dict[str, Any]]:
     lines: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in info.get("augmentation", []):
         lines.setdefault((row["generator"], row["budget"]), []).append(row)
-    return [_generator(name, budget, own, filters(info, name)) for (name, budget), own in lines.items()]
-
-
-def filters(info: dict[str, Any], arm: str) -> list[str]:
-    """Those of an arm of generated rows."""
-    own = info["recipe"]["variants"].get(arm, {}).get("filters")
-    return info["recipe"]["augment"]["filters"] if own is None else own
-
-
-def made_of(info: dict[str, Any], arm: str) -> list[str]:
-    """The generators of an arm of generated rows."""
-    generators: list[str] = info["recipe"]["variants"].get(arm, {}).get("generators", [arm])
-    return generators
-
-
-def from_bank(info: dict[str, Any], generator: str) -> bool:
-    """Whether its rows are put together from sentences that the teachers labelled."""
-    return generator == "self_training" or (generator == "vae" and info["recipe"]["augment"]["vae_latents"] == "prior")
-
-
-def taught(info: dict[str, Any], arm: str) -> bool:
-    """Whether the teachers labelled or chose the rows of an arm."""
-    by_banks = any(from_bank(info, generator) for generator in made_of(info, arm))
-    return statistics.is_generated(arm) and (by_banks or not {"confidence", "agreement"}.isdisjoint(filters(info, arm)))
-
-
-def written(info: dict[str, Any], arm: str) -> bool:
-    """Whether somebody wrote the rows of an arm for it: those of `self_training` are real ones without labels."""
-    return statistics.is_generated(arm) and made_of(info, arm) != ["self_training"]
+    return [_generator(name, budget, own, arm_settings.filters(info, name)) for (name, budget), own in lines.items()]
 
 
 def seconds_a_word(info: dict[str, Any]) -> dict[str, float]:
