@@ -5,7 +5,7 @@
 
 STUDY is the folder of a study's run, whose budgets and grown rows are trained on; an arm is named with its size and,
 where these are to be other than the recipe's, its steps. Scored are the dataset's validation part, or, where it has
-none, rows of the role that choices are made on; generated rows that copy one are left out.
+none, rows of the role that choices are made on, less the study's own; generated rows that copy one are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from textvae.training.common.recipe_files import load_recipe
 from textvae.training.common.sources import LabelledTexts, load_texts
 from textvae.training.common.text import role
 from textvae.training.study.plan import Cell, seed_of
-from textvae.training.study.rows import training_rows
+from textvae.training.study.rows import read_table, training_rows
 
 SCORED = 872  # as many as SST-2's validation part has
 
@@ -42,7 +42,7 @@ def main() -> None:
     recipe = load_recipe(args.study / "recipe.yaml")
     settings, budget = recipe.classifiers[args.classifier], recipe.study.budget
     dtype = getattr(torch, read_json(args.study / "run.json").get("precision", {}).get("dtype", "float32"))
-    held_out = scored(recipe.study.dataset)
+    held_out = scored(args.study, recipe.study.dataset)
     for subset in range(args.subsets):
         for named in args.arms:
             arm, size, *asked = named.split(":")
@@ -68,12 +68,13 @@ def main() -> None:
                 print(flush=True)
 
 
-def scored(dataset: str) -> LabelledTexts:
+def scored(study: Path, dataset: str) -> LabelledTexts:
     try:
         return load_texts(dataset, "validation")
     except NoSplit:
         train = load_texts(dataset, "train")
-        places = [place for place, text in enumerate(train.texts) if role(text) == "development"]
+        drawn = {text for file in study.glob("rows/subset-*.parquet") for text in read_table(file)["text"]}
+        places = [place for place, text in enumerate(train.texts) if role(text) == "development" and text not in drawn]
         count = min(SCORED, len(places))
         return train.take([places[number * len(places) // count] for number in range(count)])
 

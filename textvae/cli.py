@@ -255,7 +255,7 @@ VERBS = {
         resumes=True,
     ),
     "generate": Verb("write sentences drawn from a text VAE", options.generate, _generate),
-    "augment": Verb("grow a labelled file by generated rows", options.augment, _augment),
+    "augment": Verb("grow a labelled file by generated rows", options.augment, _augment, resumes=True),
     "advise": Verb(
         "say whether generated rows would help on a labelled file, and which",
         options.advise,

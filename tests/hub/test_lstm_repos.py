@@ -42,9 +42,9 @@ def test_the_card_says_what_was_measured(lstm_run, tmp_path):
     found = json.loads((lstm_run / "evaluation.json").read_text())
     assert f"| accuracy, 95 % Wilson interval | {100 * found['test']['accuracy']:.2f} % (" in card
     assert f"| cross-entropy, nats | {found['test']['loss']:.4f} |" in card
-    solved = found["tricky"]["pairs_solved"]
-    low, high = wilson_interval(solved, 56)
-    told = f"{100 * solved:.1f} % (95 % Wilson interval {100 * low:.1f} to {100 * high:.1f}) of the 56 pairs"
+    solved, pairs = (found["tricky"][name] for name in ("pairs_solved", "pairs"))
+    low, high = wilson_interval(solved, pairs)
+    told = f"{100 * solved:.1f} % (95 % Wilson interval {100 * low:.1f} to {100 * high:.1f}) of the {pairs} pairs"
     assert told in card
     assert re.search(r"name: accuracy\n", card)
 

@@ -12,9 +12,10 @@ from transformers import AutoTokenizer, DataCollatorWithPadding
 
 from textvae.modeling_lstm.configuration_lstm import LstmConfig
 from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
+from textvae.training.common.errors import UserError
 from textvae.training.lstm import pretrain as lstm_pretrain
 from textvae.training.lstm import train as lstm_train
-from textvae.training.lstm.pretrain import pretrain
+from textvae.training.lstm.pretrain import LanguageModel, pretrain
 from textvae.training.lstm.recipe import LstmRecipe
 from textvae.training.lstm.run import run_lstm
 
@@ -70,6 +71,23 @@ def test_what_can_be_foreseen_is_learned_in_both_directions(collator, tmp_path):
     lengths = model.embedding.weight.norm(dim=1)
     assert lengths[model.config.pad_token_id] == 0
     assert (lengths > 0).sum() == len(lengths) - 1
+
+
+def test_the_loss_is_of_texts_from_all_over_the_rows_held_out(collator, tmp_path):
+    """A dataset's first rows may all be of one class."""
+    draw = np.random.default_rng(0)
+    cycles = [(np.arange(12) + draw.integers(9)) % 9 + 5 for _ in range(600)]
+    noise = [draw.integers(5, 14, 12) for _ in range(600)]
+    found, _ = trained(collator, tmp_path, cycles[:400], cycles[400:] + noise)
+    assert found["loss"] > 1
+
+
+def test_one_that_diverges_ends_before_a_checkpoint_of_it_is_kept(collator, tmp_path, monkeypatch):
+    monkeypatch.setattr(LanguageModel, "_loss", lambda self, predicted, right: predicted.sum() * float("nan"))
+    rows = [np.arange(5, 12)] * 80
+    with pytest.raises(UserError, match=r"the loss of the pre-training is no longer finite at step 3; lower"):
+        trained(collator, tmp_path, rows, rows)
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_an_interrupted_pretraining_ends_with_the_same_weights(write_recipe, tmp_path, monkeypatch):

@@ -137,9 +137,9 @@ def write_run(tmp_path):
     def write(rows: list[dict], info: dict) -> Path:
         results = tmp_path / "results.jsonl"
         results.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        analysed = {"fingerprint": fingerprint("analyse", results), "seconds": 0.0, "note": None}
-        stages = info["stages"] | ({"analyse": analysed} if "analysis" in info else {})
-        (tmp_path / "run.json").write_text(json.dumps(info | {"stages": stages}), encoding="utf-8")
+        if "analysis" in info:
+            info = info | {"analysis": info["analysis"] | {"results": fingerprint(results)}}
+        (tmp_path / "run.json").write_text(json.dumps(info), encoding="utf-8")
         return tmp_path
 
     return write

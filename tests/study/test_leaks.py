@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -145,8 +146,11 @@ def test_from_the_sources_on_checkpoint_and_rows_are_the_same_whatever_the_tests
     assert {"vae/model.safetensors", "augmented/candidates/vae-of8-subset0.parquet"} <= set(plain)
     assert written("labels", lambda rows: rows.assign(label=1 - rows["label"])) == plain
     # Other rows are drawn for scoring, and candidates held against the same.
-    assert written("permuted", lambda rows: rows.assign(label=rows["label"].sample(frac=1).to_numpy())) == plain
+    shuffled = np.random.default_rng(0).permutation
+    assert written("permuted", lambda rows: rows.assign(label=shuffled(rows["label"]))) == plain
     assert written("order", lambda rows: rows[::-1]) == plain
+    drawn = [(tmp_path / f"run-{name}" / "rows/test.parquet").read_bytes() for name in ("plain", "permuted", "order")]
+    assert len(set(drawn)) == 3
 
 
 def test_a_test_text_among_the_candidates_is_dropped(grown, recipes, tmp_path):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -19,7 +18,7 @@ from textvae.modeling_textvae.augmentation import Progress
 
 from ..common.errors import UserError
 from ..common.files import check_replaceable, fingerprint
-from ..common.precision import autocast, choose, device
+from ..common.precision import autocast, choose, device, settle
 from ..common.progress import bar, say
 from ..common.recipe import AugmentRecipe
 from ..common.shards import Keep, is_main, main_first
@@ -48,6 +47,7 @@ class _Tool:
     settings: AugmentRecipe
     model: str  # what generates, in words
     revision: str
+    dtype: torch.dtype
     bleu: float | None = None  # of the VAE's reconstructions of the rows
     notes: tuple[str, ...] = ()
 
@@ -68,17 +68,15 @@ def augment_file(args: argparse.Namespace) -> None:
     if args.target_size <= len(budget):
         raise UserError(f"--target-size {args.target_size}: {args.input} has {len(budget)} rows already; ask for more")
     tests = read_texts(args.test_input, args.text_column, "test") if args.test_input else []
-    dtype = choose("auto").dtype
-    tool = _vae(args, budget, dtype) if args.generator == "vae" else _other(args, budget, dtype)
+    tool = _vae(args, budget) if args.generator == "vae" else _other(args, budget)
     judges = Judges(tool.embed, asked=tool.settings.filters)
-    with _bars() as progress, autocast(dtype, device()):
+    with _bars() as progress, autocast(tool.dtype, device()):
         rows, _ = grow(
             tool.generator, judges, budget, tests, tool.settings, args.seed, progress,
             target=args.target_size, oversample=tool.settings.oversample,
         )  # fmt: skip
     if not is_main():
         return
-    shutil.rmtree(_parts(output), ignore_errors=True)
     candidates = rows[rows["method"] != "original"]
     if not candidates["kept"].any():
         raise UserError(
@@ -98,6 +96,7 @@ def augment_file(args: argparse.Namespace) -> None:
         notes=tool.notes,
     )
     write_dataset(output, rows, args.target_size, facts)
+    shutil.rmtree(_parts(output), ignore_errors=True)
     kept = len(take(rows, args.target_size))
     if kept < args.target_size:
         say(f"warning: {kept} rows, not {args.target_size}: too few candidates passed the checks")
@@ -138,23 +137,28 @@ def _parts(output: Path) -> Path:
     return output.with_name(f".{output.name}-parts")
 
 
-def _kept(args: argparse.Namespace, budget: LabelledTexts, settings: AugmentRecipe, made_by: str, dtype: Any) -> Keep:
-    """The blocks that have been written for these very rows, by these weights."""
+def _kept(
+    args: argparse.Namespace, budget: LabelledTexts, settings: AugmentRecipe, made_by: str
+) -> tuple[Keep, torch.dtype]:
+    """The blocks that have been written for these very rows, by these weights, and the precision that they are in."""
     made_from = fingerprint(
-        args.generator, args.seed, settings, made_by, str(dtype), budget.texts, budget.labels, budget.label_names
+        args.generator, args.seed, settings, made_by, budget.texts, budget.labels, budget.label_names
     )
+    choose("auto")  # by all processes together
     with main_first():
-        return Parts(_parts(Path(args.output)), made_from).data
+        parts = Parts(_parts(Path(args.output)), made_from)
+        precision = parts.data("precision", lambda: settle("auto", None))
+    return parts.data, getattr(torch, precision["dtype"])
 
 
-def _vae(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) -> _Tool:
+def _vae(args: argparse.Namespace, budget: LabelledTexts) -> _Tool:
     """The VAE, fine-tuned on the rows where that is asked for; its encoder is the teacher's body."""
     folder, source = resolve_model(args.model)
     adapted = _adapted(args)
     if args.adapt and folder.resolve() == adapted.resolve():
         raise UserError(f"{adapted}: is the model itself; with another --output its copy gets a place of its own")
     model, tokenizer = load_model(folder)
-    model = model.to(device())
+    model, dtype = model.to(device()), choose("auto").dtype
     bleu, sentences = familiarity(model, tokenizer, budget.texts, dtype)
     revision = source.revision
     note = f"Reconstruction BLEU of the generator on these rows' sentences: {bleu:.1f}."
@@ -175,19 +179,24 @@ def _vae(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) ->
     temperature = AugmentRecipe.temperature if args.temperature is None else args.temperature
     settings = AugmentRecipe(sizes=(args.target_size,), temperature=temperature, perplexity_model=None)
     embed = teacher_body(settings, model, tokenizer)
-    generator = Vae(model, tokenizer, settings, _kept(args, budget, settings, revision, dtype))
-    return _Tool(generator, embed, settings, source.sentence(), revision, bleu, (note,))
+    keep, dtype = _kept(args, budget, settings, revision)
+    generator = Vae(model, tokenizer, settings, keep)
+    return _Tool(generator, embed, settings, source.sentence(), revision, dtype, bleu, (note,))
 
 
-def _other(args: argparse.Namespace, budget: LabelledTexts, dtype: torch.dtype) -> _Tool:
+def _other(args: argparse.Namespace, budget: LabelledTexts) -> _Tool:
     """Rules, or another model; the teacher's body is a sentence encoder."""
     models = {args.generator: args.model} if args.model else {}
     settings = AugmentRecipe(sizes=(args.target_size,), perplexity_model=None, teacher_model=TEACHER, **models)
     source = wordnet()[1] if args.generator == "rules" else resolve_model(getattr(settings, args.generator))[1]
+    resolve_model(TEACHER)  # it is loaded when there is something to judge: too late to say that it is not to be had
+    if args.generator == "rules":
+        keep, dtype = None, choose("auto").dtype
+    else:
+        keep, dtype = _kept(args, budget, settings, source.revision)
     embed = encoder(TEACHER, settings.teacher_tokens, dtype)
-    keep = None if args.generator == "rules" else _kept(args, budget, settings, source.revision, dtype)
     generator = make_generator(args.generator, settings, dtype, keep)
-    return _Tool(generator, embed, settings, source.sentence(), source.revision)
+    return _Tool(generator, embed, settings, source.sentence(), source.revision, dtype)
 
 
 @contextmanager

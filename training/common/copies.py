@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from .text import normalise, words_of
 
 NGRAM = 5
+NEAR_COPY_OVERLAP = 0.6  # of the word 5-grams of either text, unless a recipe says otherwise
+REVISION = 2  # raised where other texts come to count as copies, so that what an older rule let pass is not reused
 BLOCK = 20_000  # texts whose 5-grams are held in memory together
 
 Ngrams = set[tuple[str, ...]]

@@ -71,12 +71,16 @@ def remembered(folder: Path, asked: Precision) -> Choice:
     return Choice(getattr(torch, chosen["dtype"]), chosen["reason"], chosen["speedup"])
 
 
-@functools.cache
 def choose(precision: Precision, layer: Recurrent = "GRU") -> Choice:
     """Settle `auto` for this machine and the layer that most of the time goes into.
 
     It is measured once a process, so a run that may be resumed records it (`settle`).
     """
+    return _choose(precision, layer)
+
+
+@functools.cache
+def _choose(precision: Precision, layer: Recurrent) -> Choice:
     if precision != "auto":
         return Choice(getattr(torch, precision), "asked for")
     if device().type == "cuda":

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from .copies import NEAR_COPY_OVERLAP
 from .recipe_checks import ARMS, GENERATORS
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -148,7 +149,9 @@ class AugmentRecipe:
     # What is found out about candidates, and which are kept
     teacher_model: str | None = None  # body of the teachers, a Hub id or a folder; null: the VAE's encoder
     teacher_tokens: int = 128  # tokens of a text that a teacher reads
-    near_copy_overlap: float = 0.6  # share of word 5-grams in common, of a row's or of a test text's, that makes a copy
+    near_copy_overlap: float = (
+        NEAR_COPY_OVERLAP  # share of 5-grams in common, a row's or a test text's, that makes a copy
+    )
     filters: tuple[Filter, ...] = ("confidence",)  # training/augment/selection.py; copies go in any case
     confident_share: float = 0.25  # of a class's candidates, that the filter `confidence` leaves (more where needed)
     perplexity_model: str | None = "openai-community/gpt2"  # of kept rows; of all that a filter asks it of

@@ -32,6 +32,8 @@ from .mixture import fit_mixture
 from .passes import BATCH, codes
 from .recipe import AutoencoderRecipe, DigitsRecipe
 
+REVISION = 2  # raised where the same recipe comes to give another model
+
 
 def train_models(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
     """Train every model of the recipe into `NAME/`: `model/`, which `from_pretrained` loads, and `metrics.jsonl`."""
@@ -135,7 +137,7 @@ def _common(recipe: DigitsRecipe, digits: Splits) -> list[object]:
     """What all trainings of a run read."""
     return [
         digits.source.revision, recipe.validation_images, recipe.epochs, recipe.batch_size, recipe.learning_rate,
-        recipe.final_learning_rate_share, recipe.seed,
+        recipe.final_learning_rate_share, recipe.seed, REVISION,
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
@@ -61,6 +62,18 @@ class Progress(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.bar.close()
+
+
+class Guard(TrainerCallback):
+    """Ends a training whose weights are no longer finite, before a checkpoint of them is written."""
+
+    def __init__(self, recipe: LstmRecipe, what: str):
+        self.recipe, self.what = recipe, what
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if state.global_step % args.save_steps == 0:
+            weights = torch.stack([parameter.detach().sum() for parameter in given["model"].parameters()])
+            check_finite(weights.sum().item(), self.recipe, state.global_step, self.what)
 
 
 class Report(Progress):

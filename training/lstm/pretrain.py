@@ -23,8 +23,9 @@ from ..classify.train import ClassifierTrainer
 from ..common.precision import autocast
 from ..common.progress import say
 from .arguments import training_arguments
-from .callbacks import Clock, Progress, check_finite
+from .callbacks import Clock, Guard, Progress, check_finite
 from .checkpoints import last_checkpoint
+from .data import sample
 from .recipe import LstmRecipe
 
 CANDIDATES = 1024  # wrong tokens that each right one is told from in a step
@@ -110,7 +111,7 @@ def pretrain(
     Raises:
         UserError: the loss is no longer finite.
     """
-    rows, held_out = _unlabelled(rows), _unlabelled(held_out[:MEASURED_ROWS])
+    rows, held_out = _unlabelled(rows), _unlabelled(sample(held_out, recipe.seed)[:MEASURED_ROWS])
     counts = np.bincount(np.concatenate([row["input_ids"] for row in rows]), minlength=classifier.config.vocab_size)
     set_seed(recipe.seed)
     model = LanguageModel(classifier, torch.tensor(counts + 1, dtype=torch.float32))
@@ -121,7 +122,7 @@ def pretrain(
         training_arguments(recipe, checkpoints, steps, save_steps, dtype, weight_decay=DECAY),
         train_dataset=rows,
         data_collator=collator,
-        callbacks=[Clock(), Progress("pre-train", steps)],
+        callbacks=[Clock(), Guard(recipe, "pre-training"), Progress("pre-train", steps)],
     )
     last = last_checkpoint(checkpoints)
     if last:
@@ -129,14 +130,15 @@ def pretrain(
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     # Not the one that it was given: the Trainer makes callbacks anew from a checkpoint.
     clock = next(one for one in trainer.callback_handler.callbacks if isinstance(one, Clock))
-    device, losses = trainer.args.device, []
+    device, nats, words = trainer.args.device, 0.0, 0
     model.eval()
     for start in range(0, len(held_out), MEASURED_BATCH):
         batch = collator(held_out[start : start + MEASURED_BATCH]).to(device)
         with torch.no_grad(), autocast(dtype, device):
-            losses.append(model(**batch).loss.item())
+            unread = int(batch["attention_mask"][:, 1:].sum())
+            nats, words = nats + unread * model(**batch).loss.item(), words + unread
     model.train()
-    loss = float(np.mean(losses))
+    loss = nats / words
     check_finite(loss, recipe, steps, "pre-training")
     return {"steps": steps, "seconds": clock.seconds, "loss": loss}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..augment.dataset import DatasetFacts, write_dataset
+from ..common import copies
 from ..common.files import fingerprint
 from ..common.progress import bar, say
 from ..common.recipe import Recipe
@@ -44,6 +45,7 @@ def grow_budgets(run: RunFolder, recipe: Recipe) -> None:
             rows.unseen_file(run.path, growth.subset),
             [run.source(model) for model in models],
             *revision(growth.generator),
+            copies.REVISION,
         )
         for growth, target in needed.items()
     }
@@ -116,7 +118,7 @@ def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
         + (f" and {recipe.vae.unlabelled} (labels unseen)" if recipe.vae.unlabelled else ""),
         model_revision=content_revision([run.path / "vae" / "model.safetensors"]),
         settings=recipe.augment,
-        test_texts=run.info["study"]["test_rows"],
+        test_texts=len(rows.read_table(rows.unseen_file(run.path, 0))),
         seed=seed_of(recipe.seed, "augment", 0),
         notes=(f"Reconstruction BLEU of the generator on held-out sentences: {vae['bleu_reconstruction']:.1f}.",),
     )

@@ -48,10 +48,12 @@ def write_report(folder: str | Path) -> dict[str, Any]:
     if not rows:
         raise UserError(f"{folder}: holds no results.jsonl with rows; give a folder that `textvae run` made")
     info = read_json(folder / "run.json")
-    of_which = info["stages"].get("analyse", {}).get("fingerprint")
-    if "analysis" in info and of_which != fingerprint("analyse", results):
+    if "analysis" in info and info["analysis"].get("results") != fingerprint(results):
         del info["analysis"]
-        say(f"{folder}: its predictions were analysed before results.jsonl changed; what follows from them is left out")
+        say(
+            f"{folder}: its predictions were analysed before results.jsonl changed; what follows from them is left "
+            "out, until `textvae run` of its recipe analyses them anew"
+        )
     drawings = _plots(statistics.of_budget(rows, info["study"]["budget"]), info) | _study_plots(rows, info)
     facts = report_facts(rows, info)
     write_text(folder / "report.md", _as_markdown(facts, drawings))

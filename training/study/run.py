@@ -15,6 +15,7 @@ from typing import Any
 
 from ..augment.generators import masked_lm
 from ..augment.generators.rules import wordnet
+from ..common import copies
 from ..common.errors import UserError
 from ..common.files import append_jsonl, atomic_folder, fingerprint, read_json, read_jsonl, write_text
 from ..common.machine import Memory, give_back_memory
@@ -144,7 +145,7 @@ def train_generator(run: RunFolder, recipe: Recipe) -> None:
     """Train the VAE into `vae/`; its facts, curve and samples go into run.json for the report."""
     vae = recipe.vae
     read = [run.source(name) for name in (vae.texts, vae.unlabelled, vae.encoder) if name is not None]
-    inputs = [vae, recipe.seed, recipe.num_processes, recipe.precision, read]
+    inputs = [vae, recipe.seed, recipe.num_processes, recipe.precision, read, copies.REVISION]
     with run.stage("vae", inputs=inputs, outputs=["vae/config.json", "vae/model.safetensors"]) as stage:
         if stage.done:
             return
@@ -201,7 +202,10 @@ def _note_later_scorings(run: RunFolder, found: list[dict[str, Any]], kept: dict
     """Whoever changes a recipe after test rows were scored may have been led by the scores."""
     replaced = {row["fingerprint"] for row in found} - {row["fingerprint"] for row in kept.values()}
     run.update(replaced_cells=sorted(replaced | set(run.info.get("replaced_cells", []))))
-    if scored := run.info.get("scored_cells"):  # a whole plan was scored before
+    scored = run.info.get("scored_cells")
+    if scored is None and "analysis" in run.info:  # of the time before these were noted
+        scored = [Cell.of(row).key for row in found]
+    if scored:  # a whole plan was scored before
         later = {cell.key for cell in left} - set(scored)
         run.update(later_cells=sorted(later | set(run.info.get("later_cells", []))))
 
@@ -211,7 +215,8 @@ def analyse_predictions(run: RunFolder, recipe: Recipe) -> None:
     results = run.path / "results.jsonl"
     with run.stage("analyse", inputs=[results], outputs=["results.jsonl"]) as stage:
         if not stage.done:
-            run.update(analysis=analyse(run.path, recipe, read_jsonl(results), run.dtype(recipe.precision)))
+            found = analyse(run.path, recipe, read_jsonl(results), run.dtype(recipe.precision))
+            run.update(analysis=found | {"results": fingerprint(results)})
 
 
 def _cell_fingerprints(run: RunFolder, recipe: Recipe, cells: list[Cell], dtype: str) -> dict[str, str]:

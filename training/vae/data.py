@@ -10,13 +10,12 @@ import torch
 
 from textvae.modeling_textvae.sentences import split_sentences
 
-from ..common.copies import find_copies
+from ..common.copies import NEAR_COPY_OVERLAP, find_copies
 from ..common.errors import NoSplit, UserError
 from ..common.recipe import VaeRecipe
 from ..common.sources import LabelledTexts, Source, load_texts
 from ..common.text import normalise, role
 
-NEAR_COPY_OVERLAP = 0.6  # of the word 5-grams of either text
 REVIEWS = 2000  # whose sentences are held against tests together
 WORDS = range(4, 41)  # words of an unlabelled sentence that is read
 SORTED_STEPS = 50  # steps whose rows are sorted together by length
