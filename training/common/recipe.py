@@ -149,9 +149,7 @@ class AugmentRecipe:
     # What is found out about candidates, and which are kept
     teacher_model: str | None = None  # body of the teachers, a Hub id or a folder; null: the VAE's encoder
     teacher_tokens: int = 128  # tokens of a text that a teacher reads
-    near_copy_overlap: float = (
-        NEAR_COPY_OVERLAP  # share of 5-grams in common, a row's or a test text's, that makes a copy
-    )
+    near_copy_overlap: float = NEAR_COPY_OVERLAP  # share of 5-grams, a row's or a test text's, that makes a copy
     filters: tuple[Filter, ...] = ("confidence",)  # training/augment/selection.py; copies go in any case
     confident_share: float = 0.25  # of a class's candidates, that the filter `confidence` leaves (more where needed)
     perplexity_model: str | None = "openai-community/gpt2"  # of kept rows; of all that a filter asks it of
