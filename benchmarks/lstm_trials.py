@@ -21,7 +21,7 @@ import yaml
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.precision import choose
 from textvae.training.common.recipe_files import build_recipe
-from textvae.training.lstm.data import Parts, load_parts, load_tokenizer
+from textvae.training.lstm.data import Parts, load_parts, load_tokenizer, with_unlabelled
 from textvae.training.lstm.recipe import LstmRecipe, load_lstm_recipe
 from textvae.training.lstm.train import train_lstm
 
@@ -43,7 +43,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder, checkpoints = Path(place), Path(place) / "checkpoints"
         dtype = choose(recipe.precision, "LSTM").dtype
-        train_lstm(recipe, Parts(train, scored, scored, 0), load_tokenizer(recipe)[0], folder, checkpoints, dtype)
+        parts = with_unlabelled(Parts(train, scored, scored, 0), recipe)
+        train_lstm(recipe, parts, load_tokenizer(recipe)[0], folder, checkpoints, dtype)
         evaluations = read_jsonl(folder / "metrics.jsonl")
     line = {"trial": args.name, "recipe": args.recipe, "changes": changes, "train_rows": len(train)}
     line |= {"scored_rows": len(scored), "minutes": round((time.monotonic() - start) / 60, 1)}

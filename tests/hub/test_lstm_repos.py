@@ -63,10 +63,10 @@ def test_the_card_says_what_it_started_from(lstm_run, tmp_path, pretrained, said
 def test_the_card_tells_of_a_start_as_a_language_model(lstm_run, tmp_path):
     run = shutil.copytree(lstm_run, tmp_path / "run")
     figures = json.loads((run / "evaluation.json").read_text())
-    figures["pretraining"] = {"steps": 77, "seconds": 300.0, "loss": 4.8125}
+    figures["pretraining"] = {"texts": 640, "unlabelled": 400, "steps": 77, "seconds": 300.0, "loss": 4.8125}
     (run / "evaluation.json").write_text(json.dumps(figures))
     card = (laid_out(run, tmp_path / "staging")["org/imdb-lstm-tiny"].folder / "README.md").read_text()
-    assert "77 steps, 5 of the minutes below, to 4.81 nats a token" in card
+    assert "on 640 texts, those of the training and 400 without labels: 77 steps, 5 of the minutes below, to 4.81 nats" in card
     assert "from nothing" not in card
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -118,3 +120,27 @@ def test_an_interrupted_pretraining_ends_with_the_same_weights(write_recipe, tmp
     assert facts["pretraining"]["steps"] == again["pretraining"]["steps"]
     assert facts["seconds"] > facts["pretraining"]["seconds"] > 0
     assert "language model" in (straight / "report.html").read_text()
+
+
+def test_unlabelled_texts_are_read_too_but_none_that_is_scored(reviews, write_recipe, tmp_path, capsys):
+    dataset = shutil.copytree(reviews, tmp_path / "reviews")
+    scored = pd.read_parquet(dataset / "test.parquet")["text"][:3]
+    texts = [f"the film of a year without a word of praise {number}" for number in range(40)] + list(scored.str.upper())
+    pd.DataFrame({"text": texts, "label": -1}).to_parquet(dataset / "unsupervised.parquet")
+    recipe = write_recipe(
+        tmp_path, dataset=str(dataset), pretraining_epochs=1, pretraining_split="unsupervised", epochs=1
+    )
+    run = run_lstm(recipe, tmp_path / "with")
+    rows = json.loads((run / "run.json").read_text())["rows"]
+    read = json.loads((run / "evaluation.json").read_text())["pretraining"]
+    assert rows["unlabelled"] == read["unlabelled"] == 40
+    assert read["texts"] == rows["train"] + 40
+    assert "40 of them without labels" in (run / "report.html").read_text()
+    capsys.readouterr()
+
+    (dataset / "unsupervised.parquet").unlink()  # as where the dataset comes from a registry
+    alone = json.loads((run_lstm(recipe, tmp_path / "without") / "evaluation.json").read_text())["pretraining"]
+    assert alone["texts"] == rows["train"]
+    assert (
+        "no split 'unsupervised'; there is test, train; the pre-training reads the training" in capsys.readouterr().err
+    )

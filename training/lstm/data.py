@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from ..common.errors import UserError
+from ..common.errors import NoSplit, UserError
+from ..common.progress import say
 from ..common.rows import read_rows, texts_of
 from ..common.sources import LabelledTexts, Source, content_revision, load_texts, resolve_model
 from ..common.text import normalise, role
@@ -28,6 +29,7 @@ class Parts:
     validation: LabelledTexts
     test: LabelledTexts
     copies: int  # rows of the training part that are left out, as their text stands in the test part, too
+    unlabelled: LabelledTexts | None = None  # more to pre-train on; labels, where there are any, are not looked at
 
 
 def load_parts(dataset: str) -> Parts:
@@ -50,6 +52,25 @@ def load_parts(dataset: str) -> Parts:
     if len(set(validation.labels or [])) < len(train.label_names):
         raise UserError(f"{dataset}: too few rows: a tenth of them, kept for validation, lacks a class")
     return Parts(train.take([place for place, held in enumerate(held_out) if not held]), validation, test, copies)
+
+
+def with_unlabelled(parts: Parts, recipe: LstmRecipe) -> Parts:
+    """With the texts of the recipe's `pretraining_split`, less those that are scored later; without, where the dataset
+    has no such split where it comes from: a line says so.
+
+    Raises:
+        UserError: nowhere to be had.
+    """
+    if not (recipe.pretraining_epochs and recipe.pretraining_split):
+        return parts
+    try:
+        found = load_texts(recipe.dataset, recipe.pretraining_split)
+    except NoSplit as error:
+        say(f"{error}; the pre-training reads the training texts alone")
+        return parts
+    scored = {normalise(text) for part in (parts.validation, parts.test) for text in part.texts}
+    unscored = [place for place, text in enumerate(found.texts) if normalise(text) not in scored]
+    return replace(parts, unlabelled=found.take(unscored))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def pretrain(
     collator: DataCollatorWithPadding,
     checkpoints: Path,
     dtype: torch.dtype,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Train the classifier's embeddings and first layer in place, going on from the last of the checkpoints.
 
     Args:
@@ -106,7 +106,7 @@ def pretrain(
         held_out: of a sample of these the loss is measured.
 
     Returns:
-        steps, seconds, and loss: nats a word of the sample.
+        texts, steps, seconds, and loss: nats a word of the sample.
 
     Raises:
         UserError: the loss is no longer finite.
@@ -140,7 +140,7 @@ def pretrain(
     model.train()
     loss = nats / words
     check_finite(loss, recipe, steps, "pre-training")
-    return {"steps": steps, "seconds": clock.seconds, "loss": loss}
+    return {"texts": len(rows), "steps": steps, "seconds": clock.seconds, "loss": loss}
 
 
 def _unlabelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

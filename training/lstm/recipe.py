@@ -52,7 +52,8 @@ class LstmRecipe(AnyRecipe):
     temperature_scaling: bool = False  # divide the logits by the temperature that suits the validation rows best
 
     # How it is trained
-    pretraining_epochs: float = 0.0  # of the training texts as a language model in both directions, before any label
+    pretraining_epochs: float = 0.0  # of its texts as a language model in both directions, before any label
+    pretraining_split: str | None = None  # of the dataset, whose texts this reads beside the training texts
     batch_size: int = 32
     learning_rate: float = 1e-3
     warmup_share: float = 0.05  # of the steps; then it falls linearly to 0

@@ -18,7 +18,7 @@ from ..common.model_folders import load_model
 from ..common.progress import say
 from ..common.run_folder import RunFolder, open_run
 from ..common.sources import LabelledTexts, content_revision, resolve_model
-from .data import TRICKY, Parts, TrickyReviews, load_parts, load_tokenizer, load_tricky
+from .data import TRICKY, Parts, TrickyReviews, load_parts, load_tokenizer, load_tricky, with_unlabelled
 from .evaluation import figures, with_tricky
 from .recipe import ComparisonRecipe, LstmRecipe, load_lstm_recipe
 from .report import Classifier, flat, write_report
@@ -68,12 +68,17 @@ def run_comparison(recipe: ComparisonRecipe, folder: Path) -> None:
 def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Classifier:
     """Train and evaluate one LSTM in `folder`, or find that done there; without `test` no test row is reached."""
     with open_run(folder, recipe) as run:
-        parts = load_parts(recipe.dataset)
+        parts = with_unlabelled(load_parts(recipe.dataset), recipe)
         tokenizer, tokenizer_source = load_tokenizer(recipe)
         sources = [parts.train.source, tokenizer_source]
         run.update(
             sources=[{"asked": source.id, **source.to_dict()} for source in sources],
-            rows={"train": len(parts.train), "validation": len(parts.validation), "copies_of_test_rows": parts.copies},
+            rows={
+                "train": len(parts.train),
+                "validation": len(parts.validation),
+                "copies_of_test_rows": parts.copies,
+                "unlabelled": len(parts.unlabelled) if parts.unlabelled else 0,
+            },
         )
         inputs = [recipe, [source.revision for source in (*sources, parts.test.source)]]
         with run.stage("train", inputs=inputs, outputs=["model", "metrics.jsonl"]) as stage:

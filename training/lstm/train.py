@@ -77,7 +77,10 @@ def train_lstm(
     collator = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_STEP)
     pretraining = None
     if recipe.pretraining_epochs:
-        pretraining = pretrain(model, recipe, rows, validation_rows, collator, checkpoints / "pretraining", dtype)
+        more = encode(parts.unlabelled, tokenizer, recipe.max_length) if parts.unlabelled else []
+        place = checkpoints / "pretraining"
+        pretraining = pretrain(model, recipe, [*rows, *more], validation_rows, collator, place, dtype)
+        pretraining["unlabelled"] = len(more)
         set_seed(recipe.seed)  # so that what comes is the same where the pre-training was gone on with
     steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     arguments = _arguments(recipe, checkpoints, steps, dtype)
