@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-from textvae.training.classify.targets import Targets
 from textvae.training.classify.train import train_classifier
 from textvae.training.common.copies import find_copies
 from textvae.training.common.errors import NoSplit
@@ -54,8 +53,7 @@ def main() -> None:
                 # The study held its candidates against test texts alone.
                 reasons = find_copies(train.texts, held_out.texts, recipe.augment.near_copy_overlap)
                 kept = [place for place, reason in enumerate(reasons) if place < budget or reason is None]
-                if targets is not None:
-                    targets = Targets(targets.confidence[kept], targets.weight[kept])
+                targets = None if targets is None else targets[kept]
                 copies, train = len(train) - len(kept), train.take(kept)
                 outcome = train_classifier(
                     args.classifier, settings, train, held_out, steps=steps, dtype=dtype, targets=targets,

@@ -38,6 +38,8 @@ def test_two_teachers_agree_on_the_likeliest_of_three_classes_though_neither_giv
     unsure, wrong = judged(*(new_row(text, 0, "rules", 0) for text in texts))
     assert unsure["agreed"] is True
     assert unsure["second_confidence"] < 0.5
+    assert sum(unsure["teacher_probabilities"]) == pytest.approx(1)
+    assert unsure["teacher_probabilities"][0] == unsure["teacher_confidence"] == max(unsure["teacher_probabilities"])
     assert wrong["agreed"] is False
 
 

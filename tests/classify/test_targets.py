@@ -9,19 +9,13 @@ import pytest
 import torch
 
 from textvae.training.classify.probe import fit_predict
-from textvae.training.classify.targets import Targets, soft_cross_entropy
+from textvae.training.classify.targets import soft_cross_entropy
 from textvae.training.classify.train import train_classifier
 from textvae.training.common.recipe import ClassifierRecipe
 from textvae.training.common.sources import LabelledTexts, Source
 
 SOURCE = Source("mine.csv", "path", "mine.csv", "sha256:0")
 SETTINGS = ClassifierRecipe(max_length=12, batch_size=4, learning_rate=5e-2)
-
-
-def test_mass_is_probability_times_weight():
-    targets = Targets(np.array([1.0, 0.7], np.float32), np.array([1.0, 0.5], np.float32))
-    expected = [[0.0, 1.0, 0.0], [0.35, 0.075, 0.075]]
-    np.testing.assert_allclose(targets.mass([1, 0], 3), expected, atol=1e-7)
 
 
 def test_the_loss_is_cross_entropy_where_targets_are_labels():
@@ -67,7 +61,7 @@ def test_a_classifier_follows_its_targets(name, tiny_encoder):
     wrong = LabelledTexts(texts, [0, 1] * 12, ["neg", "pos"], SOURCE)
     test = LabelledTexts(texts[:2], [1, 0], ["neg", "pos"], SOURCE)
     settings = dataclasses.replace(SETTINGS, model=str(tiny_encoder))
-    targets = Targets(np.full(24, 0.05, np.float32), np.ones(24, np.float32))
+    targets = np.tile(np.array([[0.05, 0.95], [0.95, 0.05]], np.float32), (12, 1))
 
     def outcome(targets):
         return train_classifier(name, settings, wrong, test, steps=40, seed=0, dtype=torch.float32, targets=targets)

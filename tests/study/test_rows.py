@@ -53,10 +53,9 @@ def test_rows_of_the_rarest_class_are_repeated_until_classes_are_equal(folder):
 def test_class_weights_make_classes_count_the_same(folder):
     data, targets = training_rows(folder, cell("weighted", 8), RECIPE)
     assert data.texts == [f"review {i}" for i in range(8)]
-    mass = targets.mass(data.labels, 2)
-    assert mass.sum(0).tolist() == pytest.approx([4.0, 4.0])
-    assert mass.sum() == pytest.approx(8.0)
-    assert set(mass[3]) == {0.0, 2.0}
+    assert targets.sum(0).tolist() == pytest.approx([4.0, 4.0])
+    assert targets.sum() == pytest.approx(8.0)
+    assert set(targets[3]) == {0.0, 2.0}
 
 
 def candidates(folder, reject=()):
@@ -65,7 +64,8 @@ def candidates(folder, reject=()):
     for i in range(40):
         reason = "copy of a test row" if i in reject else "over quota"
         rows.append({"text": f"made {i}", "label": i % 2, "method": "vae", "kept": False, "reject_reason": reason})
-        rows[-1]["teacher_confidence"] = 0.5 + i / 100
+        rows[-1]["teacher_confidence"] = sure = 0.5 + i / 100
+        rows[-1]["teacher_probabilities"] = [1 - sure, sure] if i % 2 else [sure, 1 - sure]
     for place in range(8, 24):
         if place - 8 not in reject:
             rows[place] |= {"kept": True, "reject_reason": None, "rank": place}
@@ -100,8 +100,9 @@ def test_confidence_and_weight_are_of_generated_rows_alone(folder):
     recipe = variant_recipe((12,))
     soft = replace(recipe.variants["sure"], soft_labels=True, synthetic_weight=0.25)
     _, targets = training_rows(folder, cell("sure", 12), replace(recipe, variants={"sure": soft}))
-    assert targets.confidence.tolist() == pytest.approx([1.0] * 8 + [0.86, 0.87, 0.88, 0.89])
-    assert targets.weight.tolist() == [1.0] * 8 + [0.25] * 4
+    assert targets[:8].tolist() == np.eye(2)[[row % 2 for row in range(8)]].tolist()
+    np.testing.assert_allclose(targets[8:, 1], [0.25 * sure for sure in (0.14, 0.87, 0.12, 0.89)], atol=1e-6)
+    np.testing.assert_allclose(targets[8:].sum(1), 0.25, atol=1e-6)
     assert training_rows(folder, cell("sure", 12), recipe)[1] is None
 
 

@@ -63,7 +63,8 @@ def grow(
     """All rows, originals first, candidates with what was found out about them and whether they are kept.
 
     Columns: text, label (index into `budget.label_names`), method, source_row, temperature, seed,
-    teacher_confidence, second_confidence, agreed (whether both teachers find the label the likeliest) and perplexity
+    teacher_confidence, teacher_probabilities (of all classes; a column only where some are known), second_confidence,
+    agreed (whether both teachers find the label the likeliest) and perplexity
     (null where no filter asks for them; perplexity is given of the first kept rows in any case where there is a judge
     of it), kept, reject_reason, rank (the rows with rank < n are the dataset of n rows).
 
@@ -91,6 +92,9 @@ def grow(
     matrix = judges.judge(rows, budget, progress)
     frame = pd.DataFrame(rows).drop(columns=["sentences", "teacher_agrees"], errors="ignore")
     frame = frame.astype({"source_row": "Int64", "seed": "Int64", "rank": "Int64"})
+    if "teacher_probabilities" in frame:
+        known = frame["teacher_confidence"].notna()
+        frame["teacher_probabilities"] = frame["teacher_probabilities"].astype(object).where(known, None)
     frame["agreed"] = frame["agreed"].astype("boolean") if "agreed" in frame else pd.Series(dtype="boolean")
     for column in ("temperature", "teacher_confidence", "second_confidence", "perplexity"):
         frame[column] = frame[column].astype("Float64") if column in frame else pd.Series(dtype="Float64")

@@ -157,6 +157,7 @@ def both_teachers(budget: LabelledTexts, embed: Embed) -> tuple[Teacher, Teacher
 def trust(row: Row, probabilities: Tensor) -> None:
     """Write what a teacher's (classes,) probabilities say of a row's label."""
     row["teacher_confidence"] = float(probabilities[row["label"]])
+    row["teacher_probabilities"] = probabilities.tolist()
     row["teacher_agrees"] = int(probabilities.argmax()) == row["label"]
 
 

@@ -99,7 +99,7 @@ def train_classifier(
         if name == "gpt2_lora":
             fit_head(model, train_rows, dtype, seed)
         if targets is not None:
-            for row, mass in zip(train_rows, targets.mass(train.labels, len(train.label_names)).tolist(), strict=True):
+            for row, mass in zip(train_rows, targets.tolist(), strict=True):
                 row["labels"] = mass
         with tempfile.TemporaryDirectory() as scratch:
             trainer = ClassifierTrainer(
@@ -252,8 +252,7 @@ def _probe(
     start = time.perf_counter()
     assert train.labels is not None  # train_classifier has looked
     classes = len(train.label_names)
-    mass = None if targets is None else targets.mass(train.labels, classes)
-    probabilities = fit_predict(train_features, train.labels, test_features, classes, mass, counted)
+    probabilities = fit_predict(train_features, train.labels, test_features, classes, targets, counted)
     return probabilities, time.perf_counter() - start
 
 

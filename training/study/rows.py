@@ -110,8 +110,8 @@ def training_rows(folder: Path, cell: Cell, recipe: Recipe) -> tuple[LabelledTex
         return budget.take(_repeated(budget.labels, cell.size, balance)), None
     if cell.arm == "weighted":
         counts = np.bincount(budget.labels)
-        weight = (len(budget) / (counts > 0).sum() / counts[budget.labels]).astype(np.float32)
-        return budget, Targets(np.ones_like(weight), weight)
+        weight = len(budget) / (counts > 0).sum() / counts[budget.labels]
+        return budget, _one_hot(budget) * weight.astype(np.float32)[:, None]
     return _read(folder, subset_file(folder, cell.subset), cell.size), None  # the budget comes first, then the oracle's
 
 
@@ -165,11 +165,15 @@ def grown_rows(
     data = _labelled(folder, table)
     if not variant.soft_labels and variant.synthetic_weight == 1:
         return data, None
-    confidence = table["teacher_confidence"].to_numpy(float) if variant.soft_labels else np.ones(len(table))
-    return data, Targets(
-        np.where(generated, confidence, 1.0).astype(np.float32),
-        np.where(generated, variant.synthetic_weight, 1.0).astype(np.float32),
-    )
+    targets = _one_hot(data)
+    if variant.soft_labels:
+        targets[generated] = np.stack(table.loc[generated, "teacher_probabilities"].tolist())
+    targets[generated] *= variant.synthetic_weight
+    return data, targets
+
+
+def _one_hot(data: LabelledTexts) -> Targets:
+    return np.eye(len(data.label_names), dtype=np.float32)[data.labels]
 
 
 def content(data: LabelledTexts) -> list[Any]:

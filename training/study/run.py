@@ -232,8 +232,7 @@ def _cell_fingerprints(run: RunFolder, recipe: Recipe, cells: list[Cell], dtype:
         own, test = (cell.arm, cell.size, cell.budget, cell.subset), (cell.subset, settings.test_rows)
         if own not in trained:
             data, targets = rows.training_rows(run.path, cell, recipe)
-            mass = [] if targets is None else targets.mass(data.labels or [], len(data.label_names)).tolist()
-            trained[own] = fingerprint(rows.content(data), mass)
+            trained[own] = fingerprint(rows.content(data), [] if targets is None else targets.tolist())
         if test not in tested:
             data, _ = rows.held_out_rows(run.path, *test)
             tested[test] = fingerprint(rows.content(data))
