@@ -99,9 +99,7 @@ def measure(name: str) -> dict[str, Any]:
         for kind, steps in (("", 0), ("refined_", REFINEMENT_STEPS)):
             scored = score(model, texts, tokenizer, num_samples=4, refinement_steps=steps)
             mean, log_variance = scored.posterior
-            rebuilt, around = (
-                decode_latents(model, latents.to(model.device), tokenizer) for latents in (mean, scored.samples)
-            )
+            rebuilt, around = (decode_latents(model, latents, tokenizer) for latents in (mean, scored.samples))
             figures |= {
                 f"{kind}nll": scored.nll.mean().item(),
                 f"{kind}kl": scored.kl.mean().item(),

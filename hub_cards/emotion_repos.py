@@ -14,7 +14,7 @@ from .layout import Json, Layout, check_weights, hub_datasets, hub_model, langua
 from .staging import MODEL_FILES, Repo, stage
 
 MAP = "map.json"  # sentences as the model places them, for the Space
-PLOTS = ("*.svg",)
+DRAWINGS = ("*.svg",)
 
 
 class EmotionRepos(Layout):
@@ -70,7 +70,7 @@ class EmotionRepos(Layout):
         write_card = partial(self.card, "emotion_vae", metadata, facts, results)
         sources = [
             (self.run / "model", (*MODEL_FILES, MAP), ""),
-            (self.run / "plots", PLOTS, "plots"),
+            (self.run / "plots", DRAWINGS, "plots"),
             (self.run, ("evaluation.json",), ""),
         ]
         return stage("model", repo_id, folder, sources, write_card)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import DatasetCardData, ModelCardData
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
@@ -178,6 +178,17 @@ def measured_on(source: Source, split: str) -> Json:
         "dataset_name": dataset or source.stand_in or source.id,
         "dataset_split": split,
     }
+
+
+def classification(figures: Json, source: Source, split: str) -> list[EvalResult]:
+    """A classifier's figures on those rows, for a card's metadata; errors as for `needed`."""
+    return [
+        EvalResult(
+            task_type="text-classification", metric_type=metric, metric_name=metric,
+            metric_value=needed(figures, metric), **measured_on(source, split),
+        )
+        for metric in ("accuracy", "precision", "recall", "f1")
+    ]  # fmt: skip
 
 
 def _without_asked(source: Json) -> Json:

@@ -24,4 +24,4 @@ def layout_of(run: Path, namespace: str, staging: Path, model_name: str | None =
     Raises:
         UserError: the folder is no run's.
     """
-    return SYSTEMS[read_run(run).get("system", "study")](run, namespace, staging, model_name)
+    return SYSTEMS[read_run(run)["system"]](run, namespace, staging, model_name)

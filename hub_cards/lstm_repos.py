@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+from huggingface_hub import DatasetCardData, ModelCardData
 
 from ..training.common.errors import UserError
 from ..training.common.files import file_digest, read_json
 from ..training.common.intervals import wilson_interval
 from ..training.common.rows import read_rows
 from ..training.lstm.data import TRICKY
-from .layout import Json, Layout, check_weights, hub_datasets, language, measured_on, needed
+from .layout import Json, Layout, check_weights, classification, hub_datasets, language
 from .staging import MODEL_FILES, Repo, short_name, stage
 
 REVIEWS = "tricky-reviews"
@@ -88,14 +88,8 @@ class LstmRepos(Layout):
             tags=["lstm", "custom_code", "textvae"],
             metrics=["accuracy", "f1", "precision", "recall"],
             model_name=name,
-            eval_results=[
-                EvalResult(
-                    task_type="text-classification", metric_type=metric, metric_name=metric,
-                    metric_value=needed(test, metric), **measured_on(source, "test"),
-                )
-                for metric in ("accuracy", "precision", "recall", "f1")
-            ],
-        )  # fmt: skip
+            eval_results=classification(test, source, "test"),
+        )
         write_card = partial(self.card, "lstm", metadata, facts, results)
         sources = [
             (self.run / "model", MODEL_FILES, ""),

@@ -18,7 +18,7 @@ from ..training.common.known import MODELS
 from ..training.common.progress import say
 from ..training.common.sources import Source
 from ..training.study.report import report_facts
-from .layout import Json, Layout, check_weights, hub_datasets, hub_model, language, measured_on, needed
+from .layout import Json, Layout, check_weights, classification, hub_datasets, hub_model, language, measured_on, needed
 from .staging import DATASET_FILES, MODEL_FILES, Repo, short_name, stage
 
 SAMPLES = 20
@@ -224,14 +224,8 @@ class StudyRepos(Layout):
             tags=["textvae", *(["lora"] if adapter else ["custom_code"] if card["remote_code"] else [])],
             metrics=["accuracy", "f1", "precision", "recall"],
             model_name=name,
-            eval_results=[
-                EvalResult(
-                    task_type="text-classification", metric_type=metric, metric_name=metric,
-                    metric_value=needed(row, metric), **measured_on(rows_of, split),
-                )
-                for metric in ("accuracy", "precision", "recall", "f1")
-            ],
-        )  # fmt: skip
+            eval_results=classification(row, rows_of, split),
+        )
         write_card = partial(self.card, "classifier", metadata, card, results)
         sources = [(source, MODEL_FILES, ""), (self.run / "plots", (plot,), "plots")]
         return stage("model", repo_id, folder, sources, write_card)

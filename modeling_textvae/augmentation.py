@@ -212,7 +212,7 @@ def _decode(model: Any, latents: Tensor, sources: list[str], tokenizer: Any, cla
     """Greedy texts of (N, Z) latents; batches hold sources of like length, so that they end early."""
     order = torch.tensor([row for batch in batches_by_length(sources, DECODE_BATCH) for row in batch])
     ordered_classes = None if class_ids is None else class_ids[order]
-    decoded = decode_latents(model, latents[order].to(model.device), tokenizer, class_ids=ordered_classes)
+    decoded = decode_latents(model, latents[order], tokenizer, class_ids=ordered_classes)
     texts = [""] * len(sources)
     for place, text in zip(order.tolist(), decoded, strict=True):
         texts[place] = text.strip()

@@ -39,6 +39,9 @@ class TextVAEConfig(PretrainedConfig):
         max_text_length: encoder tokens a text, special tokens included; longer texts are cut.
         initial_log_variance: where the posterior's log-variance starts, in log units.
         pad_token_id: the encoder tokenizer's padding id, with which `generate` pads.
+
+    Raises:
+        ValueError: an impossible value, named, or an encoder whose word vectors and states differ in width.
     """
 
     model_type = "textvae"

@@ -88,7 +88,10 @@ class TextGenerationMixin:
             (B · num_return_sequences, T) int64 ids of the encoder's tokenizer, right-padded.
 
         Raises:
-            ValueError: both latents and a prior; a prior with classes, but no class ids; beams that should draw.
+            ValueError: both latents and a prior; a prior with classes, but no class ids; class ids that the prior does
+                not know, or without a prior where the model has no classes; a `latent_share` below 1 where it has no
+                `hidden_chunks`; beams that should draw.
+            IndexError: class ids beyond those that the model is conditioned on.
         """
         if latents is not None and prior is not None:
             raise ValueError("latents and prior were both given; what is decoded comes from one of them")

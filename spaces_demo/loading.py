@@ -192,8 +192,7 @@ class PinnedClassifier(Pinned):
 
         model = AutoModelForSequenceClassification.from_pretrained(self.folder, trust_remote_code=True).eval()
         tokenizer = AutoTokenizer.from_pretrained(self.folder, trust_remote_code=True)
-        if hasattr(model, "check_tokenizer"):  # older ones cannot tell
-            model.check_tokenizer(tokenizer)
+        model.check_tokenizer(tokenizer)
         return model, tokenizer
 
 

@@ -181,7 +181,7 @@ def _emotion(args: argparse.Namespace) -> None:
 
     # Mistakes in them are told before the hours that the run may take.
     texts = read_texts(args.texts, args.text_column) if args.texts else None
-    recipe = load_sister_recipe(EmotionRecipe, args.recipe, "emotion")
+    recipe = load_sister_recipe(EmotionRecipe, args.recipe)
     if args.near:
         check_places(recipe, args.near)
     folder = run_emotion(args.recipe, output=args.output)
@@ -228,7 +228,7 @@ def _recipe(name_or_path: str) -> AnyRecipe:
         return load_lstm_recipe(name_or_path)
     sisters: dict[str, type[AnyRecipe]] = {"digits": DigitsRecipe, "emotion": EmotionRecipe}
     kind = sisters.get(system)
-    return load_sister_recipe(kind, name_or_path, system) if kind else load_recipe(name_or_path)
+    return load_sister_recipe(kind, name_or_path) if kind else load_recipe(name_or_path)
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ def samples(folder: Path) -> list[list[Any]]:
     """Generated rows that the run drew blindly for its report."""
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     names = facts.get("study", {}).get("label_names", [])
-    own = [row for row in facts.get("synthetic", []) if row.get("generator", "vae") == "vae"]
+    own = [row for row in facts.get("synthetic", []) if row["generator"] == "vae"]
     return [[names[row["label"]], row["text"]] for row in own]
 
 

@@ -119,6 +119,19 @@ def test_options_of_another_generator_are_refused(arguments, changes, message):
     assert not arguments.output.exists()
 
 
+def test_temperature_and_seed_reach_the_rows(arguments, capsys, tmp_path):
+    def candidates(**changes):
+        vars(arguments).update(changes)
+        augment_file(arguments)
+        rows = pd.read_parquet(arguments.output / "candidates.parquet")
+        return rows[rows["method"] == "neighbour"]
+
+    first = candidates(temperature=0.9, output=tmp_path / "first")
+    assert set(first["temperature"]) == {0.9}
+    other = candidates(seed=1, output=tmp_path / "other")
+    assert set(other["seed"]).isdisjoint(first["seed"])
+
+
 def test_adapting_writes_a_model_beside_the_dataset(arguments, capsys, tmp_path):
     arguments.adapt = 2
     augment_file(arguments)

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from textvae.modeling_textvae.augmentation import new_row, original_rows
-from textvae.training.augment.judging import Judges
+from textvae.training.augment.judging import Judges, sentence_perplexities
+from textvae.training.common import perplexity
+from textvae.training.common.recipe import AugmentRecipe
 from textvae.training.common.sources import LabelledTexts, Source
 
 KINDS = ("film", "food", "game")
@@ -56,3 +58,17 @@ def test_a_row_put_together_from_sentences_is_judged_by_each_of_them_and_each_is
     assert clear["teacher_confidence"] == pytest.approx(alone["teacher_confidence"], abs=1e-3)
     assert all(body.read.count(part) == 1 for part in parts)
     assert made[0]["text"] not in body.read
+
+
+def test_the_perplexity_of_a_row_is_the_geometric_mean_of_its_sentences_and_each_is_read_once(monkeypatch):
+    known, read = {"The film was good.": 2.0, "The plot was bad.": 8.0, "Film.": None}, []
+
+    def perplexities(texts, *_):
+        read.extend(texts)
+        return [known[text] for text in texts]
+
+    monkeypatch.setattr(perplexity, "perplexities", perplexities)
+    score = sentence_perplexities(AugmentRecipe(perplexity_model="org/model"), torch.float32)
+    rows = ["The film was good. The plot was bad.", "The plot was bad.", "Film. The film was good.", "Film."]
+    assert score(rows) == [pytest.approx(4.0), pytest.approx(8.0), pytest.approx(2.0), None]
+    assert sorted(read) == sorted(known)

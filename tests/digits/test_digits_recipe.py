@@ -15,21 +15,19 @@ def test_shipped_recipes_are_read():
     names = shipped_recipes("digits")
     assert names[0] == "digits"
     for name in names:
-        recipe = load_sister_recipe(DigitsRecipe, name, "digits")
+        recipe = load_sister_recipe(DigitsRecipe, name)
         assert (recipe.name, recipe.batch_size, recipe.epochs, recipe.learning_rate) == (name, 32, 10, 0.001)
 
 
 def test_mnist_has_every_figure_that_is_asked_of_it():
-    models = load_sister_recipe(DigitsRecipe, "digits_mnist", "digits").models.values()
+    models = load_sister_recipe(DigitsRecipe, "digits_mnist").models.values()
     assert {model.latent_size for model in models if not model.variational and not model.noise} >= {2, 16, 32}
     assert 20 in {model.latent_size for model in models if model.variational}
 
 
 def test_the_originals_constant_rate_differs_from_mnists_recipe_in_that_alone():
     """As far as an autoencoder's training goes: its mixture, and who judges it, come after it."""
-    constant, falling = (
-        load_sister_recipe(DigitsRecipe, name, "digits") for name in ("digits_mnist_constant", "digits_mnist")
-    )
+    constant, falling = (load_sister_recipe(DigitsRecipe, name) for name in ("digits_mnist_constant", "digits_mnist"))
     assert constant.final_learning_rate_share == 1
     shared = ("dataset", "validation_images", "epochs", "batch_size", "learning_rate", "seed")
     assert [getattr(constant, name) for name in shared] == [getattr(falling, name) for name in shared]
@@ -58,7 +56,7 @@ def test_the_originals_constant_rate_differs_from_mnists_recipe_in_that_alone():
 )
 def test_a_wrong_field_is_named(recipe_file, changes, told):
     with pytest.raises(UserError, match=told.replace("?", r"\?")):
-        load_sister_recipe(DigitsRecipe, recipe_file(**changes), "digits")
+        load_sister_recipe(DigitsRecipe, recipe_file(**changes))
 
 
 @pytest.mark.parametrize(
@@ -75,4 +73,4 @@ def test_wrong_models_are_named(tmp_path, models, told):
     path = tmp_path / "tiny.yaml"
     path.write_text(f"main: points\nmodels: {models}\n")
     with pytest.raises(UserError, match=told):
-        load_sister_recipe(DigitsRecipe, path, "digits")
+        load_sister_recipe(DigitsRecipe, path)

@@ -25,7 +25,7 @@ NAMES = ("points", "flat", "vae", "denoising")
 
 
 def run(recipe_file: str, folder: Path, *stages) -> RunFolder:
-    recipe = load_sister_recipe(DigitsRecipe, recipe_file, "digits")
+    recipe = load_sister_recipe(DigitsRecipe, recipe_file)
     run = RunFolder(folder, recipe)
     digits = load_digits(recipe.dataset, recipe.validation_images)
     for stage in stages or (train_models,):

@@ -112,6 +112,34 @@ def test_a_step_is_the_same_whatever_was_drawn_before(parts):
     assert_same(*ends)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_step_hides_the_recipes_shares_of_skips_and_categories(parts, share):
+    loop = parts(hidden_skip_share=share, unknown_category_share=share, nll_beta=0.3, batch_size=40)
+    seen = []
+    loop.unwrapped.register_forward_pre_hook(lambda _, __, given: seen.append(given), with_kwargs=True)
+    loop.train_step()
+    (given,) = seen
+    assert given["nll_beta"] == 0.3
+    rows = [int((loop.train.ratings == rating).all(1).nonzero()) for rating in given["labels"]]
+    unknown = given["category_ids"] == 2
+    assert torch.equal(given["category_ids"][~unknown], loop.train.categories[rows][~unknown])
+    for hidden in (unknown, ~given["shown"]):
+        assert len(hidden) == 40
+        assert float(hidden.float().mean()) == pytest.approx(share, abs=0.25 if share == 0.5 else 0)
+
+
+def test_the_encoder_learns_at_its_own_rate(parts):
+    loop = parts(1, learning_rate=0.01, encoder_learning_rate=3e-5, warmup_steps=1)
+    loop.train_step()
+    rates = {id(weight): group["lr"] for group in loop.optimizer.param_groups for weight in group["params"]}
+    trained = {name: rates.pop(id(w)) for name, w in loop.unwrapped.named_parameters() if w.requires_grad}
+    assert not rates
+    encoder = {name for name in trained if name.startswith("encoder.")}
+    assert encoder
+    assert [trained.pop(name) for name in encoder] == pytest.approx([3e-5] * len(encoder))
+    assert set(trained.values()) == {0.01}
+
+
 def test_the_kl_of_validation_texts_is_a_mean_over_latents(parts, tmp_path):
     """Not what it is at the posterior's mean, where there is a mixture."""
     loop = parts(epochs=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy import stats
 from textvae.modeling_emotion_vae.outputs import EmotionVAEOutput
 from textvae.training.emotion.calibration import fit_calibration
 from textvae.training.emotion.data import AnnotatedTexts
-from textvae.training.emotion.measures import NORMAL_90, Predictions, measure, reliability, spread_ratios, summary
+from textvae.training.emotion.measures import Predictions, measure, reliability, spread_ratios, summary
 from textvae.training.emotion.objective import TERMS, beta, discrepancy, objective
 from textvae.training.emotion.recipe import EmotionModelRecipe, EmotionRecipe
 
@@ -35,7 +36,6 @@ def test_figures_are_those_of_scipy(random):
         assert figures[f"r_std_{name}"] == pytest.approx(
             stats.pearsonr(said.rater_deviation[:, index], deviations[rows, index])[0]
         )
-    assert pytest.approx(stats.norm.ppf(0.95)) == NORMAL_90
 
 
 def test_what_is_not_rated_has_no_figure(random):
@@ -133,3 +133,20 @@ def test_a_batch_of_one_text_has_a_loss():
         EmotionVAEOutput(**terms), torch.ones(2, 1, 2), 0.1, dataclasses.replace(recipe, mmd_weight=0.0)
     )
     assert float(alone) == float(without) > 0
+
+
+def test_the_objective_of_a_worked_case():
+    """Two networks on two texts; the kernel of two latents is exp(−squared distance ÷ 4)."""
+    recipe = EmotionModelRecipe(
+        reconstruction_weight=1.0, mean_weight=0.5, deviation_weight=0.3, nll_weight=0.15, mmd_weight=2.0
+    )
+    values = {"reconstruction": 1.0, "kl": 2.0, "mean_error": 3.0, "deviation_error": 5.0, "nll": 7.0}
+    terms = {name: torch.tensor([[0.0, 2.0], [1.0, 5.0]]) * value for name, value in values.items()}  # means 1 and 3
+    latents = torch.tensor([[[0.0, 0.0], [2.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]]])
+    prior = torch.tensor([[0.0, 0.0], [0.0, 2.0]]).expand(2, -1, -1)
+    one = math.exp(-1)
+    apart = 2 * one - 2 * (1 + 2 * one + one**2) / 4
+    same = 2 * one - 2 * (2 + 2 * one) / 4
+    weighed = 1.0 * 1 + 0.1 * 2 + 0.5 * 3 + 0.3 * 5 + 0.15 * 7
+    found = objective(EmotionVAEOutput(**terms, latents=latents), prior, 0.1, recipe)
+    assert float(found) == pytest.approx((1 + 3) * weighed + 2.0 * (apart + same), abs=1e-4)

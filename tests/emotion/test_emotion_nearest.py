@@ -21,7 +21,7 @@ def test_the_sentences_nearest_to_places_are_told(recipe, tmp_path, capsys):
     path, output = recipe(), tmp_path / "run"
     assert main(["emotion", path, "--output", str(output), "--near", "4,3", "--near", "2,3.4"]) == 0
     page, *told = capsys.readouterr().out.splitlines()
-    asked = load_sister_recipe(EmotionRecipe, path, "emotion")
+    asked = load_sister_recipe(EmotionRecipe, path)
     data = load_annotated(asked)
     rows = official_rows(data).test
     model, tokenizer = (load(output / "model") for load in (AutoModel.from_pretrained, AutoTokenizer.from_pretrained))

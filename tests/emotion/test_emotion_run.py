@@ -17,10 +17,12 @@ from textvae.training.common.errors import UserError
 from textvae.training.common.files import file_digest, read_json
 from textvae.training.common.recipe_files import load_sister_recipe
 from textvae.training.emotion import run as run_module
+from textvae.training.emotion.calibration import fit_calibration
 from textvae.training.emotion.data import fold_rows, load_annotated, official_rows
 from textvae.training.emotion.loop import Loop
 from textvae.training.emotion.placing import place_texts
 from textvae.training.emotion.recipe import EmotionRecipe
+from textvae.training.emotion.train import Encoded, train_model
 
 
 def number(value: float) -> str:
@@ -138,11 +140,31 @@ def test_a_trained_encoder_has_figures_of_its_own_name(recipe, tmp_path):
     assert "r_valence" not in figures
     # What latents decode to has the mean of the embeddings that the trained encoder gives.
     model, tokenizer = (load(output / "model") for load in (AutoModel.from_pretrained, AutoTokenizer.from_pretrained))
-    data = load_annotated(load_sister_recipe(EmotionRecipe, path, "emotion"))
+    data = load_annotated(load_sister_recipe(EmotionRecipe, path))
     embeddings = model.embed_texts([data.texts[row] for row in official_rows(data).train], tokenizer)
     centre = model.standardise(embeddings).mean(0)
     assert torch.allclose(model.centre, centre, atol=1e-4)
     assert centre.abs().max() > 0.01
+
+
+def test_the_size_of_the_error_is_fitted_to_validation_texts(recipe, annotated_rows, random, tmp_path):
+    """Ratings of stories are noise, so that the networks can tell where they err."""
+    rows = [{**row, "V": random.uniform(1, 5)} if row["category"] == "story" else row for row in annotated_rows]
+    asked = load_sister_recipe(EmotionRecipe, recipe(rows))
+    data = load_annotated(asked)
+    split, encoded = official_rows(data), Encoded(asked.model, asked, data)
+    model, _ = train_model(encoded, split, 0, tmp_path / "model", "model", torch.float32)
+    held_out = split.validation
+    with torch.no_grad():
+        embeddings = model.embed_texts([data.texts[row] for row in held_out], encoded.tokenizer)
+        means, _, errors, _ = model.recognise(embeddings)
+        wanted = (torch.from_numpy(data.ratings[held_out]).float() - model.rating_mean) / model.rating_deviation
+        residuals = (means.mean(0) - wanted).double().numpy()
+        logs = ((errors.exp() + model.floor.square()).mean(0) + means.var(0, unbiased=False)).log().double().numpy()
+    for index in range(2):
+        found = (float(model.calibration_offset[index]), float(model.calibration_slope[index]))
+        assert found == pytest.approx(fit_calibration(residuals[:, index], logs[:, index]), abs=0.01)
+    assert 0 < model.calibration_slope[0] < 2  # else what the networks say would not count
 
 
 def test_the_figures_of_a_frozen_encoder_stand_beside_those_of_a_trained_one(recipe, tmp_path, capsys, monkeypatch):
@@ -206,7 +228,7 @@ def test_a_changed_setting_does_not_go_on_from_an_old_checkpoint(
     if changed == "min_deviation":
         assert refused(*run(min_deviation=0.3))
         return
-    asked = load_sister_recipe(EmotionRecipe, recipe(**settings), "emotion")
+    asked = load_sister_recipe(EmotionRecipe, recipe(**settings))
     fold = fold_rows(load_annotated(asked), asked)[0]
     rows = [dict(row) for row in annotated_rows]
     if changed == "category":

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import yaml
-from loopback import LoopbackHub
+from loopback import TOKEN, LoopbackHub
 from processes import textvae
 from publishing import publish
 
@@ -26,7 +26,7 @@ def finished_run(smoke_mirror, once):
             classifier["arms"] = {"real": [8], "duplicate": [500], "vae": [500]}
         (work / "smoke.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
         for verb in ("run", "evaluate-vae"):
-            done = textvae([verb, "smoke.yaml"], work, TEXTVAE_MIRROR=smoke_mirror)
+            done = textvae([verb, "smoke.yaml"], work, TEXTVAE_MIRROR=smoke_mirror, HF_TOKEN=TOKEN)
             assert done.returncode == 0, done.stderr[-3000:]
         return work / "runs/smoke"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import zipfile
 
@@ -164,6 +165,27 @@ def test_a_vae_without_figures_is_not_published(run, tmp_path):
     shutil.rmtree(run / "evaluation")
     with pytest.raises(UserError, match=r"its VAE has no figures; run `textvae evaluate-vae smoke` first"):
         list(StudyRepos(run, "org", tmp_path / "staging", None).all())
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"stand_in": "another body"}, r"on a stand-in for .* \(another body\) and fits no other body"),
+        ({"origin": "path"}, "its adapter's body is a folder of this machine"),
+    ],
+)
+def test_an_adapter_over_a_body_that_nobody_has_is_left_out(run, tmp_path, capsys, change, why):
+    def classifiers(staging):
+        ids = [repo.id for repo in StudyRepos(run, "org", tmp_path / staging, None).all()]
+        return {name for name in ids if name.endswith("vae-aug500") and name != "org/imdb-vae-aug500"}
+
+    whole = classifiers("whole")
+    info = json.loads((run / "run.json").read_text())
+    body = info["recipe"]["classifiers"]["gpt2_lora"]["model"]
+    next(source for source in info["sources"] if source["asked"] == body).update(change)
+    (run / "run.json").write_text(json.dumps(info))
+    assert whole - classifiers("staging") == {"org/imdb-gpt2-lora-vae-aug500"}
+    assert re.search(f"classifiers/gpt2_lora: is left out: .*{why}", capsys.readouterr().err)
 
 
 def test_the_token_is_no_part_of_a_run(finished_run):

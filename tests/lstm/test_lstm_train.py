@@ -13,6 +13,8 @@ from textvae.modeling_lstm.modeling_lstm import LstmForSequenceClassification
 from textvae.training.common.errors import UserError
 from textvae.training.lstm import callbacks
 from textvae.training.lstm import train as lstm_train
+from textvae.training.lstm.data import load_tokenizer
+from textvae.training.lstm.recipe import load_lstm_recipe
 from textvae.training.lstm.run import run_lstm
 
 
@@ -30,6 +32,16 @@ def test_the_best_weights_are_kept(finished):
 def same_weights(*folders):
     one, other = (load_file(folder / "model" / "model.safetensors") for folder in folders)
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_of_a_long_review_the_recipe_says_which_end_is_read(write_recipe, tmp_path, side):
+    recipe = load_lstm_recipe(write_recipe(tmp_path, truncation_side=side, max_length=6))
+    tokenizer = load_tokenizer(recipe)[0]
+    whole, read = (tokenizer("a good film is a dull story", truncation=cut)["input_ids"] for cut in (False, True))
+    assert len(read) == 6
+    assert read[1:-1] == (whole[-5:-1] if side == "left" else whole[1:5])
+    assert whole[-5:-1] != whole[1:5]
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(finished, write_recipe, tmp_path, monkeypatch):

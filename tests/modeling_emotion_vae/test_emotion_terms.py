@@ -26,11 +26,12 @@ def test_an_arousal_that_is_not_annotated_has_no_gradient(build, batch):
         assert [place for place, value in enumerate(gradient) if value > 0] == valence
 
 
-def test_terms_of_the_loss(build, batch):
+@pytest.mark.parametrize("nll_beta", [0.0, 0.5])
+def test_terms_of_the_loss(build, batch, nll_beta):
     model, floor = build(), 0.1
     inputs = batch(model)
     noise = torch.randn(2, 4, 2, generator=torch.Generator().manual_seed(3))
-    output = model(**inputs, noise=noise, nll_beta=0.0)
+    output = model(**inputs, noise=noise, nll_beta=nll_beta)
     mean, log_variance, error, states = model.recognise(inputs["embeddings"])
     sigma = (0.5 * log_variance).exp()
     scale = model.rating_deviation
@@ -41,8 +42,8 @@ def test_terms_of_the_loss(build, batch):
     torch.testing.assert_close(output.mean_error, (mean - wanted).square().sum(-1))
     torch.testing.assert_close(output.deviation_error, (sigma - inputs["deviations"] / scale).square().sum(-1))
     width = (error.exp() + (floor / scale).square()).sqrt()
-    nll = -distributions.Normal(mean, width).log_prob(wanted).sum(-1)
-    torch.testing.assert_close(output.nll, nll)
+    nll = -distributions.Normal(mean, width).log_prob(wanted)
+    torch.testing.assert_close(output.nll, (width ** (2 * nll_beta) * nll).sum(-1))
     rebuilt = model.decoder(mean + sigma * noise, states)
     target = (inputs["embeddings"] - model.embedding_mean) / model.embedding_deviation
     torch.testing.assert_close(output.reconstruction, (rebuilt - target).square().mean(-1))

@@ -59,6 +59,20 @@ def test_verdicts_follow_the_figures(make_row):
     assert "a clear loss" in sentence
 
 
+def test_the_best_of_many_arms_has_to_be_better_than_chance_alone_makes_one(make_row):
+    def answer(others):
+        rows = [make_row("probe", "real", 10, fold, 50.0) for fold in range(5)]
+        for fold, (gain, none) in enumerate(zip([10, 4, 12, 5, 11], [1, -1, 2, -2, 0], strict=True)):
+            for arm, size, points in [("vae", 50, gain), *(("rules", 51 + place, none) for place in range(others))]:
+                rows += [make_row("lstm", "duplicate", size, fold, 50), make_row("lstm", arm, size, fold, 50 + points)]
+        return advice.verdict(advice.findings(rows, 0.25), rows, 10, 0.25)[:2]
+
+    assert answer(others=0)[0]  # p is .026
+    use, sentence = answer(others=1)
+    assert not use
+    assert "which may be chance" in sentence
+
+
 def test_folds_are_stratified_cover_the_file_and_name_a_class_that_is_too_small():
     labels = [0] * 30 + [1] * 15 + [2] * 6
     data = LabelledTexts([f"text {k}" for k in range(51)], labels, ["a", "b", "c"], SOURCE)

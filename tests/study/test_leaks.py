@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -59,12 +60,17 @@ def grown(tmp_path, tiny_model, tiny_tokenizer, monkeypatch):
     monkeypatch.setattr(banks, "load_sentences", lambda *_: sentences)
 
     def grow(
-        name: str, tests: list[str], labels: list[int], recipe: Recipe = RECIPE, generators=("vae", "rules")
+        name: str,
+        tests: list[str],
+        labels: list[int],
+        recipe: Recipe = RECIPE,
+        generators=("vae", "rules"),
+        own=(1, 0, 1, 0),
     ) -> dict[str, bytes]:
         folder = tmp_path / name
         (folder / "rows").mkdir(parents=True)
         write_json(folder / "rows" / "dataset.json", {"label_names": ["neg", "pos"], "source": SOURCE})
-        frame = pd.DataFrame({"row": range(4), "text": BUDGET, "label": [1, 0, 1, 0]})
+        frame = pd.DataFrame({"row": range(4), "text": BUDGET, "label": own})
         frame.to_parquet(subset_file(folder, 0))
         held_out = pd.DataFrame({"row": range(len(tests)), "text": tests, "label": labels})
         held_out[:1].to_parquet(folder / "rows" / "test.parquet")  # a study scores few of them
@@ -165,6 +171,15 @@ def test_a_test_text_among_the_candidates_is_dropped(grown, recipes, tmp_path):
         reasons = again[again["text"] == planted]["reject_reason"]
         assert set(reasons) <= {"copy of a test row", "duplicate"}
         assert "copy of a test row" in set(reasons)
+
+
+def test_generated_rows_make_unequal_classes_equal(grown, recipes, tmp_path):
+    recipe, _ = recipes["prior"]
+    unequal = replace(recipe, study=replace(recipe.study, class_shares=(0.75, 0.25)))
+    grown("unequal", TESTS, [0, 1, 0, 1], unequal, ("vae",), own=(0, 0, 0, 1))
+    for arm, size in (("vae", 12), ("chosen", 8)):
+        data, _ = training_rows(tmp_path / "unequal", Cell("lstm", arm, size, 4, 0, 0), unequal)
+        assert Counter(data.labels) == {0: size // 2, 1: size // 2}
 
 
 def test_another_budget_gives_other_rows(grown):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
+import torch
 
-from textvae.training.common.recipe import Recipe, StudyRecipe
+from textvae.training.common.recipe import ClassifierRecipe, Recipe, StudyRecipe
 from textvae.training.common.sources import LabelledTexts, Source
 from textvae.training.study import quality
-from textvae.training.study.rows import subset_file
+from textvae.training.study.plan import Growth
+from textvae.training.study.rows import candidates_file, subset_file
+from textvae.training.vae.metrics.self_bleu import self_bleu
 
 
 class Memory:
@@ -54,3 +58,57 @@ def test_an_auditor_knows_neither_its_subset_nor_the_test(tmp_path, monkeypatch)
     for subset in range(2):
         quality.train_auditor(tmp_path, recipe, subset)
     assert seen == [texts[2:7], texts[:2] + texts[4:7]]
+
+
+class Listener:
+    """Finds what says "good" to be of class 1."""
+
+    def predict(self, texts):
+        return np.array([int("good" in text) for text in texts])
+
+
+REAL = ["a good film", "a bad film", "a good plot", "one film", "two films here", "three long films there"]
+GENERATED = [
+    {"bad bad bad film": 0, "good good good film": 1, "so so so so": 1},
+    {"good good good plot": 1, "bad bad bad cast": 0, "no no no no": 0},
+]
+
+
+def test_rows_are_held_against_their_labels_and_the_other_half_of_the_real_ones(tmp_path, monkeypatch, make_row):
+    """Three real rows, and the first three of each of two subsets; of every set nine words are compared."""
+    tests = LabelledTexts(REAL, [1, 1, 1, 0, 0, 0], ["neg", "pos"], Source("mine", "path", "mine", "sha256:0"))
+    for subset, own in enumerate(GENERATED):
+        rows = [(text, label, "neighbour", True, rank) for rank, (text, label) in enumerate(own.items())]
+        unread = [("late", 1, "neighbour", True, 9), ("no", 1, "neighbour", False, 0), ("real", 1, "original", True, 0)]
+        path = candidates_file(tmp_path, Growth("vae", 4, subset))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        columns = ["text", "label", "method", "kept", "rank"]
+        pd.DataFrame([*unread, *reversed(rows)], columns=columns).to_parquet(path)
+    known, compared = [*REAL, *GENERATED[0], *GENERATED[1]], []
+
+    def embed(texts):
+        return torch.tensor([[float(known.index(text))] for text in texts])
+
+    def mauve(ours, real):
+        compared.append((ours[:, 0].tolist(), real[:, 0].tolist()))
+        return 0.5
+
+    monkeypatch.setattr(quality, "held_out_rows", lambda folder, subset: (tests, [0]))
+    monkeypatch.setattr(quality, "train_auditor", lambda folder, recipe, subset: Listener())
+    monkeypatch.setattr(quality, "mauve", mauve)
+    lstm = ClassifierRecipe(steps={7: 1}, arms={"vae": (7,)})
+    recipe = Recipe(name="tiny", study=StudyRecipe(budget=4), classifiers={"lstm": lstm})
+    points = {"duplicate": 61.0, "vae": 64.0}
+    results = [make_row("lstm", arm, 7, subset, points[arm]) for arm in points for subset in range(2)]
+    real, vae = quality.measure(tmp_path, recipe, results, embed)
+    assert compared == [(places, [3, 4, 5]) for places in ([0, 1, 2], [6, 7, 8], [9, 10, 11])]
+    assert real == {
+        "generator": "real rows", "rows": 3, "lifts": {}, "label_error": pytest.approx(100 / 3, abs=0.01),
+        "distinct_2": pytest.approx(5 / 6, abs=1e-3), "self_bleu": pytest.approx(self_bleu(REAL[:3]), abs=1e-3),
+        "mauve": 0.5,
+    }  # fmt: skip
+    assert vae == {
+        "generator": "vae", "rows": 3, "lifts": {"lstm": pytest.approx(3.0)},
+        "label_error": pytest.approx((100 / 3 + 0) / 2, abs=0.01), "distinct_2": pytest.approx(4 / 6, abs=1e-3),
+        "self_bleu": pytest.approx(np.mean([self_bleu(list(own)) for own in GENERATED]), abs=1e-3), "mauve": 0.5,
+    }  # fmt: skip

@@ -155,6 +155,32 @@ def test_real_rows_of_an_oracle_count_as_what_they_are(folder, monkeypatch):
     assert counted == [8, 12]
 
 
+def test_arms_of_a_subset_and_seed_differ_in_their_rows_alone(tmp_path, monkeypatch):
+    data = LabelledTexts(
+        [f"review {i}" for i in range(12)], [0, 1] * 6, ["neg", "pos"], Source("org/d", "path", "d", "1")
+    )
+    write_rows(tmp_path, data, data, [list(range(12)), list(range(12))[::-1]], [0, 1, 2, 3], data.texts)
+    asked = {}
+
+    class Outcome:
+        probabilities, metrics, steps, weights, seconds = np.full((3, 2), 0.5, dtype=np.float32), {}, 0, "w", 1.0
+
+    def train(name, settings, train, test, **options):
+        asked[one] = (options["seed"], options["steps"], test.texts)
+        return Outcome
+
+    monkeypatch.setattr(cells, "train_classifier", train)
+    settings = ClassifierRecipe(model="org/body", steps={8: 3, 12: 5}, subsets=2, seeds=2, test_rows=3)
+    recipe = replace(RECIPE, study=StudyRecipe(budget=8), classifiers={"lstm": settings})
+    places = [(subset, seed) for subset in (0, 1) for seed in (0, 1)]
+    for one in [Cell("lstm", arm, 12, 8, *place) for arm in ("duplicate", "oracle") for place in places]:
+        cells.train_cell(tmp_path, recipe, one, "float32")
+    seeds = [seed for seed, _, _ in asked.values()]
+    assert seeds[:4] == seeds[4:]
+    assert len(set(seeds)) == 4
+    assert {(steps, tuple(texts)) for _, steps, texts in asked.values()} == {(5, ("review 0", "review 1", "review 2"))}
+
+
 def test_a_revised_classifier_is_trained_anew_and_no_other(folder, monkeypatch):
     settings = {"model": "org/body", "arms": {"real": (8,)}, "subsets": 1, "test_rows": 1}
     lstm, probe = ClassifierRecipe(**settings, steps={8: 1}), ClassifierRecipe(**settings)

@@ -20,8 +20,9 @@ from processes import environment, python, started
 
 from textvae.training.common.recipe import AugmentRecipe, ClassifierRecipe, Recipe, VariantRecipe
 from textvae.training.common.recipe_files import load_recipe
-from textvae.training.common.run_folder import RunFolder
+from textvae.training.common.run_folder import RunFolder, open_run
 from textvae.training.study import run as study
+from textvae.training.study.banks import vae_home
 
 # A run whose cells take a moment each and score what their key says: all but the training is real.
 SCRIPT = """
@@ -272,3 +273,24 @@ def test_a_study_killed_ten_times_at_random_gives_the_rows_of_one_that_was_not(s
         one, other = (pd.read_parquet(folder / "augmented/candidates" / name) for folder in (whole, killed))
         pd.testing.assert_frame_equal(one, other)
     assert (killed / "summary.json").exists()
+
+
+def test_a_study_takes_the_vae_of_another_recipe_from_the_folder_beside_it(tmp_path, monkeypatch):
+    """Which is trained there once for all, its banks beside it."""
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({"vae": "smoke", "classifiers": {}}))
+    recipe, trained = load_recipe(tmp_path / "study.yaml"), []
+
+    def train(of, folder):
+        trained.append((of.name, folder))
+        (folder / "checkpoints").mkdir(parents=True)
+        (folder / "model.safetensors").write_text("weights")
+        return {"sentences": 3}
+
+    monkeypatch.setattr(study, "train_vae", train)
+    with open_run(tmp_path / "runs" / "study", recipe) as run:
+        assert study._shared_vae(run, recipe, recipe.vae_of) == {"sentences": 3}
+        assert vae_home(run.path, recipe) == tmp_path / "runs" / "smoke"
+        own = load_recipe("smoke")
+        assert vae_home(run.path, own) == run.path
+    assert trained == [("smoke", tmp_path / "runs/smoke/vae")]
+    assert [path.name for path in (tmp_path / "runs/study/vae").iterdir()] == ["model.safetensors"]

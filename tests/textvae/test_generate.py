@@ -29,6 +29,8 @@ def test_sentences_are_seeded(folder, capsys):
     assert lines("--num", "5") == first
     assert lines("--num", "5", "--seed", "1") != first
     assert lines("--num", "5", "--prior-temperature", "3") != first
+    assert lines("--num", "5", "--temperature", "3") != first
+    assert lines("--num", "5", "--top-p", "0.1") != first
     assert len(lines("--num", str(DECODE_BATCH + 1))) == DECODE_BATCH + 1
 
 

@@ -15,6 +15,7 @@ from textvae.training.common.errors import UserError
 from textvae.training.common.files import read_jsonl
 from textvae.training.common.recipe import VaeRecipe
 from textvae.training.vae.loop import Loop
+from textvae.training.vae.objective import candidate_set, row_noise
 from textvae.training.vae.window import Window, collapse_warning
 
 ALL_OPTIONS = {
@@ -167,6 +168,48 @@ def test_a_collapse_is_noticed_and_its_remedy_named(tiny_model, tiny_tokenizer, 
     assert collapse_warning(healthy, VaeRecipe(), 1) is None
     assert collapse_warning({"active_units": None, "kl": 0.0}, VaeRecipe(latent_size=0), 1) is None
     assert "raise 'vae.target_kl' (110)" in collapse_warning({"active_units": 0.02, "kl": 3.0}, VaeRecipe(), 1)
+
+
+def test_a_step_gives_the_model_all_that_was_drawn_and_clips_the_gradient(
+    tiny_model, rebuilt, tiny_tokenizer, sentences
+):
+    model, shape = rebuilt(tiny_model, hidden_chunks=True), {"latent_size": 16, "latent_chunks": 4}
+    loop = make_loop(
+        model, tiny_tokenizer, sentences, **shape, chunk_dropout=0.9, autoencoder_share=0.0, gradient_accumulation=2,
+        gradient_clip=0.01,
+    )  # fmt: skip
+    recipe, plan, seen = loop.recipe, loop.plan[0], []
+    model.train()
+    model.register_forward_pre_hook(lambda _, __, given: seen.append(given), with_kwargs=True)
+    loop.train_step(plan, 1e-3, Window())
+    assert len(seen) == 2
+    targets = model.decoder.respell(loop.tokens.batch(plan.rows)[0])
+    drawn = row_noise(3, plan.rows, plan.visits, 16, targets.shape[1], recipe, recipe.word_dropout)
+    assert not drawn.keep.all()
+    assert not drawn.shown.all()
+    for name, wanted in (("noise", drawn.posterior), ("input_keep", drawn.keep), ("shown", drawn.shown)):
+        assert torch.equal(torch.cat([given[name] for given in seen]), wanted), name
+    candidates, weights = candidate_set(targets, model.config.decoder_vocab_size, recipe, 3, 0)
+    assert len(candidates) < model.config.decoder_vocab_size
+    for given in seen:
+        assert torch.equal(given["candidates"], candidates)
+        assert torch.equal(given["candidate_log_weights"], weights)
+    norms = [weight.grad.norm() for weight in model.parameters() if weight.grad is not None]
+    assert float(torch.stack(norms).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_each_part_of_the_model_learns_at_its_own_rate(tiny_model, tiny_tokenizer, sentences):
+    changes = {"learning_rate": 4e-3, "encoder_learning_rate": 1e-5, "word_offset_learning_rate_share": 0.2}
+    loop = make_loop(tiny_model, tiny_tokenizer, sentences, **changes)
+    loop.train_step(loop.plan[0], 2e-3, Window())  # half of the rate's height, as everywhere
+    rates = {id(weight): group["lr"] for group in loop.optimizer.param_groups for weight in group["params"]}
+    trained = {name: rates.pop(id(w)) for name, w in tiny_model.named_parameters() if w.requires_grad}
+    assert not rates
+    encoder = {name for name in trained if name.startswith("encoder.")}
+    assert encoder
+    assert [trained.pop(name) for name in encoder] == pytest.approx([5e-6] * len(encoder))
+    assert trained.pop("decoder.embedding.weight") == pytest.approx(4e-4)
+    assert set(trained.values()) == {2e-3}
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_step(tiny_model, tiny_tokenizer, sentences):

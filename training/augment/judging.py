@@ -92,9 +92,7 @@ def encoder(body: str, tokens: int, dtype: torch.dtype) -> Embed:
     return lambda texts: torch.from_numpy(load()(texts, None))
 
 
-def sentence_perplexities(
-    settings: AugmentRecipe, dtype: torch.dtype, progress: Progress | None = None
-) -> Perplexities:
+def sentence_perplexities(settings: AugmentRecipe, dtype: torch.dtype) -> Perplexities:
     """Perplexity of a row: exp of the mean over its sentences of a sentence's log-perplexity, each read by itself.
 
     Rows that are put together from the same sentences share their scores.
@@ -105,7 +103,7 @@ def sentence_perplexities(
     def score(texts: list[str]) -> list[float | None]:
         rows = [split_sentences(text) for text in texts]
         different = list(dict.fromkeys(sentence for row in rows for sentence in row))
-        known = dict(zip(different, perplexity.perplexities(different, model, tokens, dtype, progress), strict=True))
+        known = dict(zip(different, perplexity.perplexities(different, model, tokens, dtype), strict=True))
         return [mean_perplexity([known[sentence] for sentence in row]) for row in rows]
 
     return score

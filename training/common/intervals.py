@@ -79,14 +79,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def two_way_bootstrap(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def two_way_bootstrap(differences: np.ndarray) -> tuple[float, float]:
     """95 % percentile interval of the mean of (subsets, test rows), when both are drawn anew (Owen 2007).
 
     The t interval is about other budgets and the same test rows; this one is about other test rows, too. Percentiles
     are too near for few subsets, so they are taken as far out as t is beyond the normal (expanded percentiles,
     Hesterberg 2015, https://doi.org/10.1080/00031305.2015.1089789).
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     subsets, rows = differences.shape
     drawn = generator.multinomial(subsets, np.full(subsets, 1 / subsets), BOOTSTRAPS) / subsets
     weights = generator.multinomial(rows, np.full(rows, 1 / rows), BOOTSTRAPS) / rows

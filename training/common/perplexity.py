@@ -20,13 +20,13 @@ def perplexities(
     model_id: str,
     tokens: int,
     dtype: torch.dtype = torch.float32,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[int], Any] | None = None,
 ) -> list[float | None]:
     """exp of a causal language model's mean negative log-likelihood a token, over a text's first `tokens`
     (or as many as it has positions for).
 
     `dtype` is that of its weights. The first token has no context and is not scored; a text of one token, or of none,
-    has no perplexity (null).
+    has no perplexity (null). `progress` is told of texts done.
 
     Raises:
         UserError: the model is not found.
@@ -50,7 +50,7 @@ def perplexities(
             if len(own):
                 results[row] = float(own.mean().exp())
         if progress:
-            progress("perplexity", len(rows), len(written))
+            progress(len(rows))
     return results
 
 

@@ -46,13 +46,13 @@ def load_vae_recipe(name_or_path: str | Path) -> Recipe:
     return recipe if recipe.vae_of is None else load_recipe(recipe.vae_of)
 
 
-def load_sister_recipe(kind: type[S], name_or_path: str | Path, system: str) -> S:
+def load_sister_recipe(kind: type[S], name_or_path: str | Path) -> S:
     """Read a recipe of one of the SISTERS; a ValueError of its own checks is reported with the place.
 
     Raises:
         UserError: as for `load_recipe`.
     """
-    place, data = read_recipe(name_or_path, system)
+    place, data = read_recipe(name_or_path, kind.system)
     return build_recipe(kind, data, place)
 
 

@@ -26,6 +26,7 @@ from .recipe import DigitsRecipe
 from .train import add_noise, load_model
 
 COLUMNS = 10
+PLANE = 16  # images a side of the grid that shows a plane of latents
 SIDE = 56  # pixels of a digit in a picture, at least
 MAPPED = 250  # a mark each: more hide one another on a phone, and a page of five maps grows past a megabyte
 # Ten colours that a page has in light and dark; the digits themselves are the marks.
@@ -82,13 +83,13 @@ def interpolations(model: DigitAutoencoderModel, test: Digits) -> list[Tensor]:
     return [model.interpolate(*images[start : start + 2], steps=COLUMNS).cpu() for start in range(0, 2 * 6, 2)]
 
 
-def plane(model: DigitAutoencoderModel, train: Digits, steps: int = 16) -> list[Tensor]:
+def plane(model: DigitAutoencoderModel, train: Digits) -> list[Tensor]:
     """What a latent of two numbers means: images decoded on a grid over the middle 96 % of the training codes."""
     low, high = torch.quantile(codes(model, train.images), torch.tensor([0.02, 0.98]), dim=0)
-    across, up = (torch.linspace(float(low[axis]), float(high[axis]), steps) for axis in (0, 1))
+    across, up = (torch.linspace(float(low[axis]), float(high[axis]), PLANE) for axis in (0, 1))
     with torch.inference_mode():
         grid = torch.cartesian_prod(up.flip(0), across).flip(1)
-        return list(model.decode(grid.to(model.device)).cpu().split(steps))
+        return list(model.decode(grid.to(model.device)).cpu().split(PLANE))
 
 
 @matplotlib.rc_context(STYLE)

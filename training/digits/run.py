@@ -22,7 +22,7 @@ def run_digits(name_or_path: str | Path, output: Path | None = None) -> Path:
     Raises:
         UserError: a wrong recipe, images that cannot be had or read, a checkpoint that is damaged …
     """
-    recipe = load_sister_recipe(DigitsRecipe, name_or_path, "digits")
+    recipe = load_sister_recipe(DigitsRecipe, name_or_path)
     with open_run(output or Path("runs") / recipe.name, recipe) as run, Memory() as memory:
         digits = load_digits(recipe.dataset, recipe.validation_images)
         for stage in (train_judge, train_models, evaluate, draw_pictures):

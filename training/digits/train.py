@@ -143,7 +143,7 @@ def _common(recipe: DigitsRecipe, digits: Splits) -> list[object]:
 
 def main(argv: list[str] | None = None) -> int:
     def train(name: str, output: Path | None) -> str:
-        recipe = load_sister_recipe(DigitsRecipe, name, "digits")
+        recipe = load_sister_recipe(DigitsRecipe, name)
         with open_run(output or Path("runs") / recipe.name, recipe) as run:
             train_models(run, recipe, load_digits(recipe.dataset, recipe.validation_images))
         return f"digits: {', '.join(recipe.models)} → {run.path}"

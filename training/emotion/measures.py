@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
+
+from textvae.modeling_emotion_vae.configuration_emotion_vae import DIMENSIONS
 
 from .data import AnnotatedTexts
 
-NAMES = ("valence", "arousal")
-NORMAL_90 = 1.6448536269514722  # standard deviations from the middle of a normal distribution that hold 90 % of it
+NORMAL_90 = float(norm.ppf(0.95))  # standard deviations from the middle of a normal distribution that hold 90 % of it
 LEVELS = tuple(round(0.1 * level, 1) for level in range(1, 10))  # of the reliability plot
 
 
@@ -33,7 +35,7 @@ def measure(predictions: Predictions, data: AnnotatedTexts, rows: np.ndarray) ->
     of that normal distribution; r_std: correlation of rater_deviation and annotated deviation.
     """
     found: dict[str, float | None] = {}
-    for index, name in enumerate(NAMES):
+    for index, name in enumerate(DIMENSIONS):
         keys = ("r", "rmse", "nll", "coverage", "r_std")
         if index not in data.rated:
             found |= dict.fromkeys(f"{key}_{name}" for key in keys)
@@ -60,7 +62,7 @@ def spread_ratios(record: dict[str, Any], data: AnnotatedTexts) -> dict[str, flo
     """
     said, truth = np.array(record["predictions"]["rater_deviation"], dtype=float), data.deviations[record["rows"]]
     found: dict[str, float | None] = {}
-    for index, name in enumerate(NAMES):
+    for index, name in enumerate(DIMENSIONS):
         annotated = float(truth[:, index].mean()) if index in data.rated else 0.0
         found[f"spread_ratio_{name}"] = float(said[:, index].mean()) / annotated if annotated else None
     return found
@@ -92,7 +94,5 @@ def summary(folds: Sequence[dict[str, float | None]]) -> dict[str, float | None]
 
 def reliability(truth: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> list[tuple[float, float]]:
     """Share of annotated means within the central interval of each of LEVELS."""
-    from scipy.stats import norm
-
     distance = np.abs(truth - mean) / deviation
     return [(level, float(np.mean(distance <= norm.ppf(0.5 + level / 2)))) for level in LEVELS]

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from textvae.modeling_emotion_vae.configuration_emotion_vae import DIMENSIONS
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 
 from ..common.errors import UserError
 from ..common.model_folders import load_model
 from .data import AnnotatedTexts, load_annotated, official_rows
-from .measures import NAMES, correlation
+from .measures import correlation
 from .recipe import EmotionRecipe
 from .train import Encoded
 
@@ -27,13 +28,13 @@ Place = tuple[float, float]  # valence and arousal, in rating units
 
 def nearest_figures(model: EmotionVAEModel, embeddings: torch.Tensor, ratings: np.ndarray) -> dict[str, float | None]:
     """Correlation, over a grid of places, of the rating asked for and the mean annotated one of the NEAREST texts."""
-    if len(model.rated) < len(NAMES):
-        return {f"nearest_r_{name}": None for name in NAMES}
+    if len(model.rated) < len(DIMENSIONS):
+        return {f"nearest_r_{name}": None for name in DIMENSIONS}
     ends = np.quantile(ratings, GRID, axis=0)
     grid = np.stack(np.meshgrid(*ends.T), axis=-1).reshape(-1, 2)
     rows = model.nearest(torch.from_numpy(grid).float(), embeddings, NEAREST).cpu().numpy()
     found = ratings[rows].mean(1)
-    return {f"nearest_r_{name}": correlation(grid[:, index], found[:, index]) for index, name in enumerate(NAMES)}
+    return {f"nearest_r_{name}": correlation(grid[:, index], found[:, index]) for index, name in enumerate(DIMENSIONS)}
 
 
 def corners_and_middle(ratings: np.ndarray) -> list[Place]:
@@ -73,11 +74,11 @@ def check_places(recipe: EmotionRecipe, places: Sequence[Place]) -> None:
     """
     low, high = recipe.lowest_rating, recipe.highest_rating
     for place in places:
-        for name, value in zip(NAMES, place, strict=True):
+        for name, value in zip(DIMENSIONS, place, strict=True):
             if not low <= value <= high:
                 raise UserError(f"--near: {name} {value:g} lies outside {low:g} to {high:g}, the scale of the ratings")
     data = load_annotated(recipe)
-    if len(data.rated) < len(NAMES):
+    if len(data.rated) < len(DIMENSIONS):
         raise UserError(f"--near: {data.source.location} does not rate arousal, and a place has both; leave it out")
 
 

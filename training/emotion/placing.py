@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from textvae.modeling_emotion_vae.configuration_emotion_vae import DIMENSIONS
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 
 from ..common.drawing import standalone
 from ..common.files import write_text
 from ..common.model_folders import load_model, load_tokenizer
 from ..common.progress import bar
-from .measures import NAMES
 from .plots import emotion_map
 
 BATCH = 512
@@ -40,7 +40,7 @@ def place_texts(folder: Path, texts: list[str], column: str) -> Path:
             parts.append(np.concatenate([said.mean, said.rater_deviation, said.mean_deviation], axis=1))
             progress.update(len(part))
     table = np.concatenate(parts)
-    names = [f"{kind}{name}" for kind in ("", "rater_deviation_", "mean_deviation_") for name in NAMES]
+    names = [f"{kind}{name}" for kind in ("", "rater_deviation_", "mean_deviation_") for name in DIMENSIONS]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column, *names])
@@ -48,6 +48,6 @@ def place_texts(folder: Path, texts: list[str], column: str) -> Path:
         writer.writerow([text, *("" if np.isnan(value) else f"{value:.4f}" for value in row)])
     place = folder / "placed"
     write_text(place / "predictions.csv", buffer.getvalue())
-    if len(model.rated) == len(NAMES):
+    if len(model.rated) == len(DIMENSIONS):
         write_text(place / "map.svg", standalone(emotion_map("map", table[:, :2], None)))
     return place / "predictions.csv"

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from textvae.modeling_emotion_vae.configuration_emotion_vae import DIMENSIONS
+
 from ..common.files import read_json, write_json
 from ..common.pages import write_page
 from ..common.progress import say
@@ -17,7 +19,7 @@ from . import plots
 from .baselines import BASELINES
 from .beside import figures_beside
 from .data import AnnotatedTexts, load_annotated
-from .measures import NAMES, reliability, spread_ratios, summary
+from .measures import reliability, spread_ratios, summary
 from .objective import weights
 from .recipe import EmotionRecipe
 
@@ -80,9 +82,9 @@ def write_report(folder: Path, recipe: EmotionRecipe) -> dict[str, Any]:
             *_beside(beside, other, "official_"),
         ],
         one=official,
-        names=[NAMES[index] for index in data.rated],
+        names=[DIMENSIONS[index] for index in data.rated],
         marked=[(number, data.texts[official["rows"][row]]) for number, row in enumerate(_marked(official), start=1)],
-        nearest=read_json(folder / "nearest.json") if len(data.rated) == len(NAMES) else [],
+        nearest=read_json(folder / "nearest.json") if len(data.rated) == len(DIMENSIONS) else [],
         stand_ins=[source for source in info["sources"] if source["stand_in"]],
         terms=TERMS,
     )
@@ -140,7 +142,7 @@ def _beside(
     called = CALLED | (recipe.get("captions") or {})
     for name in filter(None, ("model", recipe.get("rival"), *BASELINES)):
         start = prefix if name == "model" else f"{prefix}{name}_"
-        keys = [f"{key}_{dimension}{sd}" for key in COLUMNS for dimension in NAMES for sd in ("", "_sd")]
+        keys = [f"{key}_{dimension}{sd}" for key in COLUMNS for dimension in DIMENSIONS for sd in ("", "_sd")]
         row = {key: figures.get(f"{start}{key}") for key in keys}
         if row["r_valence"] is not None:
             rows.append((f"encoder frozen: {called.get(name, name)}", row))
@@ -149,7 +151,7 @@ def _beside(
 
 def _placed(official: dict[str, Any], data: AnnotatedTexts) -> list[list[Any]]:
     """Text, valence and arousal of test sentences as the one model places them; it travels with the model."""
-    if len(data.rated) < len(NAMES):
+    if len(data.rated) < len(DIMENSIONS):
         return []
     means = official["predictions"]["mean"]
     return [[data.texts[row], *mean] for row, mean in list(zip(official["rows"], means, strict=True))[:PLACED]]
@@ -165,7 +167,7 @@ def _differences(
     found = []
     for name in (name for name in variants if name != reference):
         pairs = zip(folds[name], folds[reference], strict=True)
-        keys = [f"{key}_{dimension}" for key in ("r", "nll") for dimension in NAMES]
+        keys = [f"{key}_{dimension}" for key in ("r", "nll") for dimension in DIMENSIONS]
         paired = [
             {key: None if one["figures"][key] is None else one["figures"][key] - base["figures"][key] for key in keys}
             for one, base in pairs
@@ -186,14 +188,14 @@ def _drawings(
     )
     drawings, points = {}, {}
     for index in data.rated:
-        name, truth = NAMES[index], data.ratings[rows, index]
+        name, truth = DIMENSIONS[index], data.ratings[rows, index]
         r = summary([fold["figures"] for fold in folds])[f"r_{name}"] or 0.0
         drawings[f"scatter-{name}"] = plots.predicted_against_annotated(name, truth, mean[:, index], r)
         points[name] = reliability(truth, mean[:, index], width[:, index])
     drawings["reliability"] = plots.reliability(points)
     curve = [row | _weighed(row, recipe) for row in official["curve"]]
     drawings |= {f"loss-{term}": plots.losses(curve, term, title) for term, title in TERMS.items()}
-    if len(data.rated) == len(NAMES):
+    if len(data.rated) == len(DIMENSIONS):
         means = np.array(official["predictions"]["mean"])
         categories = None if data.categories is None else [data.categories[row] for row in official["rows"]]
         drawings["emotion-map"] = plots.emotion_map("emotion-map", means, categories, _marked(official))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from textvae.modeling_emotion_vae.configuration_emotion_vae import DIMENSIONS
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 
 from ..common.errors import UserError
@@ -28,7 +29,7 @@ from ..common.sources import resolve_model
 from . import baselines
 from .beside import figures_beside
 from .data import Split, fold_rows, load_annotated, official_rows
-from .measures import NAMES, Predictions, measure
+from .measures import Predictions, measure
 from .nearest import SHOWN, corners_and_middle, nearest_figures, nearest_sentences
 from .recipe import EmotionModelRecipe, EmotionRecipe
 from .reconstruction import reconstruction_figures
@@ -45,7 +46,7 @@ def run_emotion(name_or_path: str | Path, output: Path | None = None) -> Path:
     Raises:
         UserError: a wrong recipe, a source that cannot be had, annotations that are missing or impossible …
     """
-    recipe = load_sister_recipe(EmotionRecipe, name_or_path, "emotion")
+    recipe = load_sister_recipe(EmotionRecipe, name_or_path)
     if recipe.num_processes != 1:
         raise UserError(
             "num_processes: `textvae emotion` works in one process; only the one model's training, by accelerate "
@@ -95,7 +96,7 @@ class Work:
         self.train_folds(MODEL, self.recipe.model)
         self.train_official()
         shutil.rmtree(self.run.path / MODEL / "checkpoints", ignore_errors=True)  # the stage is on record
-        if len(self.data.rated) == len(NAMES):
+        if len(self.data.rated) == len(DIMENSIONS):
             self.find_nearest()
         if self.recipe.baselines:
             for name in baselines.BASELINES:

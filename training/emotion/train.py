@@ -19,7 +19,7 @@ import torch
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from textvae.modeling_emotion_vae.configuration_emotion_vae import vocabulary_digest
+from textvae.modeling_emotion_vae.configuration_emotion_vae import DIMENSIONS, vocabulary_digest
 from textvae.modeling_emotion_vae.modeling_emotion_vae import EmotionVAEModel
 from textvae.modeling_emotion_vae.outputs import EmotionPrediction
 
@@ -34,7 +34,7 @@ from .calibration import fit_calibration
 from .data import AnnotatedTexts, Split, load_annotated, official_rows
 from .embeddings import embeddings_of
 from .loop import Examples, Loop
-from .measures import NAMES, Predictions
+from .measures import Predictions
 from .recipe import EmotionModelRecipe, EmotionRecipe
 
 PREDICTION_BATCH = 512
@@ -88,7 +88,7 @@ class Encoded:
                 embedding_dropout=settings.embedding_dropout,
                 categories=tuple(self.data.category_names) if settings.conditional else (),
                 prior_components=settings.prior_components,
-                rated=tuple(NAMES[index] for index in self.data.rated),
+                rated=tuple(DIMENSIONS[index] for index in self.data.rated),
                 min_deviation=recipe.min_deviation,
                 lowest_rating=recipe.lowest_rating,
                 highest_rating=recipe.highest_rating,
@@ -232,7 +232,7 @@ def _set_trained(model: EmotionVAEModel, layers: int) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     def train(name: str, output: Path | None) -> str:
-        recipe = load_sister_recipe(EmotionRecipe, name, "emotion")
+        recipe = load_sister_recipe(EmotionRecipe, name)
         output = output or Path("runs") / recipe.name / "model"
         choice = precision.remembered(output, recipe.precision)
         facts = train_the_model(recipe, output, choice.dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 BINS = 15
 
@@ -45,5 +46,4 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """(N, C) probabilities whose logits are divided by the temperature, in double precision."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), np.finfo(np.float64).tiny)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return softmax(logits, axis=1)

@@ -228,9 +228,8 @@ def _write_dataset(
     subset = recipe.classifiers["probe"].subsets
     growth, size = Growth(finding.arm, len(data), subset), len(data) * (finding.size // budget)
     dtype = run.info["precision"]["dtype"]
-    for _ in in_workers(
-        grow_budget, {"dataset": (run.path, recipe, growth, size, dtype)}, workers=1, log=run.path / "logs/workers.log"
-    ):
+    tasks = {"dataset": (run.path, recipe, growth, size, dtype)}
+    for _ in in_workers(grow_budget, tasks, workers=1, log=run.log):
         pass
     facts = DatasetFacts(
         title=f"{Path(data.source.id).stem}-{finding.arm}-{size}",

@@ -149,7 +149,7 @@ def costs(name: str, points: Sequence[tuple[str, float, Interval]]) -> str:
     plot.set_xlabel("CPU seconds to write and choose the rows (log scale)")
     plot.set_ylabel("lift, points")
     told = "; ".join(f"{label}: {seconds:.1f} s, {gain.mean:+.1f}" for label, seconds, gain in points)
-    return svg(figure, "costs", f"Lift and cost for {name}", f"CPU seconds and mean lift in points. {told}.")
+    return svg(figure, f"costs-{name}", f"Lift and cost for {name}", f"CPU seconds and mean lift in points. {told}.")
 
 
 @matplotlib.rc_context(STYLE)

@@ -113,7 +113,7 @@ def how_chosen(info: dict[str, Any]) -> list[str]:
         if asked:
             said += f", then the filters {', '.join(asked)}"
             if "confidence" in asked:
-                said += f" (the most confident {100 * settings['confident_share']:.0f} %, more where rows run short)"
+                said += _most_confident(settings["confident_share"])
         found.append(f"{name}: {said}")
     return found
 
@@ -122,20 +122,20 @@ def arms(rows: Sequence[Row], info: dict[str, Any]) -> list[tuple[str, str]]:
     """What each arm of the rows is, in words; of one that is a variant under a generator's name both."""
     found = {row["arm"] for row in rows}
     lines = [(name, text.format(budget=info["study"]["budget"])) for name, text in ARMS.items()]
-    lines += [(name, _variant(variant, info)) for name, variant in info["recipe"]["variants"].items()]
+    lines += [(name, _variant(name, info)) for name in info["recipe"]["variants"]]
     return [(name, text) for name, text in lines if name in found]
 
 
-def _variant(variant: dict[str, Any], info: dict[str, Any]) -> str:
-    filters = info["recipe"]["augment"]["filters"] if variant["filters"] is None else variant["filters"]
+def _most_confident(share: float) -> str:
+    return f" (the most confident {100 * share:.0f} %, more where rows run short)"
+
+
+def _variant(name: str, info: dict[str, Any]) -> str:
+    variant, filters = info["recipe"]["variants"][name], arm_settings.filters(info, name)
     text = " and ".join(variant["generators"])
     text += f" with the filters {', '.join(filters)}" if filters else " without filters"
     share = variant.get("confident_share")  # not in older runs
-    text += (
-        f" (the most confident {100 * share:.0f} %, more where rows run short)"
-        if share and "confidence" in filters
-        else ""
-    )
+    text += _most_confident(share) if share and "confidence" in filters else ""
     text += ", the teacher's probability as the target of a generated row" if variant["soft_labels"] else ""
     weight = variant["synthetic_weight"]
     return text + (f", a generated row counting {weight:g}" if weight != 1 else "")

@@ -90,8 +90,9 @@ def is_generated(arm: str) -> bool:
     return arm not in NOT_GENERATED
 
 
-def largest_size(rows: Sequence[Row], arm: str = "vae") -> int | None:
-    return max((row["size"] for row in rows if row["arm"] == arm), default=None)
+def largest_size(rows: Sequence[Row]) -> int | None:
+    """Of the arm `vae`."""
+    return max((row["size"] for row in rows if row["arm"] == "vae"), default=None)
 
 
 def headline_size(rows: Sequence[Row]) -> int | None:

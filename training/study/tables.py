@@ -237,8 +237,8 @@ def _generator(name: str, budget: int, own: list[dict[str, Any]], filters: list[
     seconds = sum(row["writing"]["cpu_seconds"] for row in own)
     training = fmean(row["writing"]["training_cpu_seconds"] for row in own)
     kept = sum(row["kept"] for row in own)
-    choosing = [row["choosing_cpu_seconds"] for row in own if "choosing_cpu_seconds" in row]  # not in older runs
-    made = seconds + training * len(own) + sum(choosing)
+    choosing = sum(row["choosing_cpu_seconds"] for row in own)
+    made = seconds + training * len(own) + choosing
     return {
         "generator": name,
         "budget": budget,
@@ -249,10 +249,10 @@ def _generator(name: str, budget: int, own: list[dict[str, Any]], filters: list[
         "perplexity": f"{median(scored):.1f}" if scored else "not scored",
         "seconds_to_write": f"{1000 * seconds / words:.2f}" if words else "none written",
         "seconds_to_train": f"{training:.0f}" if training else "",
-        "cpu_seconds_a_kept_row": made / kept if kept and len(choosing) == len(own) else None,
+        "cpu_seconds_a_kept_row": made / kept if kept else None,
         "confident_share": _confident_share(own) if "confidence" in filters else "",
         "seconds_a_kept_row": f"{(seconds + training * len(own)) / kept:.3f}" if words and kept else "",
-        "choosing_a_kept_row": f"{sum(choosing) / kept:.3f}" if kept and len(choosing) == len(own) else "",
+        "choosing_a_kept_row": f"{choosing / kept:.3f}" if kept else "",
     }
 
 

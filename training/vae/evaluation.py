@@ -173,10 +173,7 @@ class Evaluation:
     def median_perplexity(self, texts: list[str]) -> float:
         """Under the recipe's causal language model, which knows none of the texts."""
         with progress("perplexity", len(texts)) as advance:
-            scores = perplexities(
-                texts, self.settings.perplexity_model, PERPLEXITY_TOKENS, self.dtype,
-                lambda _, done, __: advance(done),
-            )  # fmt: skip
+            scores = perplexities(texts, self.settings.perplexity_model, PERPLEXITY_TOKENS, self.dtype, advance)
         return median(score for score in scores if score is not None)
 
     @cached_property

@@ -35,7 +35,7 @@ def likelihood(evaluation: Evaluation) -> Measured:
     texts, scored, yardstick = evaluation.test.texts, evaluation.scored, evaluation.yardstick
     with evaluation.inference():
         guess = score(evaluation.vae.model, texts, evaluation.vae.tokenizer, num_samples=4, refinement_steps=0)
-        guessed = decode_latents(evaluation.vae.model, _on(evaluation, guess.posterior.mean), evaluation.vae.tokenizer)
+        guessed = decode_latents(evaluation.vae.model, guess.posterior.mean, evaluation.vae.tokenizer)
     bound, nll = (scored.nll + scored.kl).mean().item(), yardstick.nll.mean().item()
     ratio, error = perplexity_ratio(scored, yardstick)
     mean, log_variance = scored.posterior
@@ -103,7 +103,7 @@ def reconstruction(evaluation: Evaluation) -> Measured:
     """Greedy texts of the posteriors' means."""
     vae, real = evaluation.vae, evaluation.real
     with evaluation.inference():
-        rebuilt = decode_latents(vae.model, _on(evaluation, evaluation.scored.posterior.mean), vae.tokenizer)
+        rebuilt = decode_latents(vae.model, evaluation.scored.posterior.mean, vae.tokenizer)
     pairs = list(zip(real, rebuilt, strict=True))
     return {
         "bleu_reconstruction": bleu(rebuilt, real),
@@ -181,7 +181,3 @@ def _standard_error(values: torch.Tensor) -> float:
 
 def _perplexity(nll: torch.Tensor, tokens: torch.Tensor) -> float:
     return math.exp((nll.sum() / tokens.sum()).item())
-
-
-def _on(evaluation: Evaluation, latents: torch.Tensor) -> torch.Tensor:
-    return latents.to(evaluation.vae.model.device)

@@ -38,7 +38,6 @@ def score(
     texts: list[str],
     tokenizer: Any,
     num_samples: int,
-    seed: int = 0,
     refinement_steps: int | None = None,
     refinement_beta: float | None = None,
     progress: Callable[[int], Any] | None = None,
@@ -51,7 +50,7 @@ def score(
     """
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in Likelihoods.__annotations__ if name != "posterior"}
     means, log_variances, order = [], [], []
-    generator, vectors = torch.Generator().manual_seed(seed), model.decoder.vectors()
+    generator, vectors = torch.Generator().manual_seed(0), model.decoder.vectors()
     for rows in batches_by_length(texts, TEXTS):
         batch = tokenizer(
             [texts[row] for row in rows], truncation=True, max_length=model.config.max_text_length,

@@ -96,7 +96,7 @@ class RowNoise(NamedTuple):
 
     posterior: torch.Tensor  # (B, Z) of the reparameterisation
     prior: torch.Tensor | None  # (B, Z) draws that MMD compares latents with
-    keep: torch.Tensor | None  # (B, max_pieces) bool, decoder inputs that word dropout leaves
+    keep: torch.Tensor | None  # (B, width) bool, decoder inputs that word dropout leaves
     shown: torch.Tensor | None  # (B, K) bool, chunks that chunk dropout leaves
     known: torch.Tensor | None  # (B,) bool, rows whose class the model is told
 
@@ -106,18 +106,19 @@ def row_noise(
     rows: np.ndarray,
     visits: np.ndarray,
     latent_size: int,
-    max_pieces: int,
+    width: int,
     recipe: VaeRecipe,
     word_dropout: float = 0.0,
 ) -> RowNoise:
     """Noise keyed by row and visit.
 
     A row's noise depends on (seed, row, how often it was seen before) alone: not on the batch, the process or
-    anything that was drawn before it, so a resumed or distributed training draws the same.
+    anything that was drawn before it, so a resumed or distributed training draws the same. `width` is the step's, in
+    decoder tokens.
     """
     posterior = torch.empty(len(rows), latent_size)
     prior = torch.empty(len(rows), latent_size) if recipe.mmd_weight else None
-    keep = torch.empty(len(rows), max_pieces, dtype=torch.bool) if word_dropout else None
+    keep = torch.empty(len(rows), width, dtype=torch.bool) if word_dropout else None
     shown = torch.ones(len(rows), recipe.latent_chunks, dtype=torch.bool) if recipe.chunk_dropout else None
     known = torch.ones(len(rows), dtype=torch.bool) if recipe.conditional else None
     for index, (row, visit) in enumerate(zip(rows, visits, strict=True)):
@@ -132,7 +133,7 @@ def row_noise(
         if known is not None:
             known[index] = torch.rand((), generator=generator) >= UNKNOWN_CLASS_SHARE
         if keep is not None:  # last: how many of these there are depends on the other rows of the step
-            keep[index] = torch.rand(max_pieces, generator=generator) >= word_dropout
+            keep[index] = torch.rand(width, generator=generator) >= word_dropout
     return RowNoise(posterior, prior, keep, shown, known)
 
 

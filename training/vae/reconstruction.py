@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import sacrebleu
 import torch
 
 from textvae.modeling_textvae.generation import decode_ids
@@ -12,6 +11,7 @@ from textvae.modeling_textvae.modeling_textvae import TextVAEModel
 from textvae.modeling_textvae.sentences import fit_sentences
 
 from ..common.precision import autocast
+from .metrics.summary import bleu
 
 FLUENT_BLEU = 5.0  # below it a model gives too little of somebody's texts back for its rows to be about them
 MEASURED_SENTENCES = 500
@@ -30,7 +30,7 @@ def reconstruction_bleu(model: TextVAEModel, tokenizer: Any, texts: list[str]) -
     tokenizer loses before the model sees a text, are not counted against it.
     """
     reconstructions = model.reconstruct(texts, tokenizer)
-    return sacrebleu.corpus_bleu(reconstructions, [round_trip(texts, tokenizer)]).score, reconstructions
+    return bleu(reconstructions, round_trip(texts, tokenizer)), reconstructions
 
 
 def familiarity(model: TextVAEModel, tokenizer: Any, texts: list[str], dtype: torch.dtype) -> tuple[float, list[str]]:

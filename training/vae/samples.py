@@ -16,11 +16,9 @@ from ..common.recipe import EvaluationRecipe
 from .priors import fit_prior
 
 
-def decode_sampled(
-    model: TextVAEModel, tokenizer: Any, latents: torch.Tensor, settings: EvaluationRecipe, seed: int = 0
-) -> list[str]:
+def decode_sampled(model: TextVAEModel, tokenizer: Any, latents: torch.Tensor, settings: EvaluationRecipe) -> list[str]:
     """One text of each latent (N, Z), its words drawn by the settings' top-p."""
-    return _decode(model, tokenizer, latents, generator=torch.Generator().manual_seed(seed), **_how(settings))
+    return _decode(model, tokenizer, latents, generator=torch.Generator().manual_seed(0), **_how(settings))
 
 
 def draw_classes(
@@ -52,7 +50,7 @@ def draw_classes(
 def _decode(model: TextVAEModel, tokenizer: Any, latents: torch.Tensor, **how: Any) -> list[str]:
     texts: list[str] = []
     for part in latents.split(DECODE_BATCH):
-        texts.extend(decode_ids(model.generate(part.to(model.device), **how), tokenizer))
+        texts.extend(decode_ids(model.generate(part, **how), tokenizer))
     return texts
 
 
