@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 from .errors import UserError
 
 if TYPE_CHECKING:
-    from .recipe import Recipe, VariantRecipe
+    from .recipe import AugmentRecipe, EvaluationRecipe, Recipe, StudyRecipe, VaeRecipe, VariantRecipe
 
 GENERATORS = ("rules", "masked_lm", "self_training", "language_model", "vae")
 PLAIN_ARMS = ("real", "weighted")  # the budget's rows alone, simply or with a weight that makes classes equal
 ARMS = (*PLAIN_ARMS, "duplicate", *GENERATORS, "oracle")
+
+
+Need = Callable[[bool, str], None]  # refuses the recipe, with the message, unless the condition holds
 
 
 def check_recipe(recipe: Recipe, place: str) -> None:
@@ -22,49 +25,39 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     Raises:
         UserError: names `place`, where the recipe stands, and the field.
     """
-    vae, augment = recipe.vae, recipe.augment
 
     def need(condition: bool, message: str) -> None:
         if not condition:
             raise UserError(f"{place}: {message}")
 
-    for name, value in (
-        ("vae.chunk_tokens", vae.chunk_tokens),
-        ("vae.steps", vae.steps),
-        ("vae.tokens_per_step", vae.tokens_per_step),
-        ("vae.gradient_accumulation", vae.gradient_accumulation),
-        ("vae.checkpoint_every", vae.checkpoint_every),
-        ("vae.log_every", vae.log_every),
-        ("vae.text_weight", vae.text_weight),
-        ("evaluation.samples", recipe.evaluation.samples),
-        ("evaluation.importance_samples", recipe.evaluation.importance_samples),
-        ("evaluation.language_model_steps", recipe.evaluation.language_model_steps),
-        ("evaluation.baseline_steps", recipe.evaluation.baseline_steps),
-        ("evaluation.reverse_steps", recipe.evaluation.reverse_steps),
-        ("evaluation.class_candidates", recipe.evaluation.class_candidates),
-        ("vae.cycle_steps", vae.cycle_steps),
-        ("study.budget", recipe.study.budget),
-        ("study.seeds", recipe.study.seeds),
-        ("study.workers", recipe.study.workers),
-        ("num_processes", recipe.num_processes),
-    ):
-        need(value >= 1, f"'{name}' must be at least 1, not {value}")
-    for name, number in (
-        ("vae.unlabelled_sentences", vae.unlabelled_sentences),
-        ("vae.language_model_steps", vae.language_model_steps),
-        ("vae.average_cycles", vae.average_cycles),
-        ("vae.free_bits", vae.free_bits),
-        ("vae.mmd_weight", vae.mmd_weight),
-        ("vae.bag_of_words_weight", vae.bag_of_words_weight),
-        ("evaluation.prior_components", recipe.evaluation.prior_components),
-        ("evaluation.prior_temperature", recipe.evaluation.prior_temperature),
-        ("evaluation.class_sharpness", recipe.evaluation.class_sharpness),
-    ):
-        need(number >= 0, f"'{name}' must not be negative: {number}")
+    need(recipe.num_processes >= 1, f"'num_processes' must be at least 1, not {recipe.num_processes}")
+    _check_vae(recipe.vae, need)
+    _check_evaluation(recipe.evaluation, need)
     need(
-        vae.latent_size >= 0 and vae.latent_chunks >= 0,
-        "'vae.latent_size' and 'vae.latent_chunks' must not be negative",
+        recipe.evaluation.latent_share == 1 or recipe.vae.chunk_dropout > 0,
+        "'evaluation.latent_share' below 1 needs 'vae.chunk_dropout'",
     )
+    _check_augment(recipe.augment, need)
+    _check_study(recipe.study, need)
+    for size in recipe.augment.sizes:
+        need(
+            size > recipe.study.budget,
+            f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}",
+        )
+    _check_arms(recipe, need)
+
+
+def _check_vae(vae: VaeRecipe, need: Need) -> None:
+    for name in (
+        "chunk_tokens", "steps", "tokens_per_step", "gradient_accumulation", "checkpoint_every", "log_every",
+        "text_weight", "cycle_steps", "beta_cycles",
+    ):  # fmt: skip
+        need(getattr(vae, name) >= 1, f"'vae.{name}' must be at least 1, not {getattr(vae, name)}")
+    for name in (
+        "latent_size", "latent_chunks", "unlabelled_sentences", "language_model_steps", "average_cycles", "free_bits",
+        "mmd_weight", "bag_of_words_weight", "refinement_steps",
+    ):  # fmt: skip
+        need(getattr(vae, name) >= 0, f"'vae.{name}' must not be negative: {getattr(vae, name)}")
     need(
         vae.latent_chunks == 0 or (vae.latent_size > 0 and vae.latent_size % vae.latent_chunks == 0),
         "'vae.latent_size' must be a multiple of 'vae.latent_chunks'",
@@ -78,7 +71,10 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         "'vae.trainable_encoder_layers' trains layers of which 'vae.encoder_layers' reads none",
     )
     need(vae.max_length >= 4, f"'vae.max_length' must be at least 4, not {vae.max_length}")
-    for name in ("final_text_share", "language_model_final_text_share", "autoencoder_share", "anneal_share"):
+    for name in (
+        "final_text_share", "language_model_final_text_share", "autoencoder_share", "anneal_share", "chunk_dropout",
+        "refinement_slope",
+    ):  # fmt: skip
         need(0 <= (getattr(vae, name) or 0.0) <= 1, f"'vae.{name}' must lie in [0, 1]")
     for name in ("word_dropout", "final_word_dropout"):
         need(0 <= (getattr(vae, name) or 0.0) < 1, f"'vae.{name}' must lie in [0, 1)")
@@ -91,24 +87,13 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         f"'vae.average_cycles' × 'vae.cycle_steps' are {vae.average_cycles * vae.cycle_steps} steps, and 'vae.steps' "
         f"has not more than these after the autoencoder's ({vae.steps}); lower one, or raise 'vae.steps'",
     )
-    dropouts = recipe.evaluation.language_model_word_dropout
-    need(
-        len(dropouts) > 0 and all(0 <= dropout < 1 for dropout in dropouts),
-        "'evaluation.language_model_word_dropout' must be a list of at least one share in [0, 1)",
-    )
-    need(0 < recipe.evaluation.token_top_p <= 1, "'evaluation.token_top_p' must lie in (0, 1]")
     need(
         vae.unlabelled_sentences == 0 or vae.unlabelled is not None,
         f"'vae.unlabelled_sentences' is {vae.unlabelled_sentences}, and 'vae.unlabelled' names no dataset",
     )
-    need(0 <= vae.chunk_dropout <= 1, "'vae.chunk_dropout' must lie in [0, 1]")
     need(
         vae.chunk_dropout == 0 or vae.latent_chunks > 0,
         "'vae.chunk_dropout' hides chunks, and 'vae.latent_chunks' is 0",
-    )
-    need(
-        recipe.evaluation.latent_share == 1 or (0 <= recipe.evaluation.latent_share < 1 and vae.chunk_dropout > 0),
-        "'evaluation.latent_share' must lie in [0, 1], and below 1 it needs 'vae.chunk_dropout'",
     )
     need(
         vae.target_kl is None or vae.target_kl > 0,
@@ -126,20 +111,33 @@ def check_recipe(recipe: Recipe, place: str) -> None:
         vae.prior == "standard" or vae.mmd_weight == 0,
         "'vae.mmd_weight' compares latents with N(0, I); set it to 0 or 'vae.prior' to standard",
     )
-    need(vae.refinement_steps >= 0, f"'vae.refinement_steps' must not be negative: {vae.refinement_steps}")
     need(
         vae.refinement_beta is None or vae.refinement_beta > 0,
         f"'vae.refinement_beta' must be positive, or null: {vae.refinement_beta}",
     )
     need(
-        0 <= vae.refinement_slope <= 1,
-        f"'vae.refinement_slope' must lie in [0, 1]: {vae.refinement_slope}",
-    )
-    need(vae.beta_cycles >= 1, f"'vae.beta_cycles' must be at least 1, not {vae.beta_cycles}")
-    need(
         not vae.cache_encoder_states or (len(vae.encoder_layers) <= 3 and vae.trainable_encoder_layers == 0),
         "'vae.cache_encoder_states' needs a frozen encoder and at most three 'vae.encoder_layers'",
     )
+
+
+def _check_evaluation(evaluation: EvaluationRecipe, need: Need) -> None:
+    for name in (
+        "samples", "importance_samples", "language_model_steps", "baseline_steps", "reverse_steps", "class_candidates",
+    ):  # fmt: skip
+        need(getattr(evaluation, name) >= 1, f"'evaluation.{name}' must be at least 1, not {getattr(evaluation, name)}")
+    for name in ("prior_components", "prior_temperature", "class_sharpness"):
+        need(getattr(evaluation, name) >= 0, f"'evaluation.{name}' must not be negative: {getattr(evaluation, name)}")
+    dropouts = evaluation.language_model_word_dropout
+    need(
+        len(dropouts) > 0 and all(0 <= dropout < 1 for dropout in dropouts),
+        "'evaluation.language_model_word_dropout' must be a list of at least one share in [0, 1)",
+    )
+    need(0 < evaluation.token_top_p <= 1, "'evaluation.token_top_p' must lie in (0, 1]")
+    need(0 <= evaluation.latent_share <= 1, "'evaluation.latent_share' must lie in [0, 1]")
+
+
+def _check_augment(augment: AugmentRecipe, need: Need) -> None:
     for factor in (augment.oversample, *augment.oversample_by_generator.values()):
         need(factor >= 1, f"'augment.oversample' and 'oversample_by_generator' must be at least 1, not {factor}")
     for name in augment.oversample_by_generator:
@@ -148,24 +146,23 @@ def check_recipe(recipe: Recipe, place: str) -> None:
     need(augment.bank_sentences >= 1, f"'augment.bank_sentences' must be at least 1, not {augment.bank_sentences}")
     for name in ("rule_share", "bank_share", "confident_share", "prior_top_p"):
         need(0 < getattr(augment, name) <= 1, f"'augment.{name}' must lie in (0, 1]")
-    for size in augment.sizes:
-        need(
-            size > recipe.study.budget,
-            f"'augment.sizes' has {size}, not more than the budget of {recipe.study.budget}",
-        )
-    shares = recipe.study.class_shares
+
+
+def _check_study(study: StudyRecipe, need: Need) -> None:
+    for name in ("budget", "seeds", "workers"):
+        need(getattr(study, name) >= 1, f"'study.{name}' must be at least 1, not {getattr(study, name)}")
+    shares = study.class_shares
     need(
         shares is None or (min(shares, default=0) > 0 and abs(sum(shares) - 1) < 1e-6),
         "'study.class_shares' must be positive and add up to 1",
     )
-    _check_arms(recipe, need)
 
 
 def _weighs(variant: VariantRecipe | None) -> bool:
     return variant is not None and (variant.soft_labels or variant.synthetic_weight != 1)
 
 
-def _check_arms(recipe: Recipe, need: Callable[[bool, str], None]) -> None:
+def _check_arms(recipe: Recipe, need: Need) -> None:
     for name, variant in recipe.variants.items():
         where = f"variants.{name}"
         own = name not in ARMS or variant.generators == (name,)
