@@ -73,7 +73,7 @@ class Layout(ABC):
     @cached_property
     def sources(self) -> dict[str, Source]:
         """Where what the run read came from, by how it was asked for."""
-        return {source["asked"]: Source(**_without_asked(source)) for source in self.info.get("sources", [])}
+        return {source["asked"]: Source.of(source) for source in self.info.get("sources", [])}
 
     @property
     def results(self) -> Path:
@@ -189,7 +189,3 @@ def classification(figures: Json, source: Source, split: str) -> list[EvalResult
         )
         for metric in ("accuracy", "precision", "recall", "f1")
     ]  # fmt: skip
-
-
-def _without_asked(source: Json) -> Json:
-    return {name: value for name, value in source.items() if name != "asked"}

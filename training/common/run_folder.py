@@ -13,7 +13,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from .files import fingerprint, read_json, write_json, write_text
 from .machine import hardware
 from .progress import say
 from .recipe import AnyRecipe
-from .sources import resolve_model
+from .sources import Source, resolve_model
 
 LIBRARIES = (
     "torch",
@@ -108,6 +108,10 @@ class RunFolder:
     def log(self) -> Path:
         """Where its workers write."""
         return self.path / "logs" / "workers.log"
+
+    def note_sources(self, sources: Mapping[str, Source]) -> None:
+        """Set what the run reads, by the names that its recipe gives it."""
+        self.update(sources=[{"asked": name, **source.to_dict()} for name, source in sources.items()])
 
     def source(self, name: str) -> dict[str, Any]:
         """What run.json says of a dataset or model, by the name that the recipe gives it."""

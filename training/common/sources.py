@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,11 @@ class Source:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> Source:
+        """That `run.json` notes, by whatever name it was asked for."""
+        return cls(**{name: value for name, value in facts.items() if name != "asked"})
 
     @property
     def is_same_model(self) -> bool:

@@ -38,7 +38,7 @@ REVISION = 2  # raised where the same recipe comes to give another model
 def train_models(run: RunFolder, recipe: DigitsRecipe, digits: Splits) -> None:
     """Train every model of the recipe into `NAME/`: `model/`, which `from_pretrained` loads, and `metrics.jsonl`."""
     transformers_logging.disable_progress_bar()
-    run.update(sources=[{"asked": recipe.dataset, **digits.source.to_dict()}])
+    run.note_sources({recipe.dataset: digits.source})
     for name, settings in recipe.models.items():
         # The mixture is fitted afterwards, so that another one costs no training.
         alone = dataclasses.replace(settings, prior_components=0)

@@ -82,8 +82,8 @@ class Work:
         """Everything that the report reads."""
         encoders = dict.fromkeys(one.encoder for one in (self.recipe.model, *self.recipe.variants.values()))
         sources = [self.data.source, *(resolve_model(encoder)[1] for encoder in encoders)]
+        self.run.note_sources({source.id: source for source in sources})
         self.run.update(
-            sources=[{"asked": source.id, **source.to_dict()} for source in sources],
             data={
                 "texts": len(self.data),
                 "distinct_texts": len(set(self.data.texts)),

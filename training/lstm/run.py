@@ -71,8 +71,8 @@ def run_one(recipe: LstmRecipe, folder: Path, test: bool) -> Classifier:
         parts = with_unlabelled(load_parts(recipe.dataset), recipe)
         tokenizer, tokenizer_source = load_tokenizer(recipe)
         sources = [parts.train.source, tokenizer_source]
+        run.note_sources({source.id: source for source in sources})
         run.update(
-            sources=[{"asked": source.id, **source.to_dict()} for source in sources],
             rows={
                 "train": len(parts.train),
                 "validation": len(parts.validation),

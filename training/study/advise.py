@@ -211,9 +211,9 @@ def prepare(
                 f"warning: {data.source.id}: reconstruction BLEU {bleu:.1f}, the VAE knows no such texts; what is said "
                 "of its rows is of this VAE: one trained on such texts, or adapted to others like them, may do better"
             )
+        run.note_sources(sources)
         run.update(
             reconstruction_bleu=round(bleu, 2),
-            sources=[{"asked": name, **one.to_dict()} for name, one in sources.items()],
             study={
                 "dataset": recipe.study.dataset, "label_names": data.label_names, "budget": recipe.study.budget,
                 "subsets": len(folds), "test_rows": recipe.classifiers["probe"].test_rows, "role": "folds",

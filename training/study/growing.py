@@ -113,7 +113,7 @@ def _dataset_facts(run: RunFolder, recipe: Recipe, title: str) -> DatasetFacts:
     return DatasetFacts(
         title=title,
         label_names=run.info["study"]["label_names"],
-        source=Source(**{key: value for key, value in source.items() if key != "asked"}),
+        source=Source.of(source),
         model=f"the text VAE of this run, trained on {vae['sentences']} sentences of {recipe.vae.texts}"
         + (f" and {recipe.vae.unlabelled} (labels unseen)" if recipe.vae.unlabelled else ""),
         model_revision=content_revision([run.path / "vae" / "model.safetensors"]),

@@ -111,8 +111,8 @@ def draw_rows(run: RunFolder, recipe: Recipe) -> None:
         unseen = [test.texts[row] for row in order] if study.role == "development" else test.texts
         check_unread(recipe, unseen)
         rows.write_rows(run.path, train, test, draws, order, unseen)
+        run.note_sources(sources)
         run.update(
-            sources=[{"asked": name, **source.to_dict()} for name, source in sources.items()],
             study={
                 "dataset": study.dataset,
                 "label_names": train.label_names,
