@@ -41,7 +41,7 @@ def told(make_row, info, on_shared):
 def test_every_question_is_answered_from_the_rows(told):
     said = told(ARMS)
     assert said["Which kind of generated text helps?"].startswith("At 50 rows lstm gains by vae +5.0 (")
-    assert "not shown to help: rules −1.0 (" in said["Which kind of generated text helps?"]
+    assert "not shown to help (p corrected): rules −1.0 (" in said["Which kind of generated text helps?"]
     assert (
         "; real unlabelled text, which nothing generates: self_training +6.0 ("
         in said["Which kind of generated text helps?"]
@@ -90,7 +90,7 @@ def test_other_rows_give_other_answers(told, info):
     worse = ARMS | {("vae", 50): 55.0, ("self_training", 50): 54.0, ("plain", 50): 58.0}
     said = told(worse)
     assert said["Which kind of generated text helps?"].startswith(
-        "At 50 rows none helps lstm; not shown to help: rules"
+        "At 50 rows none helps lstm; not shown to help (p corrected): rules"
     )
     assert "its accuracy is highest with 20 rows; from 20 to 50 rows accuracy changes by −8.0" in said["How many rows?"]
     assert "vae −3.0" in said["Do filters matter?"]

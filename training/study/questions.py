@@ -78,7 +78,7 @@ def _which_kind(rows: Sequence[Row], info: dict[str, Any], judge: str) -> Answer
     others = [f"{arm} {tables.lift_text(gain)}" for arm, gain in generated if not helps(arm, gain)]
     real = [f"{arm} {tables.lift_text(gain)}" for arm, gain in own if not arm_settings.written(info, arm)]
     said = f"At {size} rows {judge} gains by {', '.join(helping)}" if helping else f"At {size} rows none helps {judge}"
-    said += f"; not shown to help: {', '.join(others)}" if others else ""
+    said += f"; not shown to help (p corrected): {', '.join(others)}" if others else ""
     said += f"; real unlabelled text, which nothing generates: {', '.join(real)}" if real else ""
     return Answer("Which kind of generated text helps?", f"{said}.")
 
